@@ -9,6 +9,7 @@ import pkgutil
 import typing
 
 # What the package builds on comes first, with the flag as it is in production.
+import beartype  # noqa: F401
 import cv2  # noqa: F401
 import lightning_fabric  # noqa: F401
 import matplotlib.figure  # noqa: F401

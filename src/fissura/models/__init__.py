@@ -1,0 +1,49 @@
+"""Networks: `build_model("crackseg", width=16)`, `build_model("smp:Unet", encoder="resnet34")`.
+
+Every network takes normalised images (N, 3, H, W) of any size and returns logits (N, 1, H, W).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from fissura.errors import InputError
+from fissura.models.crackseg import CrackSeg, crackseg
+from fissura.models.smp import ARCHITECTURES, smp_model
+
+MODELS: dict[str, Callable[..., nn.Module]] = {
+    "crackseg": crackseg,
+    **{f"smp:{name}": partial(smp_model, name) for name in ARCHITECTURES},
+}
+
+__all__ = ["MODELS", "CrackSeg", "build_model", "crackseg", "smp_model"]
+
+
+def build_model(name: str, **options: Any) -> nn.Module:
+    """Build the network `name` of `MODELS`; `options` are its keyword arguments.
+
+    Raises `InputError` for an unknown name, or for an option that this network does not have.
+
+    >>> build_model("crackseg", width=8).head
+    Conv2d(8, 1, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))
+    """
+    by_lower = {known.lower(): build for known, build in MODELS.items()}
+    build = by_lower.get(name.lower())
+    if build is None:
+        raise InputError(f"There is no model {name!r}. Choose one of: {', '.join(MODELS)}.")
+    taken = {
+        parameter.name
+        for parameter in inspect.signature(build).parameters.values()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    if unknown := sorted(options.keys() - taken):
+        raise InputError(
+            f"Model {name} does not have the option {', '.join(unknown)}; it has "
+            f"{', '.join(sorted(taken))}."
+        )
+    return build(**options)

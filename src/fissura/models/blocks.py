@@ -1,0 +1,91 @@
+"""The parts that crack networks are built from, each a few layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+def pad_to_multiple(image: Float[Tensor, "n c h w"], multiple: int) -> Float[Tensor, "n c H W"]:
+    """Repeat the last row and column until height and width are multiples of `multiple`.
+
+    Networks that halve their input k times need sizes that 2^k divides. Padding below and to the
+    right keeps every pixel's coordinates, so the result is cropped with `[..., :h, :w]`.
+
+    >>> pad_to_multiple(torch.zeros(1, 3, 30, 65), 32).shape
+    torch.Size([1, 3, 32, 96])
+    """
+    height, width = image.shape[-2:]
+    below, right = -height % multiple, -width % multiple
+    if below == right == 0:
+        return image
+    return F.pad(image, (0, right, 0, below), mode="replicate")
+
+
+def conv_bn_relu(in_channels: int, out_channels: int) -> nn.Sequential:
+    """3×3 convolution, batch normalisation, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+    )
+
+
+class ResidualBlock(nn.Module):
+    """König's residual block: x + ReLU(conv(ReLU(conv(x)))), with biases and without BatchNorm.
+
+    Nothing follows the addition. Source: König et al., Optimized deep encoder-decoder methods for
+    crack segmentation, Digital Signal Processing 108, 2021.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """Return x plus what two convolutions make of it."""
+        return x + F.relu(self.second(F.relu(self.first(x))))
+
+
+class DecoderLevel(nn.Module):
+    """One level of König's decoder: nearest ×2, concatenate the skip, refine.
+
+    `refine` is conv-BN-ReLU and two residual blocks; on the last level, at full resolution, it is
+    two conv-BN-ReLU instead. `skip_channels=0` means that there is nothing to concatenate.
+    """
+
+    def __init__(
+        self, in_channels: int, skip_channels: int, out_channels: int, *, last: bool
+    ) -> None:
+        super().__init__()
+        refine = (
+            [conv_bn_relu(out_channels, out_channels)]
+            if last
+            else [ResidualBlock(out_channels), ResidualBlock(out_channels)]
+        )
+        self.refine = nn.Sequential(
+            conv_bn_relu(in_channels + skip_channels, out_channels), *refine
+        )
+
+    def forward(
+        self, x: Float[Tensor, "n c h w"], skip: Float[Tensor, "n s H W"] | None
+    ) -> Float[Tensor, "n d H2 W2"]:
+        """Return features of twice the size of `x`."""
+        x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+        return self.refine(x if skip is None else torch.cat([x, skip], dim=1))
+
+
+def he_initialise(module: nn.Module) -> None:
+    """Draw the weights of every convolution below `module` He-normal, with zero biases."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

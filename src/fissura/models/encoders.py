@@ -1,0 +1,80 @@
+"""Encoders: image in, features from shallow to deep out.
+
+An encoder is any module with `forward(image) -> list of features`, each half the size of the one
+before, and two attributes: `channels`, of these features, and `stride`, of the deepest one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import segmentation_models_pytorch as smp
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fissura.errors import InputError
+from fissura.models.blocks import conv_bn_relu, he_initialise
+from fissura.models.pretrained import IMAGENET, reaching_weights
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+class UNetEncoder(nn.Module):
+    """U-Net's contracting path: five levels of two conv-BN-ReLU, 2×2 max pooling between them.
+
+    `width` channels at full size, doubled at each level: 16 gives 16, 32, 64, 128, 256. Source:
+    Ronneberger et al., U-Net, MICCAI 2015; with padding and BatchNorm, as everyone uses it now.
+    """
+
+    stride = 16
+
+    def __init__(self, width: int = 16) -> None:
+        super().__init__()
+        self.channels = [width * 2**level for level in range(5)]
+        self.levels = nn.ModuleList(
+            nn.Sequential(conv_bn_relu(before, after), conv_bn_relu(after, after))
+            for before, after in zip([3, *self.channels[:-1]], self.channels, strict=True)
+        )
+        he_initialise(self)
+
+    def forward(self, image: Float[Tensor, "n 3 h w"]) -> list[Tensor]:
+        """Return features at strides 1, 2, 4, 8 and 16."""
+        features = []
+        x = image
+        for index, level in enumerate(self.levels):
+            x = level(x if index == 0 else F.max_pool2d(x, 2))
+            features.append(x)
+        return features
+
+
+class SmpEncoder(nn.Module):
+    """Any encoder of segmentation-models-pytorch: features at strides 2, 4, 8, 16 and 32."""
+
+    stride = 32
+
+    def __init__(self, name: str, *, pretrained: bool = False) -> None:
+        super().__init__()
+        check_encoder(name)
+        with reaching_weights(name):
+            self.encoder = smp.encoders.get_encoder(
+                name, in_channels=3, depth=5, weights=IMAGENET if pretrained else None
+            )
+        # The first entry is the image itself, which the decoder makes no use of.
+        self.channels = list(self.encoder.out_channels[1:])
+
+    def forward(self, image: Float[Tensor, "n 3 h w"]) -> list[Tensor]:
+        """Return the features below full resolution."""
+        return list(self.encoder(image))[1:]
+
+
+def check_encoder(name: str) -> None:
+    """Raise `InputError` unless segmentation-models-pytorch knows the encoder `name`."""
+    known = smp.encoders.get_encoder_names()
+    if name not in known and not name.startswith("tu-"):
+        family = [other for other in known if other[:4] == name[:4]] or known
+        raise InputError(
+            f"There is no encoder {name!r}. Some that exist: {', '.join(family[:12])}. The whole "
+            "list is in the documentation of segmentation-models-pytorch; any timm model can be "
+            "used as 'tu-NAME'."
+        )

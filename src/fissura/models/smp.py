@@ -1,0 +1,70 @@
+"""Any architecture of segmentation-models-pytorch, as a network of ours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import segmentation_models_pytorch as smp
+from torch import Tensor, nn
+
+from fissura.errors import InputError
+from fissura.models.blocks import pad_to_multiple
+from fissura.models.encoders import check_encoder
+from fissura.models.pretrained import IMAGENET, reaching_weights
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+ARCHITECTURES = {
+    "DeepLabV3": smp.DeepLabV3,
+    "DeepLabV3Plus": smp.DeepLabV3Plus,
+    "DPT": smp.DPT,
+    "FPN": smp.FPN,
+    "Linknet": smp.Linknet,
+    "MAnet": smp.MAnet,
+    "PAN": smp.PAN,
+    "PSPNet": smp.PSPNet,
+    "Segformer": smp.Segformer,
+    "Unet": smp.Unet,
+    "UnetPlusPlus": smp.UnetPlusPlus,
+    "UPerNet": smp.UPerNet,
+}
+
+
+class AnySize(nn.Module):
+    """A network that needs sizes divisible by `multiple`, made to take any: pads, runs, crops."""
+
+    def __init__(self, network: nn.Module, multiple: int = 32) -> None:
+        super().__init__()
+        self.network = network
+        self.multiple = multiple
+
+    def forward(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
+        """Return the logits of crack."""
+        height, width = image.shape[-2:]
+        return self.network(pad_to_multiple(image, self.multiple))[..., :height, :width]
+
+
+def smp_model(
+    architecture: str, *, encoder: str | None = None, pretrained: bool = False
+) -> AnySize:
+    """Build an architecture of segmentation-models-pytorch with one output channel.
+
+    encoder: its default is resnet34, for DPT tu-vit_base_patch16_224.augreg_in21k.
+    """
+    by_lower = {name.lower(): network for name, network in ARCHITECTURES.items()}
+    if architecture.lower() not in by_lower:
+        raise InputError(
+            f"segmentation-models-pytorch has no architecture {architecture!r}. It has: "
+            f"{', '.join(ARCHITECTURES)}."
+        )
+    build = by_lower[architecture.lower()]
+    # A plain ViT takes one image size only; timm can interpolate its position embedding.
+    options: dict[str, Any] = {"dynamic_img_size": True} if build is smp.DPT else {}
+    if encoder is not None:
+        check_encoder(encoder)
+        options["encoder_name"] = encoder
+    with reaching_weights(encoder or "(default)"):
+        network = build(encoder_weights=IMAGENET if pretrained else None, classes=1, **options)
+    # PAN pools its deepest features three more times.
+    return AnySize(network, multiple=128 if build is smp.PAN else 32)
