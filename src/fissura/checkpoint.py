@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from fissura.errors import InputError
@@ -57,7 +57,8 @@ def save_model(folder: Path, model: nn.Module, config: ModelConfig) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
     with replacing(folder / "model.safetensors") as temporary:
-        save_file(weights, temporary, metadata={"format": "pt"})
+        # Through memory: `save_file` would make a file that only its owner may read.
+        temporary.write_bytes(save(weights, metadata={"format": "pt"}))
     with replacing(folder / "config.json") as temporary:
         temporary.write_text(json.dumps(asdict(config), indent=2) + "\n")
 

@@ -1,0 +1,56 @@
+"""Which processor to compute on, and in which precision."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+
+from fissura.errors import InputError
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Return the device called `name`; "auto" takes a GPU where there is one.
+
+    Raises `InputError` for a name that torch does not know, or a device this machine lacks.
+
+    >>> choose_device("cpu")
+    device(type='cpu')
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"The device {name!r} cannot be used here: {str(error).splitlines()[0]} "
+            "Use --device cpu, or auto to take what the machine has."
+        ) from error
+    return device
+
+
+def choose_precision(precision: Precision, device: torch.device) -> torch.dtype:
+    """Return the dtype that networks compute in: bfloat16 where "auto" finds it is fast.
+
+    That is on CUDA cards from Ampere on and on CPUs with bfloat16 instructions (AVX512-BF16 or
+    AMX), where it is about three times as fast as float32. Weights, losses and optimiser states
+    are float32 in either case.
+    """
+    if precision != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
+    if device.type == "cuda":
+        fast = torch.cuda.get_device_capability(device) >= (8, 0)
+    else:
+        fast = device.type == "cpu" and cpu_has_bfloat16()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether the CPU multiplies bfloat16 numbers in hardware."""
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

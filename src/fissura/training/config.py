@@ -1,0 +1,205 @@
+"""Every choice of a training, as one value that can be written down and replayed.
+
+This module imports neither torch nor numpy, so that `fissura train --help` is instant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from fissura.errors import InputError
+from fissura.files import replacing
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """The options of `fissura train`; the defaults are those of the paper's experiments."""
+
+    loss: str = "hybrid-focal-margin"
+    """Loss function, one of fissura.losses.LOSSES."""
+
+    margin: float | Literal["auto"] | None = None
+    """Margin m of the loss, in logits; auto derives it from the share of crack pixels (Fig. 3)."""
+
+    gamma_hat: float | None = None
+    """Focusing exponent of the focal part, at least 0."""
+
+    gamma: float | None = None
+    """Exponent of the focal Tversky part (of both parts in unified-focal)."""
+
+    delta: float | None = None
+    """Weight of missed crack pixels against false alarms, 0 to 1."""
+
+    focal_weight: float | None = None
+    """Weight λ of the focal part, 0 to 1; the Tversky part has 1 − λ."""
+
+    smooth: float | None = None
+    """Smoothing term of Dice and Tversky losses."""
+
+    symmetric: bool | None = None
+    """Use the symmetric form of a hybrid or unified loss."""
+
+    model: str = "crackseg"
+    """Network: crackseg, or smp:NAME for an architecture of segmentation-models-pytorch."""
+
+    width: int | None = None
+    """Channels of crackseg's U-Net basis at full size; 16 unless given."""
+
+    encoder: str | None = None
+    """Encoder of segmentation-models-pytorch, for example efficientnet-b5 or resnet34."""
+
+    pretrained: bool = False
+    """Start the encoder from ImageNet weights; they are downloaded on first use."""
+
+    deep_supervision: bool = False
+    """Judge the inner decoder levels of crackseg too."""
+
+    protocol: str = "native"
+    """How photos become training images: native (as they are), deepcrack96, crack500, panel128."""
+
+    area_threshold: float | None = None
+    """Share of a shrunken pixel's area that must be crack to call it crack; 1/8 unless given."""
+
+    crop: int | None = None
+    """Side of the random crops, in pixels. Unless given: no crops where all training images have
+    one size of at most 512 pixels a side, else 256."""
+
+    augment: bool = True
+    """Turn, flip, recolour, blur and add noise at random, as in the paper's Fig. 2."""
+
+    epochs: int = 100
+    """How many times each training image is seen."""
+
+    batch_size: int = 16
+    """Images per step, all processes together."""
+
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    """sgd has Nesterov momentum of 0.9."""
+
+    learning_rate: float = 1e-3
+    """Learning rate at its peak; it falls to 0 along a cosine."""
+
+    warmup_epochs: float = 0.0
+    """Epochs over which the learning rate rises linearly from 0, before it falls."""
+
+    weight_decay: float = 0.0
+    """Weight decay of the optimizer."""
+
+    clip_norm: float | None = None
+    """Scale gradients down to at most this norm."""
+
+    ema: float | None = None
+    """Keep an exponential moving average of the weights with this decay, for example 0.999, and
+    use it instead of the last weights."""
+
+    validation: float = 0.0
+    """Share of the training images set aside to choose the best epoch and the threshold. 0 keeps
+    the last epoch and the threshold 0.5. A folder's own val split is used instead where it has
+    one and this is not 0."""
+
+    patience: int | None = None
+    """Stop early after this many epochs without a better validation IoU."""
+
+    seed: int = 0
+    """Seed of initial weights, order, crops and augmentation."""
+
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic of the network; auto takes bfloat16 where the hardware is fast at it."""
+
+    accelerator: str = "auto"
+    """Where to compute: auto, cpu, cuda or mps."""
+
+    devices: int = 1
+    """Processes on this machine, one per GPU (or, on CPUs, one per process)."""
+
+    nodes: int = 1
+    """Machines that train together; start the same command on each as lightning-fabric says."""
+
+    skip_bad: bool = False
+    """Go on without files that cannot be used; they are listed in skipped.csv of the run."""
+
+    def __post_init__(self) -> None:
+        for name, lowest in LOWEST.items():
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str) and not value >= lowest:
+                raise InputError(f"{option(name)} is {value}; it must be at least {lowest}.")
+        if not self.learning_rate > 0:
+            raise InputError(f"--learning-rate is {self.learning_rate}; it must be above 0.")
+        if not self.validation < 1:
+            raise InputError(
+                f"--validation is {self.validation}; it is a share of the images, below 1."
+            )
+        if self.ema is not None and not self.ema < 1:
+            raise InputError(f"--ema is {self.ema}; a decay lies between 0 and 1.")
+        if self.patience is not None and self.validation == 0:
+            raise InputError(
+                "--patience stops on the validation images, and there are none. Set some aside, "
+                "for example with --validation 0.2."
+            )
+
+
+LOWEST = {
+    "epochs": 1,
+    "batch_size": 1,
+    "crop": 16,
+    "width": 1,
+    "devices": 1,
+    "nodes": 1,
+    "patience": 1,
+    "seed": 0,
+    "warmup_epochs": 0,
+    "weight_decay": 0,
+    "clip_norm": 0,
+    "validation": 0,
+    "ema": 0,
+}
+
+
+def option(name: str) -> str:
+    """Return how a field is called on the command line.
+
+    >>> option("batch_size")
+    '--batch-size'
+    """
+    return "--" + name.replace("_", "-")
+
+
+def loss_options(config: TrainConfig) -> dict[str, Any]:
+    """Return the options of the loss that were given; the rest are the loss's own defaults."""
+    names = ("margin", "gamma_hat", "gamma", "delta", "focal_weight", "smooth", "symmetric")
+    return {name: value for name in names if (value := getattr(config, name)) is not None}
+
+
+def model_options(config: TrainConfig) -> dict[str, Any]:
+    """Return the options of the network that were given, without `pretrained`."""
+    options = {"width": config.width, "encoder": config.encoder}
+    given = {name: value for name, value in options.items() if value is not None}
+    return given | ({"deep_supervision": True} if config.deep_supervision else {})
+
+
+def write_config(path: Path, data: Path, config: TrainConfig) -> None:
+    """Write a complete, replayable `config.yaml`."""
+    with replacing(path) as temporary:
+        temporary.write_text(
+            "# fissura train --config THIS_FILE --out NEW_RUN repeats this training.\n"
+            + yaml.safe_dump({"data": str(data)} | asdict(config), sort_keys=False)
+        )
+
+
+def read_config(path: Path) -> tuple[Path, TrainConfig]:
+    """Read what `write_config` wrote: the data folder and the options."""
+    try:
+        values = yaml.safe_load(path.read_text())
+        data = Path(values.pop("data"))
+    except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} is not a configuration that `fissura train` wrote ({error}). Give the run "
+            "folder that `fissura train --out` made."
+        ) from error
+    if unknown := sorted(values.keys() - {entry.name for entry in fields(TrainConfig)}):
+        raise InputError(f"{path} has options that this Fissura does not know: {unknown}.")
+    return data, TrainConfig(**values)

@@ -1,0 +1,108 @@
+"""What a training starts from: its images, its loss function, and a record of both."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fissura.data.folder import find_pairs
+from fissura.data.load import PreparedSet, default_cache_dir, load_split
+from fissura.data.prepare import PROTOCOLS, Protocol
+from fissura.data.splits import split_groups
+from fissura.errors import InputError
+from fissura.losses import LOSSES, recommended_margin
+from fissura.training.config import TrainConfig, loss_options, option
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Training images, and the ones set aside to choose the epoch and the threshold."""
+
+    train: PreparedSet
+    validation: PreparedSet | None
+    layout: str
+
+    def record(self) -> dict[str, Any]:
+        """Return what `data.json` says."""
+        return {
+            "layout": self.layout,
+            "mask_rule": self.train.mask_rule,
+            "crack_share": self.train.crack_share,
+            "scale": self.train.scale,
+            "fingerprint": self.train.fingerprint,
+            "images": len(self.train),
+            "train": self.train.names,
+            "validation": self.validation.names if self.validation else [],
+        }
+
+
+def read_inputs(data: Path, config: TrainConfig) -> Inputs:
+    """Read and prepare the training images of a folder; part with the validation images."""
+    protocol = choose_protocol(config.protocol, config.area_threshold)
+    folder = find_pairs(data, skip_bad=config.skip_bad)
+
+    def load(split: str) -> PreparedSet:
+        return load_split(
+            folder, split, protocol, cache_dir=default_cache_dir(), skip_bad=config.skip_bad
+        )
+
+    train = load("train")
+    if config.validation == 0:
+        return Inputs(train, None, folder.layout)
+    if "val" in folder.splits:
+        return Inputs(train, load("val"), folder.layout)
+    shares = {"train": 1 - config.validation, "val": config.validation}
+    parts = split_groups(train.names, shares, config.seed)
+    if not parts["train"] or not parts["val"]:
+        raise InputError(
+            f"--validation {config.validation} of the {len(train)} training images in {data} "
+            "leaves no image on one side. Give more images or another share."
+        )
+    return Inputs(train.subset(parts["train"]), train.subset(parts["val"]), folder.layout)
+
+
+def choose_protocol(name: str, area_threshold: float | None = None) -> Protocol:
+    """Return a protocol by name, with another area threshold where one is given."""
+    if name not in PROTOCOLS:
+        raise InputError(f"There is no protocol {name!r}. Choose one of: {', '.join(PROTOCOLS)}.")
+    protocol = PROTOCOLS[name]
+    return protocol if area_threshold is None else replace(protocol, area_threshold=area_threshold)
+
+
+def choose_loss(
+    config: TrainConfig, crack_share: float
+) -> tuple[Callable[[Tensor, Tensor], Tensor], dict[str, Any]]:
+    """Return the loss as a function of logits and target, and the options it was given.
+
+    `margin="auto"` becomes the paper's recommendation for this share of crack pixels.
+    """
+    name = config.loss.replace("-", "_")
+    if name not in LOSSES:
+        known = ", ".join(loss.replace("_", "-") for loss in LOSSES)
+        raise InputError(f"There is no loss {config.loss!r}. Choose one of: {known}.")
+    options = loss_options(config)
+    taken = inspect.signature(LOSSES[name]).parameters
+    if unknown := [option(given) for given in options if given not in taken]:
+        raise InputError(f"The loss {config.loss} does not have the option {', '.join(unknown)}.")
+    if options.get("margin") == "auto":
+        options["margin"] = recommended_margin(crack_share)
+    loss = partial(LOSSES[name], **options)
+    try:
+        loss(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2))
+    except ValueError as error:
+        raise InputError(f"The loss {config.loss} cannot be used like this: {error}") from error
+    return loss, options
+
+
+def choose_crop(config: TrainConfig, train: PreparedSet) -> int | None:
+    """Return the side of the random crops, or None where whole images make the batches."""
+    if config.crop is not None:
+        return config.crop
+    return None if train.uniform and max(train.images[0].shape[:2]) <= 512 else 256

@@ -1,0 +1,249 @@
+"""`train` and `resume`: the whole way from a data folder to a run folder."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from fissura.checkpoint import save_model
+from fissura.data.batches import epoch_batches
+from fissura.errors import InputError
+from fissura.metrics.counts import counts_at, f1, iou
+from fissura.metrics.curves import best_threshold
+from fissura.training import run_folder
+from fissura.training.config import TrainConfig, read_config
+from fissura.training.display import Display, Events, introduce, training_display
+from fissura.training.inputs import read_inputs
+from fissura.training.optimise import learning_rate
+from fissura.training.session import Position, Session, build_session, start_fabric
+from fissura.training.step import check_finite, example_pictures, train_step, validate
+from fissura.training.stop import StopRequest, stop_on_signals
+
+LOOK_EVERY = 10  # steps between looks at the loss, each of which waits for the device
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a call of `train` or `resume` ended.
+
+    stopped_by is the number of the signal that ended it before its last epoch, or None.
+    """
+
+    run: Path
+    epochs: int
+    stopped_by: int | None
+
+
+def train(
+    data: Path, *, out: Path | None = None, config: TrainConfig | None = None, quiet: bool = False
+) -> Outcome:
+    """Train on the images and masks in `data` and write a run folder.
+
+    data:    a folder in one of the layouts of `fissura.data.folder`.
+    out:     the run folder, which must not exist; a new one below runs/ unless given.
+    config:  every other choice; the defaults are the paper's.
+
+    Raises `InputError` where the data, the options or the run folder can't be used, and where the
+    loss becomes NaN.
+    """
+    config = config or TrainConfig()
+    # The further processes of one training may meet the folder that the first has just made.
+    first = os.environ.get("LOCAL_RANK", "0") == "0"
+    run = out if out and not first else run_folder.free_folder(out, data, config)
+    return _run(run, data, config, state=None, quiet=quiet)
+
+
+def resume(run: Path, *, quiet: bool = False) -> Outcome:
+    """Go on with a stopped or killed training, to the same bits as if it had never stopped.
+
+    That holds on a CPU with the same number of threads and processes; a GPU's atomics may differ
+    in the last bits. Raises `InputError` where `run` is no run folder or its data have changed.
+    """
+    data, config = read_config(run / "config.yaml")
+    return _run(run, data, config, state=run_folder.load_state(run), quiet=quiet)
+
+
+def _run(
+    run: Path, data: Path, config: TrainConfig, *, state: dict[str, Any] | None, quiet: bool
+) -> Outcome:
+    fabric = start_fabric(config)
+    console = Console(quiet=quiet or not fabric.is_global_zero, highlight=False)
+    inputs = read_inputs(data, config)
+    session = build_session(fabric, config, inputs)
+    position = Position()
+    if state is not None:
+        if state["fingerprint"] != session.fingerprint:
+            raise InputError(
+                f"The images in {data} are no longer those that {run} was trained on, so it cannot "
+                "go on. Restore them, or start a new training with another --out."
+            )
+        position = session.restore(state)
+    position.loss_sum = position.loss_sum.to(fabric.device)
+    if fabric.is_global_zero:
+        run_folder.open_run(run, data, config, inputs, epochs=position.epoch)
+    steps = session.steps_per_epoch
+    introduce(console, run, session, inputs, position.epoch)
+    with (
+        stop_on_signals() as request,
+        closing(Events(run, position.epoch * steps))
+        if fabric.is_global_zero
+        else nullcontext() as events,
+        training_display(
+            console, total=config.epochs * steps, done=position.epoch * steps + position.step
+        ) as display,
+    ):
+        loop = Loop(run, session, position, display, request, events)
+        finished = loop.run_epochs()
+    if finished:
+        console.print(f"Done: the model is in {run / 'model'}.")
+        return Outcome(run, position.epoch, None)
+    console.print(f"Stopped. Go on with: fissura train --resume {run}")
+    return Outcome(run, position.epoch, request.signal)
+
+
+class Loop:
+    """A training under way: what its epochs share."""
+
+    def __init__(
+        self,
+        run: Path,
+        session: Session,
+        position: Position,
+        display: Display,
+        request: StopRequest,
+        events: Events | None,
+    ) -> None:
+        self.run = run
+        self.session = session
+        self.position = position
+        self.display = display
+        self.request = request
+        self.events = events
+        self.state = run_folder.StateWriter(run)
+        self.writes = session.fabric.is_global_zero
+
+    def run_epochs(self) -> bool:
+        """Train to the end; False where a stop was asked for before it."""
+        config, position = self.session.config, self.position
+        pictured = {1, config.epochs, *range(0, config.epochs, max(1, config.epochs // 10))}
+        while position.epoch < config.epochs and not self._out_of_patience():
+            if not self._run_steps():
+                return False
+            line = self._close_epoch()
+            self.display.epoch(line, config.epochs)
+            if self.events is not None:
+                pictures = example_pictures(self.session) if position.epoch in pictured else []
+                self.events.write(line, pictures)
+            if self.state.due():
+                self._save()
+        self._save()
+        return True
+
+    def _run_steps(self) -> bool:
+        """Go through the rest of an epoch; False where a stop was asked for."""
+        session, position = self.session, self.position
+        config, fabric, steps = session.config, session.fabric, session.steps_per_epoch
+        batches = epoch_batches(
+            len(session.train),
+            config.batch_size,
+            seed=config.seed,
+            epoch=position.epoch,
+            rank=fabric.global_rank,
+            world=fabric.world_size,
+        )
+        start = time.monotonic() - position.seconds
+        for step in range(position.step, steps):
+            done = position.epoch * steps + step
+            rate = learning_rate(
+                done,
+                steps=config.epochs * steps,
+                warmup=round(config.warmup_epochs * steps),
+                peak=config.learning_rate,
+            )
+            position.loss_sum += train_step(
+                session, batches[step], epoch=position.epoch, step=step, rate=rate
+            )
+            position.step = step + 1
+            position.seconds = time.monotonic() - start
+            stop = self._stop_asked()
+            if stop or position.step == steps or position.step % LOOK_EVERY == 0:
+                check_finite(session, position)
+                mean_loss = position.loss_sum.item() / position.step
+                self.display.step(position.epoch + 1, done + 1, mean_loss, rate)
+                if stop or self.state.due(least=60):
+                    self._save()
+            if stop:
+                return False
+        return True
+
+    def _stop_asked(self) -> bool:
+        """Whether any process was asked to stop; all must leave the loop at the same step."""
+        asked = self.request.signal is not None
+        if self.session.fabric.world_size == 1:
+            return asked
+        return self.session.fabric.strategy.reduce_boolean_decision(asked, all=False)
+
+    def _close_epoch(self) -> dict[str, Any]:
+        """Validate, note the epoch as done, and return its line of metrics."""
+        session, position = self.session, self.position
+        line = {
+            "epoch": position.epoch + 1,
+            "step": (position.epoch + 1) * session.steps_per_epoch,
+            "loss": position.loss_sum.item() / position.step,
+            "learning_rate": session.optimizer.param_groups[0]["lr"],
+            "seconds": round(position.seconds, 3),
+            "images_per_second": round(len(session.train) / position.seconds, 1),
+        }
+        position.epoch, position.step, position.seconds = position.epoch + 1, 0, 0.0
+        position.loss_sum.zero_()
+        if session.validation is not None:
+            line["validation"] = self._validate()
+        if self.writes:
+            run_folder.append_metrics(self.run / "metrics.jsonl", line)
+        return line
+
+    def _validate(self) -> dict[str, float]:
+        """Judge the epoch on the validation images; keep its model if none was better."""
+        session, position = self.session, self.position
+        assert session.validation is not None
+        histogram = validate(session, session.validation)
+        threshold = best_threshold(histogram, "iou").threshold
+        counts = counts_at(histogram, threshold)
+        best = float(iou(counts))
+        if best > position.best_iou:
+            position.best_iou, position.best_epoch = best, position.epoch
+            if self.writes:
+                note = {"best_epoch": position.epoch, "validation_iou": best}
+                card = replace(
+                    session.card,
+                    threshold=threshold,
+                    threshold_source="validation",
+                    training=session.card.training | note,
+                )
+                save_model(self.run / "model", session.judged, card)
+        at_half = counts_at(histogram, 0.5)
+        return {
+            "threshold": threshold,
+            "iou": best,
+            "f1": float(f1(counts)),
+            "iou_at_half": float(iou(at_half)),
+            "f1_at_half": float(f1(at_half)),
+        }
+
+    def _out_of_patience(self) -> bool:
+        patience = self.session.config.patience
+        return patience is not None and self.position.epoch - self.position.best_epoch >= patience
+
+    def _save(self) -> None:
+        """Write the state, and, where no validation chooses it, the model as it is now."""
+        if not self.writes:
+            return
+        if self.session.validation is None:
+            save_model(self.run / "model", self.session.judged, self.session.card)
+        self.state.write(self.session.state(self.position))

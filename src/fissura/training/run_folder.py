@@ -1,0 +1,116 @@
+"""The run folder: where a training writes, and from where it goes on.
+
+config.yaml      every option; replayable
+data.json        what the training saw: folder layout, mask rule, split, share of crack
+skipped.csv      files left out, where --skip-bad was given
+metrics.jsonl    a line per epoch
+state/state.pt   everything needed to resume; the file that commits an epoch
+model/           config.json and model.safetensors: what `fissura predict` takes
+events.out.*     TensorBoard
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fissura.errors import InputError
+from fissura.files import replacing
+from fissura.training.config import TrainConfig, write_config
+from fissura.training.inputs import Inputs
+
+
+def free_folder(out: Path | None, data: Path, config: TrainConfig) -> Path:
+    """Return the folder for a new run, or raise `InputError` where one exists already."""
+    if out is None:
+        stem = f"{data.resolve().name}-{config.loss}"
+        names = [Path("runs", stem), *(Path("runs", f"{stem}-{n}") for n in range(2, 10_000))]
+        return next(path for path in names if not path.exists())
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(
+            f"{out} exists already and is never overwritten. Choose another --out, or go on with "
+            f"that training by `fissura train --resume {out}`."
+        )
+    return out
+
+
+def open_run(run: Path, data: Path, config: TrainConfig, inputs: Inputs, *, epochs: int) -> None:
+    """Make the folder and write what is known before the first step.
+
+    epochs: how many are done already, in a resumed run; later lines of metrics are dropped.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    write_config(run / "config.yaml", data.absolute(), config)
+    with replacing(run / "data.json") as temporary:
+        temporary.write_text(json.dumps(inputs.record(), indent=2) + "\n")
+    if config.skip_bad:
+        with replacing(run / "skipped.csv") as temporary, temporary.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["file", "reason"])
+            writer.writerows([str(bad.file), bad.reason] for bad in inputs.train.skipped)
+    keep_metrics(run / "metrics.jsonl", epochs)
+
+
+def append_metrics(path: Path, line: dict[str, Any]) -> None:
+    """Add a line to `metrics.jsonl`."""
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Read `metrics.jsonl`, without a last line that a kill cut short."""
+    lines = []
+    for text in path.read_text().splitlines() if path.exists() else []:
+        try:
+            lines.append(json.loads(text))
+        except json.JSONDecodeError:
+            break
+    return lines
+
+
+def keep_metrics(path: Path, epochs: int) -> None:
+    """Drop what was logged after epoch `epochs`, the last one whose state was saved."""
+    kept = [line for line in read_metrics(path) if line["epoch"] <= epochs]
+    with replacing(path) as temporary:
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+
+
+class StateWriter:
+    """Writes `state/state.pt`, so often that a kill costs little and saving costs at most 5 %."""
+
+    def __init__(self, run: Path) -> None:
+        self.path = run / "state" / "state.pt"
+        self.cost = 0.0
+        self.written = time.monotonic()
+
+    def due(self, least: float = 0.0) -> bool:
+        """Whether it is time to write again; `least` is the shortest interval in seconds."""
+        return time.monotonic() - self.written >= max(20 * self.cost, least)
+
+    def write(self, state: dict[str, Any]) -> None:
+        """Replace the state by `state`, whole or not at all."""
+        start = time.monotonic()
+        with replacing(self.path) as temporary:
+            torch.save(state, temporary)
+        self.written = time.monotonic()
+        self.cost = self.written - start
+
+
+def load_state(run: Path) -> dict[str, Any] | None:
+    """Read `state/state.pt`, or None where the training was stopped before its first epoch."""
+    path = run / "state" / "state.pt"
+    if not path.exists():
+        return None
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise InputError(
+            f"{path} is damaged and the training cannot go on from it "
+            f"({str(error).splitlines()[0]}). Start again with another --out: "
+            f"`fissura train --config {run / 'config.yaml'} --out NEW_RUN`."
+        ) from error

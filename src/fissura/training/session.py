@@ -1,0 +1,149 @@
+"""The parts of a running training, and how they are put together."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from fissura.checkpoint import ModelConfig, versions
+from fissura.data.batches import ImageStore
+from fissura.data.load import PreparedSet
+from fissura.device import choose_device, choose_precision
+from fissura.models import build_model
+from fissura.training.config import TrainConfig, model_options
+from fissura.training.inputs import Inputs, choose_crop, choose_loss
+from fissura.training.optimise import make_average, make_optimizer
+
+
+@dataclass
+class Position:
+    """Where a training stands: epochs done, steps done in the next one, and what they gave."""
+
+    epoch: int = 0
+    step: int = 0
+    loss_sum: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
+    seconds: float = 0.0
+    best_iou: float = -1.0
+    best_epoch: int = 0
+
+
+@dataclass(frozen=True)
+class Session:
+    """Everything that the steps of a training need.
+
+    network is the bare model; model is the same one as fabric runs it (device, precision,
+    processes); average is its moving average, or None. card describes the model for predicting.
+    """
+
+    fabric: Fabric
+    config: TrainConfig
+    network: nn.Module
+    model: nn.Module
+    optimizer: Any
+    average: AveragedModel | None
+    loss: Callable[[Tensor, Tensor], Tensor]
+    train: ImageStore
+    validation: ImageStore | None
+    crop: int | None
+    card: ModelConfig
+    fingerprint: str
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is validated and saved."""
+        return self.network if self.average is None else self.average.module
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of the optimiser per epoch."""
+        return math.ceil(len(self.train) / self.config.batch_size)
+
+    @property
+    def precision(self) -> str:
+        """The arithmetic of the network, in words."""
+        return "bfloat16" if self.fabric.strategy.precision.precision != "32-true" else "float32"
+
+    def state(self, position: Position) -> dict[str, Any]:
+        """Return everything that `restore` needs to go on with the same bits."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "position": vars(position) | {"loss_sum": position.loss_sum.cpu()},
+            "fingerprint": self.fingerprint,
+        }
+
+    def restore(self, state: dict[str, Any]) -> Position:
+        """Take over the state of an earlier session; return where it stood."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        position = Position(**state["position"])
+        position.loss_sum = position.loss_sum.to(self.fabric.device)
+        return position
+
+
+def start_fabric(config: TrainConfig) -> Fabric:
+    """Choose device and precision, and start the other processes where there are any."""
+    device = choose_device(config.accelerator)
+    dtype = choose_precision(config.precision, device)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # we say it ourselves
+    fabric = Fabric(
+        accelerator=device.type,
+        devices=config.devices,
+        num_nodes=config.nodes,
+        strategy="ddp" if config.devices * config.nodes > 1 else "auto",
+        precision="bf16-mixed" if dtype == torch.bfloat16 else "32-true",
+    )
+    fabric.launch()
+    return fabric
+
+
+def build_session(fabric: Fabric, config: TrainConfig, inputs: Inputs) -> Session:
+    """Put the parts together; the initial weights depend on the seed and the network alone."""
+    loss, given = choose_loss(config, inputs.train.crack_share)
+    options = model_options(config)
+    torch.manual_seed(config.seed)
+    network = build_model(
+        config.model, **options, **({"pretrained": True} if config.pretrained else {})
+    )
+    network = network.to(device=fabric.device)
+    network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    average = None if config.ema is None else make_average(network, config.ema)
+    model, optimizer = fabric.setup(network, make_optimizer(network, config))
+
+    def store(images: PreparedSet) -> ImageStore:
+        return ImageStore.of(images.images, images.masks, fabric.device)
+
+    training = {"loss": config.loss, **given, "epochs": config.epochs, "seed": config.seed}
+    return Session(
+        fabric=fabric,
+        config=config,
+        network=network,
+        model=model,
+        optimizer=optimizer,
+        average=average,
+        loss=loss,
+        train=store(inputs.train),
+        validation=None if inputs.validation is None else store(inputs.validation),
+        crop=choose_crop(config, inputs.train),
+        card=ModelConfig(
+            model=config.model,
+            options=options,
+            scale=inputs.train.scale,
+            crack_share=inputs.train.crack_share,
+            protocol=asdict(inputs.train.protocol),
+            training=training | {"images": len(inputs.train)},
+            versions=versions(),
+        ),
+        fingerprint=inputs.train.fingerprint,
+    )

@@ -1,0 +1,112 @@
+"""One step of a training and one validation: what is done with the parts of a session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fissura.data.augment import augment
+from fissura.data.batches import ImageStore, step_seed
+from fissura.errors import InputError
+from fissura.metrics.counts import histograms
+from fissura.models.normalise import normalise
+from fissura.training.display import Picture
+from fissura.training.session import Position, Session
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, UInt8
+    from numpy.typing import NDArray
+
+
+def train_step(
+    session: Session, indices: NDArray[np.int64], *, epoch: int, step: int, rate: float
+) -> Float[Tensor, ""]:
+    """Draw a batch, take one step of the optimiser, return the loss (on the device)."""
+    config, fabric, optimizer = session.config, session.fabric, session.optimizer
+    seed = step_seed(config.seed, epoch, step, fabric.global_rank)
+    torch.manual_seed(seed)  # for dropout and its like
+    image, mask = session.train.batch(indices, crop=session.crop, rng=np.random.default_rng(seed))
+    image, mask = image.to(fabric.device), mask.to(fabric.device)
+    if config.augment:
+        generator = torch.Generator(fabric.device).manual_seed(seed)
+        image, mask = augment(image, mask, generator)
+    logits = session.model(normalise(image, session.card.mean, session.card.std))
+    loss = weighted_loss(session.loss, logits, mask)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    fabric.backward(loss)
+    if config.clip_norm is not None:
+        fabric.clip_gradients(session.model, optimizer, max_norm=config.clip_norm)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    if session.average is not None:
+        session.average.update_parameters(session.network)
+    return loss.detach()
+
+
+def weighted_loss(
+    loss: Callable[[Tensor, Tensor], Tensor], logits: Tensor | list[Tensor], target: Tensor
+) -> Float[Tensor, ""]:
+    """Return the loss; of several logits the mean with weights 1, 1/2, 1/4 …, the final first.
+
+    Several logits come from a network with deep supervision.
+    """
+    if isinstance(logits, Tensor):
+        return loss(logits, target)
+    weights = [0.5**level for level in range(len(logits))]
+    parts = [weight * loss(each, target) for weight, each in zip(weights, logits, strict=True)]
+    return torch.stack(parts).sum() / sum(weights)
+
+
+def check_finite(session: Session, position: Position) -> None:
+    """Raise `InputError` where the training has gone to NaN or infinity."""
+    finite = bool(torch.isfinite(position.loss_sum))
+    if finite and all(bool(torch.isfinite(p).all()) for p in session.network.parameters()):
+        return
+    raise InputError(
+        f"The loss became NaN or infinite in epoch {position.epoch + 1}, and the training stopped. "
+        "Things to try, in this order: a tenth of the --learning-rate, --warmup-epochs 1, "
+        "--clip-norm 1, --precision float32. The last good state is in the run's folder state/."
+    )
+
+
+def predict(session: Session, images: UInt8[Tensor, "n 3 h w"]) -> NDArray[np.float32]:
+    """Return the probability of crack (n, h, w) by the judged network in evaluation mode."""
+    network = session.judged.eval()
+    with torch.no_grad(), session.fabric.autocast():
+        inputs = normalise(images.to(session.fabric.device), session.card.mean, session.card.std)
+        logits = network(inputs)
+    session.network.train()
+    return logits.float().sigmoid()[:, 0].cpu().numpy()
+
+
+def validate(session: Session, store: ImageStore) -> NDArray[np.int64]:
+    """Return the histograms (2, 256) of the probabilities on `store`, pooled over its images."""
+    size = session.config.batch_size if store.uniform else 1
+    total = np.zeros((2, 256), np.int64)
+    for start in range(0, len(store), size):
+        where = slice(start, start + size)
+        masks = np.stack([mask[0].cpu().numpy() for mask in store.masks[where]])
+        probs = predict(session, torch.stack(list(store.images[where])))
+        total += histograms(probs, masks.astype(bool))
+    return total
+
+
+def example_pictures(session: Session, count: int = 4) -> list[Picture]:
+    """Return image (h, w, 3), prediction and truth (h, w) of the first images, for TensorBoard.
+
+    Of large images the middle 512 by 512 pixels.
+    """
+    store = session.validation or session.train
+    pictures = []
+    for image, mask in zip(store.images[:count], store.masks[:count], strict=True):
+        top, left = (max(0, (side - 512) // 2) for side in image.shape[1:])
+        window = (slice(None), slice(top, top + 512), slice(left, left + 512))
+        pred = predict(session, image[window][None])[0] >= 0.5
+        pixels = image[window].permute(1, 2, 0).cpu().numpy()
+        pictures.append((pixels, pred, mask[window][0].cpu().numpy().astype(bool)))
+    return pictures
