@@ -1,0 +1,95 @@
+"""Losses for segmentation under class imbalance: torch in, torch out, torch alone.
+
+Every loss is called `loss(logits, target, *, mask=None, reduction="mean", …)`, with logits and
+target of one shape (N, 1, *spatial). The functions are the truth; each has a module beside it.
+
+>>> import torch
+>>> logits = torch.tensor([[[2.0, -1.0, 0.0]]], requires_grad=True)
+>>> loss = hybrid_focal_margin_loss(logits, torch.tensor([[[1, 0, 0]]]), margin=1.5)
+>>> loss.backward()
+>>> logits.grad
+tensor([[[-0.1692,  0.0456,  0.1351]]])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from fissura.losses.bce_dice import BCEDiceLoss, bce_dice_loss
+from fissura.losses.cross_entropy import BCELoss, bce_loss
+from fissura.losses.dice import DiceLoss, dice_loss
+from fissura.losses.focal import (
+    AsymmetricFocalLoss,
+    FocalLoss,
+    asymmetric_focal_loss,
+    focal_loss,
+)
+from fissura.losses.focal_margin import (
+    AsymmetricFocalMarginLoss,
+    FocalMarginLoss,
+    asymmetric_focal_margin_loss,
+    focal_margin_loss,
+)
+from fissura.losses.hybrid_focal import HybridFocalLoss, hybrid_focal_loss
+from fissura.losses.hybrid_focal_margin import HybridFocalMarginLoss, hybrid_focal_margin_loss
+from fissura.losses.margin import (
+    AsymmetricLargeMarginLoss,
+    asymmetric_large_margin_loss,
+    recommended_margin,
+)
+from fissura.losses.tversky import (
+    FocalTverskyLoss,
+    TverskyLoss,
+    focal_tversky_loss,
+    tversky_loss,
+)
+from fissura.losses.unified_focal import UnifiedFocalLoss, unified_focal_loss
+
+LOSSES: dict[str, Callable[..., Tensor]] = {
+    "bce": bce_loss,
+    "dice": dice_loss,
+    "focal": focal_loss,
+    "asymmetric_focal": asymmetric_focal_loss,
+    "asymmetric_large_margin": asymmetric_large_margin_loss,
+    "asymmetric_focal_margin": asymmetric_focal_margin_loss,
+    "focal_margin": focal_margin_loss,
+    "tversky": tversky_loss,
+    "focal_tversky": focal_tversky_loss,
+    "bce_dice": bce_dice_loss,
+    "hybrid_focal": hybrid_focal_loss,
+    "unified_focal": unified_focal_loss,
+    "hybrid_focal_margin": hybrid_focal_margin_loss,
+}
+
+__all__ = [
+    "LOSSES",
+    "AsymmetricFocalLoss",
+    "AsymmetricFocalMarginLoss",
+    "AsymmetricLargeMarginLoss",
+    "BCEDiceLoss",
+    "BCELoss",
+    "DiceLoss",
+    "FocalLoss",
+    "FocalMarginLoss",
+    "FocalTverskyLoss",
+    "HybridFocalLoss",
+    "HybridFocalMarginLoss",
+    "TverskyLoss",
+    "UnifiedFocalLoss",
+    "asymmetric_focal_loss",
+    "asymmetric_focal_margin_loss",
+    "asymmetric_large_margin_loss",
+    "bce_dice_loss",
+    "bce_loss",
+    "dice_loss",
+    "focal_loss",
+    "focal_margin_loss",
+    "focal_tversky_loss",
+    "hybrid_focal_loss",
+    "hybrid_focal_margin_loss",
+    "recommended_margin",
+    "tversky_loss",
+    "unified_focal_loss",
+]

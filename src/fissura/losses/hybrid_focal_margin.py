@@ -1,0 +1,102 @@
+"""Hybrid focal margin loss: the paper's own, a focal margin loss plus the focal Tversky loss."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from fissura.losses._valid_pixels import (
+    check_focal_weight,
+    check_option,
+    pixel_mean,
+    reduce_images,
+    valid_pixels,
+    weighted_sum,
+)
+from fissura.losses.focal_margin import asymmetric_focal_margin_per_pixel, focal_margin_per_pixel
+from fissura.losses.tversky import check_focal_tversky_options, focal_tversky_error
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Shaped
+
+
+def hybrid_focal_margin_loss(
+    logits: Float[Tensor, "n 1 *spatial"],
+    target: Shaped[Tensor, "n 1 *spatial"],
+    *,
+    mask: Shaped[Tensor, "n 1 *spatial"] | None = None,
+    reduction: str = "mean",
+    gamma_hat: float = 2.0,
+    delta: float = 0.7,
+    gamma: float = 0.75,
+    margin: float = 0.5,
+    smooth: float = 1.0,
+    symmetric: bool = False,
+    focal_weight: float | None = None,
+    per_image: bool = False,
+) -> Float[Tensor, "*reduced"]:
+    """Hybrid focal margin loss: for cracks that are a few per cent of the pixels, or less.
+
+    aFM + FT = −mean[t·log p̂ + p^γ̂·(1−t)·log(1−p)] + (1 − TI)^γ, with p = σ(z) and p̂ = σ(z − m):
+    the sum of `asymmetric_focal_margin_loss` and `focal_tversky_loss`. `symmetric` takes
+    `focal_margin_loss` (FM) for aFM; a `focal_weight` λ makes it λ·aFM + (1−λ)·FT. At m = 0 it is
+    `hybrid_focal_loss`; with γ̂ = 0, δ = ½, γ = 1 too, `bce_dice_loss` with smooth 2s.
+
+    Arguments:
+        logits: z, finite, of any floating dtype; computed in float32, float64 for float64.
+        target: t in [0, 1], hard or soft, of boolean, integer or floating dtype.
+        mask: the valid pixels (boolean, or 0 and 1); the others have no influence, whatever they
+            hold. None: all are valid. Where none is valid, the loss is 0.
+        reduction: "mean"; with `per_image` also "sum", or "none" (one value per image).
+        gamma_hat: γ̂ ≥ 0, the focusing exponent of the focal margin part.
+        delta: δ in [0, 1], the weight of false negatives in TI.
+        gamma: γ > 0, the exponent of 1 − TI.
+        margin: m ≥ 0, in logits; see `recommended_margin`.
+        smooth: s ≥ 0 of TI. Above 0, false positives on pure background are punished there too.
+        symmetric: whether crack pixels fade, and background has a margin, too.
+        focal_weight: λ in [0, 1]; None is the plain sum.
+        per_image: False pools both parts over the batch; True makes both per image (the focal part
+            a mean over its valid pixels), and the mean is over the images with valid pixels.
+
+    Raises ValueError as `bce_loss` does.
+
+    Source: the paper's equation 14, L_ours (plain, asymmetric) and, symmetric with λ, its equation
+    13, L_sHFM. No δ in the focal part; TI sees the unshifted p.
+
+    >>> import torch
+    >>> logits, target = torch.tensor([[[2.0, -1.0, 0.0]]]), torch.tensor([[[1, 0, 0]]])
+    >>> hybrid_focal_margin_loss(logits, target)
+    tensor(0.3651)
+    >>> hybrid_focal_margin_loss(logits, target, symmetric=True, focal_weight=0.5)
+    tensor(0.1631)
+    """
+    check_option("gamma_hat", gamma_hat, 0.0)
+    check_option("margin", margin, 0.0)
+    check_focal_tversky_options(delta, gamma, smooth)
+    check_focal_weight(focal_weight)
+    pixels = valid_pixels(logits, target, mask)
+    per_pixel = focal_margin_per_pixel if symmetric else asymmetric_focal_margin_per_pixel
+    focal = pixel_mean(per_pixel(pixels, gamma_hat, margin), pixels, per_image=per_image)
+    tversky = focal_tversky_error(pixels, delta, gamma, smooth, per_image=per_image)
+    loss = weighted_sum(focal, tversky, focal_weight)
+    return reduce_images(loss, pixels, reduction, per_image=per_image)
+
+
+class HybridFocalMarginLoss(nn.Module):
+    """`hybrid_focal_margin_loss` as a module: its options are given once, and kept in `options`."""
+
+    def __init__(
+        self, *, reduction: str = "mean", gamma_hat: float = 2.0, delta: float = 0.7,
+        gamma: float = 0.75, margin: float = 0.5, smooth: float = 1.0, symmetric: bool = False,
+        focal_weight: float | None = None, per_image: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.options: dict[str, Any] = {"reduction": reduction, "gamma_hat": gamma_hat}
+        self.options |= {"delta": delta, "gamma": gamma, "margin": margin, "smooth": smooth}
+        self.options |= {"symmetric": symmetric, "focal_weight": focal_weight}
+        self.options |= {"per_image": per_image}
+
+    def forward(self, logits: Tensor, target: Tensor, *, mask: Tensor | None = None) -> Tensor:
+        """Return `hybrid_focal_margin_loss` of the logits and the target."""
+        return hybrid_focal_margin_loss(logits, target, mask=mask, **self.options)
