@@ -1,0 +1,118 @@
+"""Keep prepared pictures on disk, so that no JPEG is decoded twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+
+from fissura.files import replacing
+
+# Raise it whenever decoding or preparing changes its results.
+FORMAT = 1
+THREADS = min(8, os.cpu_count() or 1)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a cache entry holds; the fields are those of `PreparedSet`."""
+
+    images: list[NDArray[np.uint8]]
+    masks: list[NDArray[np.bool_]]
+    names: list[str]
+    scale: float
+    mask_rule: str
+    skipped: list[tuple[str, str]]
+
+
+def default_dir() -> Path:
+    """`$FISSURA_CACHE`, or `fissura/` in `$XDG_CACHE_HOME` (by default `~/.cache`)."""
+    if own := os.environ.get("FISSURA_CACHE"):
+        return Path(own).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fissura"
+
+
+def key(pairs: list[tuple[str, Path, Path]], masks: list[Path], options: dict[str, Any]) -> str:
+    """Name a cache entry by the content of its files, and by everything else that counts.
+
+    Content is read in full, at the disk's speed: a file changed in place, or copied with a new
+    date, is never mistaken.
+    """
+    files = list(dict.fromkeys([path for _, *both in pairs for path in both] + masks))
+    with ThreadPoolExecutor(THREADS) as pool:
+        content = dict(zip(files, pool.map(_content, files), strict=True))
+    parts = {
+        "format": FORMAT,
+        "options": options,
+        # Other releases may round otherwise when they decode or resample.
+        "libraries": [cv2.__version__, PIL.__version__],
+        "pairs": [[name, content[image], content[mask]] for name, image, mask in pairs],
+        "masks": sorted(content[mask] for mask in masks),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _content(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "blake2b").hexdigest()
+    except OSError:  # decoding will say so
+        return "unreadable"
+
+
+def read(entry: Path) -> Stored | None:
+    """Read an entry; None where there is none, or where it is damaged."""
+    try:
+        # Opened here, since numpy leaves a damaged file open.
+        with entry.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            about = json.loads(str(arrays["about"]))
+            flat_images, flat_masks = arrays["images"], arrays["masks"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
+    images, masks, start = [], [], 0
+    for height, width in about["sizes"]:
+        end = start + height * width
+        images.append(flat_images[3 * start : 3 * end].reshape(height, width, 3))
+        masks.append(flat_masks[start:end].reshape(height, width))
+        start = end
+    return Stored(
+        images=images,
+        masks=masks,
+        names=about["names"],
+        scale=about["scale"],
+        mask_rule=about["mask_rule"],
+        skipped=[(file, reason) for file, reason in about["skipped"]],
+    )
+
+
+def write(entry: Path, stored: Stored) -> None:
+    """Write an entry whole or not at all; a folder that cannot be written to is no error."""
+    about = {
+        "names": stored.names,
+        "sizes": [mask.shape for mask in stored.masks],
+        "scale": stored.scale,
+        "mask_rule": stored.mask_rule,
+        "skipped": stored.skipped,
+    }
+    empty = [np.zeros(0, np.uint8)]
+    try:
+        with replacing(entry) as temporary:
+            np.savez(
+                temporary,
+                images=np.concatenate([image.ravel() for image in stored.images] or empty),
+                masks=np.concatenate([mask.ravel() for mask in stored.masks] or empty),
+                about=np.array(json.dumps(about)),
+            )
+    except OSError:
+        return

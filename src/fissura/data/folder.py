@@ -1,0 +1,213 @@
+"""Find image/mask pairs in a folder, whatever its layout."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from fissura.data.images import SUFFIXES, read_size, size_difference
+from fissura.data.layouts import LAYOUTS, SPLITS, Placed, match, placed, tell_apart
+from fissura.errors import InputError
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image and its mask; `name` is the image's path below the folder, without suffix."""
+
+    name: str
+    image: Path
+    mask: Path
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that cannot be used, and why."""
+
+    file: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The pairs that a folder holds.
+
+    layout:  in words, for the user.
+    splits:  the pairs of "train", "val" and "test", those that the folder has; or all under "all"
+             where the folder is not split.
+    skipped: what was left out, with `skip_bad`.
+    """
+
+    root: Path
+    layout: str
+    splits: dict[str, list[Pair]]
+    skipped: list[Skipped]
+
+
+def find_pairs(root: Path, *, skip_bad: bool = False) -> Folder:
+    """Find the image/mask pairs of a folder and check that they fit.
+
+    Folder names at any depth say which split a file belongs to (train, val, test and their
+    spellings) and whether it is an image or a mask; words may be joined (`train_img`,
+    `valcrop`). Where no folder is for masks, a mask lies beside its image and has an ending
+    (`1_mask.png`), or the same name in another format (`1.png` beside `1.jpg`). Hidden files are
+    ignored. Pairs are in natural order (2 before 10), whatever the file system's.
+
+    Files are opened for their size alone; `fissura.data.load.load_split` reads the pixels.
+
+    Raises `InputError` where the folder is missing or holds no pairs, or where a file is
+    unreadable, unpaired, or has another size than its partner: all of them are named. With
+    `skip_bad` these go into `skipped` instead, as long as a pair is left.
+    """
+    if not root.exists():
+        raise InputError(f"The folder {root} does not exist.")
+    if not root.is_dir():
+        raise InputError(f"{root} is a file. Give the folder that holds the images and masks.")
+    files = [placed(path, root) for path in _walk(root)]
+    if not files:
+        raise InputError(f"{root} holds no images ({_endings()}).\n{LAYOUTS}")
+    images, masks = tell_apart(files)
+    if not masks or not images:
+        found, missing = ("images", "masks") if images else ("masks", "images")
+        raise InputError(
+            f"{root} holds {len(files)} {found} (such as {_below(files[0].path, root)}) but no "
+            f"{missing}.\n{LAYOUTS}"
+        )
+    pairs, lone_images, lone_masks = match(images, masks)
+    if not pairs:
+        raise InputError(
+            f"No image in {root} has a mask of the same name: there are, for example, the image "
+            f"{_below(images[0].path, root)} and the mask {_below(masks[0].path, root)}.\n{LAYOUTS}"
+        )
+    skipped = [_unpaired(file, "mask") for file in lone_images]
+    skipped += [_unpaired(file, "image") for file in lone_masks]
+    splits, layout, outside = _sort_into_splits(pairs, root)
+    skipped += outside
+    splits = {split: _keep_good(listed, skipped) for split, listed in splits.items()}
+    splits = {split: listed for split, listed in splits.items() if listed}
+    refuse_bad(skipped, root, go_on=skip_bad and bool(splits))
+    return Folder(root, layout, splits, skipped)
+
+
+def refuse_bad(skipped: list[Skipped], root: Path, *, go_on: bool) -> None:
+    """Raise an `InputError` that names the bad files, unless there are none or `go_on`."""
+    if not skipped or go_on:
+        return
+    shown = "".join(f"\n    {_below(bad.file, root)}: {bad.reason}" for bad in skipped[:5])
+    more = f"\n    and {len(skipped) - 5} more" if len(skipped) > 5 else ""
+    files = "1 file" if len(skipped) == 1 else f"{len(skipped)} files"
+    raise InputError(
+        f"{files} in {root} cannot be used:{shown}{more}\n"
+        "Mend or remove them, or go on without them by adding --skip-bad."
+    )
+
+
+def find_images(paths: list[Path]) -> list[Path]:
+    """List the images meant by files and folders, without doubles.
+
+    Files are taken as they are given, folders with everything below them that has an image's
+    suffix and is not hidden, in natural order (2 before 10).
+
+    Raises `InputError` where a path does not exist or nothing is found.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"{path} does not exist. Give image files, or folders with images.")
+        for file in _walk(path) if path.is_dir() else [path]:
+            found[file] = None
+    if not found:
+        given = ", ".join(map(str, paths)) or "What was given"
+        raise InputError(f"{given} holds no images ({_endings()}).")
+    return list(found)
+
+
+def natural_order(text: str) -> list[tuple[int, int, str]]:
+    """Key that sorts numbers in names by value.
+
+    >>> sorted(["img10", "img2"], key=natural_order)
+    ['img2', 'img10']
+    """
+    return [
+        (0, int(part), part) if part.isdecimal() else (1, 0, part)
+        for part in re.split(r"(\d+)", text)
+        if part
+    ]
+
+
+def _endings() -> str:
+    return f"files ending in {', '.join(sorted(SUFFIXES))}"
+
+
+def _walk(root: Path) -> list[Path]:
+    """Image files below a folder; links to folders are followed, each folder once."""
+    found: list[Path] = []
+    visited: set[str] = set()
+    for folder, below, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        below[:] = [] if real in visited else sorted(n for n in below if not _hidden(n))
+        if real not in visited:
+            found += [Path(folder, n) for n in names if not _hidden(n) and _is_image(n)]
+        visited.add(real)
+    return sorted(found, key=lambda path: natural_order(path.relative_to(root).as_posix()))
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _is_image(name: str) -> bool:
+    return Path(name).suffix.lower() in SUFFIXES
+
+
+def _below(file: Path, root: Path) -> str:
+    return file.relative_to(root).as_posix()
+
+
+def _unpaired(file: Placed, partner: str) -> Skipped:
+    return Skipped(file.path, f"has no {partner} of that name, or the name is not unique")
+
+
+def _sort_into_splits(
+    pairs: list[tuple[Placed, Path]], root: Path
+) -> tuple[dict[str, list[Pair]], str, list[Skipped]]:
+    splits: dict[str, list[Pair]] = defaultdict(list)
+    places: dict[str, None] = {}
+    outside: list[Skipped] = []
+    any_split = any(image.split for image, _ in pairs)
+    for image, mask in sorted(pairs, key=lambda pair: natural_order(_below(pair[0].path, root))):
+        if any_split and not image.split:
+            outside.append(Skipped(image.path, "lies in none of the folders train, val and test"))
+            continue
+        name = _below(image.path.with_suffix(""), root)
+        splits[image.split or "all"].append(Pair(name, image.path, mask))
+        photos, labels = _below(image.path.parent, root), _below(mask.parent, root)
+        places[f"{photos} with masks {'beside them' if photos == labels else f'in {labels}'}"] = (
+            None
+        )
+    layout = "; ".join(places) if len(places) <= 6 else f"{len(places)} folders with images"
+    return {s: splits[s] for s in (*SPLITS, "all") if s in splits}, layout, outside
+
+
+def _keep_good(pairs: list[Pair], skipped: list[Skipped]) -> list[Pair]:
+    """The pairs whose files can be read and fit; the others go into `skipped`."""
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        problems = list(pool.map(_problem, pairs))
+    skipped += [problem for problem in problems if problem]
+    return [pair for pair, problem in zip(pairs, problems, strict=True) if not problem]
+
+
+def _problem(pair: Pair) -> Skipped | None:
+    sizes = []
+    for path in (pair.image, pair.mask):
+        try:
+            sizes.append(read_size(path))
+        except InputError as error:
+            return Skipped(path, str(error).removeprefix(f"{path}: ").rstrip("."))
+    (stored, shown), (mask_stored, mask_shown) = sizes
+    if shown == mask_shown or stored == mask_stored:
+        return None
+    return Skipped(pair.mask, size_difference(shown, mask_shown))

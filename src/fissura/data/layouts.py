@@ -1,0 +1,144 @@
+"""Tell from the names of folders and files what is an image, what its mask, and in which split."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from fissura.data.images import SUFFIXES
+
+LAYOUTS = """\
+Known layouts, here with train and test (there may be val, too), are
+    DATA/train/images/1.jpg       DATA/train_img/1.jpg       DATA/train/1.jpg
+    DATA/train/masks/1.png        DATA/train_lab/1.png       DATA/train/1_mask.png
+    DATA/test/images/2.jpg        DATA/test_img/2.jpg        DATA/test/2.jpg
+    DATA/test/masks/2.png         DATA/test_lab/2.png        DATA/test/2_mask.png
+and without a split
+    DATA/images/1.jpg             DATA/1.jpg                 DATA/1.jpg
+    DATA/masks/1.png              DATA/1.png                 DATA/1_mask.png"""
+
+SPLITS = {"train": "train(?:ing)?|tr", "val": "val(?:id(?:ation)?)?", "test": "test(?:ing)?|ts"}
+IMAGE_WORDS = "images?|imgs?|photos?|pictures?|inputs?|originals?"
+MASK_WORDS = (
+    "masks?|labels?|lab|gts?|ground_?truths?|annotations?|ann|targets?|seg(?:mentations?|s)?"
+)
+FILLERS = "data|crop(?:s|ped)?|set|dir"
+
+_WORD = re.compile(
+    "|".join(
+        [f"(?P<{split}>{words})" for split, words in SPLITS.items()]
+        + [f"(?P<image>{IMAGE_WORDS})", f"(?P<mask>{MASK_WORDS})", FILLERS, "[ _.-]+"]
+    ),
+    re.IGNORECASE,
+)
+_MASK_ENDING = re.compile(rf"[ _.-](?:{MASK_WORDS})$", re.IGNORECASE)
+_IMAGE_ENDING = re.compile(rf"[ _.-](?:{IMAGE_WORDS})$", re.IGNORECASE)
+_BEGINNING = re.compile(rf"^(?:{IMAGE_WORDS}|{MASK_WORDS})[ _.-]", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A file, and what the names of its folders say.
+
+    split: "train", "val", "test" or "".
+    role:  "image", "mask" or "".
+    place: the folders whose names say neither; an image and its mask have the same.
+    """
+
+    path: Path
+    split: str
+    role: str
+    place: tuple[str, ...]
+
+
+def placed(path: Path, root: Path) -> Placed:
+    """Read the names of the folders between `root` and a file; the innermost has the last word."""
+    split = role = ""
+    place = []
+    for name in path.relative_to(root).parts[:-1]:
+        words = meanings(name)
+        if words is None:
+            place.append(name)
+            continue
+        split = next((word for word in words if word in SPLITS), split)
+        role = next((word for word in words if word not in SPLITS), role)
+    return Placed(path, split, role, tuple(place))
+
+
+def meanings(folder: str) -> set[str] | None:
+    """What the words of a folder's name mean; None where any part of it is no known word.
+
+    >>> sorted(meanings("Train_Images") or ())
+    ['image', 'train']
+    >>> meanings("bridge7") is None
+    True
+    """
+    found: set[str] = set()
+    position = 0
+    while position < len(folder):
+        word = _WORD.match(folder, position)
+        if word is None:
+            return None
+        if word.lastgroup:
+            found.add(word.lastgroup)
+        position = word.end()
+    contradiction = len(found & SPLITS.keys()) > 1 or len(found - SPLITS.keys()) > 1
+    return None if contradiction else found
+
+
+def tell_apart(files: list[Placed]) -> tuple[list[Placed], list[Placed]]:
+    """Divide files into images and masks.
+
+    By their folders where there is any folder for masks; otherwise a mask is what has a mask's
+    ending (`1_mask.png`), or the likelier one of two files with one name (`1.jpg`, `1.png`).
+    """
+    if any(file.role == "mask" for file in files):
+        return [f for f in files if f.role != "mask"], [f for f in files if f.role == "mask"]
+    by_name: dict[Path, list[Path]] = defaultdict(list)
+    for file in files:
+        by_name[file.path.with_suffix("")].append(file.path)
+    masks: set[Path] = set()
+    for name, same in by_name.items():
+        if _MASK_ENDING.search(name.name):
+            masks.update(same)
+        elif len(same) > 1:
+            masks.add(max(same, key=lambda path: SUFFIXES.index(path.suffix.lower())))
+    return (
+        [file for file in files if file.path not in masks],
+        [file for file in files if file.path in masks],
+    )
+
+
+def match(
+    images: list[Placed], masks: list[Placed]
+) -> tuple[list[tuple[Placed, Path]], list[Placed], list[Placed]]:
+    """Pair images with masks of the same split and place by their names.
+
+    First by equal names (`1.jpg`, `1.png`), then without a mask's ending (`1_mask.png`), then
+    without any word for images or masks (`img_1.jpg`, `label_1.png`). A name that several go by
+    is no match.
+
+    Returns the pairs, the images left over and the masks left over.
+    """
+    pairs: list[tuple[Placed, Path]] = []
+    everything = (_MASK_ENDING, _IMAGE_ENDING, _BEGINNING)
+    for image_words, mask_words in (((), ()), ((), (_MASK_ENDING,)), (everything, everything)):
+        by_key: dict[tuple[str, ...], tuple[list[Placed], list[Placed]]] = {}
+        for side, files, words in ((0, images, image_words), (1, masks, mask_words)):
+            for file in files:
+                key = (file.split, *file.place, _without(file.path.stem, words))
+                by_key.setdefault(key, ([], []))[side].append(file)
+        found = [(i[0], m[0]) for i, m in by_key.values() if len(i) == len(m) == 1]
+        pairs += [(image, mask.path) for image, mask in found]
+        taken = {file.path for pair in found for file in pair}
+        images = [file for file in images if file.path not in taken]
+        masks = [file for file in masks if file.path not in taken]
+    return pairs, images, masks
+
+
+def _without(stem: str, words: tuple[re.Pattern[str], ...]) -> str:
+    for word in words:
+        stem = word.sub("", stem)
+    return stem

@@ -1,0 +1,200 @@
+"""Readers against Pillow's own results, for every kind of file that people bring."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from fissura.data.images import read_image, read_mask, read_pair, read_size, upright
+from fissura.errors import InputError
+
+RNG = np.random.default_rng(0)
+COLOURS = RNG.integers(0, 256, (6, 9, 3), dtype=np.uint8)
+GREYS = RNG.integers(0, 256, (6, 9), dtype=np.uint8)
+LABELS = (GREYS > 128).astype(np.uint8)
+
+
+def save(path: Path, pixels, mode=None, **options) -> Path:
+    image = Image.fromarray(pixels)
+    (image.convert(mode) if mode else image).save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".webp", ".PNG", ".ppm"])
+def test_lossless_formats_come_back_as_they_were(tmp_path, suffix):
+    path = save(
+        tmp_path / f"a{suffix}", COLOURS, **({"lossless": True} if "webp" in suffix else {})
+    )
+    np.testing.assert_array_equal(read_image(path), COLOURS)
+    assert read_size(path) == ((6, 9), (6, 9))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "1", "RGBA", "LA", "PA", "CMYK", "YCbCr"])
+def test_every_mode_becomes_rgb(tmp_path, mode):
+    image = Image.fromarray(COLOURS).convert("RGBA" if mode == "PA" else mode)
+    if mode == "PA":
+        image = image.quantize(16)
+    image.save(path := tmp_path / ("a.tif" if mode in ("CMYK", "YCbCr") else "a.png"))
+    pixels = read_image(path)
+    assert pixels.shape == (6, 9, 3)
+    assert pixels.dtype == np.uint8
+    np.testing.assert_array_equal(pixels, np.asarray(image.convert("RGBA").convert("RGB")))
+
+
+def test_transparency_is_dropped_from_photos(tmp_path):
+    path = save(tmp_path / "a.png", np.dstack([COLOURS, GREYS]))
+    np.testing.assert_array_equal(read_image(path), COLOURS)
+
+
+def test_palette_with_transparency_raises_no_warning(tmp_path):
+    image = Image.fromarray(COLOURS).quantize(8)
+    image.save(path := tmp_path / "a.png", transparency=bytes([0, 128, 255]))
+    assert read_image(path).shape == (6, 9, 3)
+    assert read_mask(path).shape[:2] == (6, 9)
+
+
+@pytest.mark.parametrize(
+    ("highest", "divisor"), [(255, 1), (256, 16), (4095, 16), (4096, 256), (65535, 256)]
+)
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_sixteen_bits_become_eight(tmp_path, highest, divisor, suffix):
+    pixels = RNG.integers(0, highest + 1, (6, 9)).astype(np.uint16)
+    pixels[0, 0] = highest
+    path = save(tmp_path / f"a{suffix}", pixels)
+    np.testing.assert_array_equal(read_image(path)[:, :, 1], pixels // divisor)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_sixteen_bit_colours_keep_their_upper_byte(tmp_path, suffix):
+    pixels = RNG.integers(0, 65536, (6, 9, 3)).astype(np.uint16)
+    cv2.imwrite(str(path := tmp_path / f"a{suffix}"), pixels[:, :, ::-1])
+    np.testing.assert_array_equal(read_image(path), pixels >> 8)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_float_tiffs_by_way_of_opencv(tmp_path, channels):
+    pixels = RNG.random((6, 9, channels)).astype(np.float32)
+    cv2.imwrite(str(path := tmp_path / "a.tif"), pixels)
+    expected = np.repeat(pixels, 3, 2) if channels == 1 else pixels[:, :, 2::-1]
+    np.testing.assert_allclose(read_image(path), expected * 255, atol=1)
+    assert read_size(path) == ((6, 9), (6, 9))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_as_pillow_undoes_it(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path / "a.png", COLOURS, exif=exif)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(path)))
+    np.testing.assert_array_equal(read_image(path), expected)
+    np.testing.assert_array_equal(upright(COLOURS, orientation), expected)
+    assert read_size(path) == ((6, 9), expected.shape[:2])
+
+
+def test_nonsense_orientation_counts_as_none(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 77
+    path = save(tmp_path / "a.png", COLOURS, exif=exif)
+    np.testing.assert_array_equal(read_image(path), COLOURS)
+
+
+@pytest.mark.parametrize("drawn_on", ["upright", "stored"])
+def test_a_mask_is_turned_with_its_photo_where_it_was_drawn_on_the_stored_one(tmp_path, drawn_on):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image = save(tmp_path / "a.jpg", COLOURS, exif=exif)
+    turned = upright(LABELS, 6)
+    mask = save(tmp_path / "a.png", turned if drawn_on == "upright" else LABELS)
+    photo, labels = read_pair(image, mask)
+    assert photo.shape == (9, 6, 3)
+    np.testing.assert_array_equal(labels, turned)
+
+
+def test_a_pair_of_two_sizes_is_refused(tmp_path):
+    image = save(tmp_path / "a.png", COLOURS)
+    mask = save(tmp_path / "m.png", LABELS[:5])
+    with pytest.raises(InputError, match=r"m\.png: the mask has 9×5 .* its image has 9×6"):
+        read_pair(image, mask)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "the file is empty"), (b"no image", "damaged or of a format"), (None, "no such file")],
+)
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_unreadable_files(tmp_path, content, reason, suffix):
+    path = tmp_path / f"broken{suffix}"
+    if content is not None:
+        path.write_bytes(content)
+    for read in (read_image, read_mask, read_size):
+        with pytest.raises(InputError, match=rf"broken{suffix}: cannot be read, .*{reason}"):
+            read(path)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".bmp"])
+def test_truncated_files_are_refused(tmp_path, suffix):
+    path = save(tmp_path / f"a{suffix}", RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(InputError, match="cannot be read"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("values", [(0, 1), (0, 255), (3, 200)])
+def test_grey_masks_keep_their_values(tmp_path, values):
+    labels = np.where(LABELS, values[1], values[0]).astype(np.uint8)
+    np.testing.assert_array_equal(read_mask(save(tmp_path / "a.png", labels)), labels)
+
+
+def test_one_bit_masks_are_0_and_255(tmp_path):
+    path = save(tmp_path / "a.png", LABELS * 255, "1")
+    np.testing.assert_array_equal(read_mask(path), LABELS * 255)
+
+
+@pytest.mark.parametrize(("high", "read_as"), [(1, 1), (255, 255), (65535, 255), (256, 1)])
+def test_sixteen_bit_masks(tmp_path, high, read_as):
+    path = save(tmp_path / "a.png", LABELS.astype(np.uint16) * high)
+    np.testing.assert_array_equal(read_mask(path), LABELS * read_as)
+
+
+def test_float_masks(tmp_path):
+    path = save(tmp_path / "a.tif", LABELS.astype(np.float32))
+    np.testing.assert_array_equal(read_mask(path), LABELS * 255)
+
+
+def palette_mask(path: Path, palette: list[int], indices=LABELS) -> Path:
+    image = Image.fromarray(indices).convert("L")
+    image = Image.frombytes("P", image.size, image.tobytes())
+    image.putpalette(palette + [0, 0, 0] * (256 - len(palette) // 3))
+    image.save(path)
+    return path
+
+
+def test_palette_masks_are_read_by_colour(tmp_path):
+    white_first = palette_mask(tmp_path / "a.png", [255, 255, 255, 0, 0, 0])
+    np.testing.assert_array_equal(read_mask(white_first), (1 - LABELS) * 255)
+    red = palette_mask(tmp_path / "b.png", [0, 0, 0, 128, 0, 0])
+    np.testing.assert_array_equal(read_mask(red), LABELS[:, :, None] * np.uint8([128, 0, 0]))
+
+
+def test_palette_without_colours_is_read_by_index(tmp_path):
+    np.testing.assert_array_equal(read_mask(palette_mask(tmp_path / "a.png", [0, 0, 0])), LABELS)
+
+
+def test_colourless_rgb_masks_become_one_channel(tmp_path):
+    path = save(tmp_path / "a.png", np.repeat(LABELS[:, :, None] * 255, 3, 2))
+    np.testing.assert_array_equal(read_mask(path), LABELS * 255)
+    # Class 1 in the red channel alone is no colour that anyone sees, but it is a class.
+    path = save(tmp_path / "b.png", LABELS[:, :, None] * np.uint8([1, 0, 0]))
+    np.testing.assert_array_equal(read_mask(path), LABELS)
+
+
+def test_transparent_masks(tmp_path):
+    black = np.zeros((6, 9, 3), np.uint8)
+    only_alpha = save(tmp_path / "a.png", np.dstack([black, LABELS * 255]))
+    np.testing.assert_array_equal(read_mask(only_alpha), LABELS * 255)
+    white = save(tmp_path / "b.png", np.dstack([black + 255, LABELS * 255]))
+    np.testing.assert_array_equal(read_mask(white), LABELS * 255)
+    opaque = save(tmp_path / "c.png", np.dstack([LABELS * 255] * 3 + [GREYS * 0 + 255]))
+    np.testing.assert_array_equal(read_mask(opaque), LABELS * 255)
