@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import segmentation_models_pytorch as smp
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -54,10 +53,13 @@ class SmpEncoder(nn.Module):
     stride = 32
 
     def __init__(self, name: str, *, pretrained: bool = False) -> None:
+        # Imported here: the U-Net basis need not wait the seconds that it takes.
+        from segmentation_models_pytorch.encoders import get_encoder
+
         super().__init__()
         check_encoder(name)
         with reaching_weights(name):
-            self.encoder = smp.encoders.get_encoder(
+            self.encoder = get_encoder(
                 name, in_channels=3, depth=5, weights=IMAGENET if pretrained else None
             )
         # The first entry is the image itself, which the decoder makes no use of.
@@ -70,7 +72,9 @@ class SmpEncoder(nn.Module):
 
 def check_encoder(name: str) -> None:
     """Raise `InputError` unless segmentation-models-pytorch knows the encoder `name`."""
-    known = smp.encoders.get_encoder_names()
+    from segmentation_models_pytorch.encoders import get_encoder_names
+
+    known = get_encoder_names()
     if name not in known and not name.startswith("tu-"):
         family = [other for other in known if other[:4] == name[:4]] or known
         raise InputError(

@@ -22,7 +22,7 @@ def normalise(
     to [0, 1].
 
     >>> image = torch.full((1, 3, 1, 1), 255, dtype=torch.uint8)
-    >>> normalise(image, (0.5, 0.5, 0.0), (0.5, 0.25, 1.0)).flatten().tolist()
+    >>> normalise(image, (0.5, 0.5, 0.0), (0.5, 0.25, 1.0)).flatten().round(decimals=4).tolist()
     [1.0, 2.0, 1.0]
     """
     scale = torch.tensor([1 / (255 * s) for s in std], device=image.device)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import segmentation_models_pytorch as smp
 from torch import Tensor, nn
 
 from fissura.errors import InputError
@@ -15,20 +14,20 @@ from fissura.models.pretrained import IMAGENET, reaching_weights
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-ARCHITECTURES = {
-    "DeepLabV3": smp.DeepLabV3,
-    "DeepLabV3Plus": smp.DeepLabV3Plus,
-    "DPT": smp.DPT,
-    "FPN": smp.FPN,
-    "Linknet": smp.Linknet,
-    "MAnet": smp.MAnet,
-    "PAN": smp.PAN,
-    "PSPNet": smp.PSPNet,
-    "Segformer": smp.Segformer,
-    "Unet": smp.Unet,
-    "UnetPlusPlus": smp.UnetPlusPlus,
-    "UPerNet": smp.UPerNet,
-}
+ARCHITECTURES = (
+    "DeepLabV3",
+    "DeepLabV3Plus",
+    "DPT",
+    "FPN",
+    "Linknet",
+    "MAnet",
+    "PAN",
+    "PSPNet",
+    "Segformer",
+    "Unet",
+    "UnetPlusPlus",
+    "UPerNet",
+)
 
 
 class AnySize(nn.Module):
@@ -52,19 +51,24 @@ def smp_model(
 
     encoder: its default is resnet34, for DPT tu-vit_base_patch16_224.augreg_in21k.
     """
-    by_lower = {name.lower(): network for name, network in ARCHITECTURES.items()}
+    # Imported here: crackseg on its U-Net basis need not wait the seconds that it takes.
+    import segmentation_models_pytorch as smp
+
+    by_lower = {name.lower(): name for name in ARCHITECTURES}
     if architecture.lower() not in by_lower:
         raise InputError(
             f"segmentation-models-pytorch has no architecture {architecture!r}. It has: "
             f"{', '.join(ARCHITECTURES)}."
         )
-    build = by_lower[architecture.lower()]
+    name = by_lower[architecture.lower()]
     # A plain ViT takes one image size only; timm can interpolate its position embedding.
-    options: dict[str, Any] = {"dynamic_img_size": True} if build is smp.DPT else {}
+    options: dict[str, Any] = {"dynamic_img_size": True} if name == "DPT" else {}
     if encoder is not None:
         check_encoder(encoder)
         options["encoder_name"] = encoder
     with reaching_weights(encoder or "(default)"):
-        network = build(encoder_weights=IMAGENET if pretrained else None, classes=1, **options)
+        network = getattr(smp, name)(
+            encoder_weights=IMAGENET if pretrained else None, classes=1, **options
+        )
     # PAN pools its deepest features three more times.
-    return AnySize(network, multiple=128 if build is smp.PAN else 32)
+    return AnySize(network, multiple=128 if name == "PAN" else 32)

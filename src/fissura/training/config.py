@@ -14,13 +14,31 @@ import yaml
 from fissura.errors import InputError
 from fissura.files import replacing
 
+# The keys of fissura.losses.LOSSES and fissura.data.prepare.PROTOCOLS, as one types them.
+Loss = Literal[
+    "bce",
+    "dice",
+    "focal",
+    "asymmetric-focal",
+    "asymmetric-large-margin",
+    "asymmetric-focal-margin",
+    "focal-margin",
+    "tversky",
+    "focal-tversky",
+    "bce-dice",
+    "hybrid-focal",
+    "unified-focal",
+    "hybrid-focal-margin",
+]
+ProtocolName = Literal["native", "deepcrack96", "crack500", "panel128"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """The options of `fissura train`; the defaults are those of the paper's experiments."""
 
-    loss: str = "hybrid-focal-margin"
-    """Loss function, one of fissura.losses.LOSSES."""
+    loss: Loss = "hybrid-focal-margin"
+    """Loss function; docs/losses.md tells them apart."""
 
     margin: float | Literal["auto"] | None = None
     """Margin m of the loss, in logits; auto derives it from the share of crack pixels (Fig. 3)."""
@@ -58,8 +76,9 @@ class TrainConfig:
     deep_supervision: bool = False
     """Judge the inner decoder levels of crackseg too."""
 
-    protocol: str = "native"
-    """How photos become training images: native (as they are), deepcrack96, crack500, panel128."""
+    protocol: ProtocolName = "native"
+    """How photos become training images: native takes them as they are, the others are the
+    paper's small crops."""
 
     area_threshold: float | None = None
     """Share of a shrunken pixel's area that must be crack to call it crack; 1/8 unless given."""

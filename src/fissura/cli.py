@@ -1,0 +1,326 @@
+"""The command line. `fissura COMMAND --help` is the manual; each command is a function here.
+
+Nothing heavy is imported before a command runs, so that help appears at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import App, Group, Parameter
+from cyclopts.config import Yaml
+
+from fissura import __version__
+from fissura.errors import InputError
+from fissura.training.config import ProtocolName, TrainConfig
+
+if TYPE_CHECKING:
+    from cyclopts.argument import ArgumentCollection
+
+INPUT_ERROR = 2
+DEFAULTS = TrainConfig()
+Switch = Annotated[bool, Parameter(negative="")]
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+def _options_from_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Fill in what the file behind --config says and the command line does not."""
+    for argument in arguments:
+        if argument.name == "--config" and argument.tokens:
+            path = Path(argument.tokens[0].value)
+            if not path.is_file():
+                raise InputError(f"There is no configuration file {path}.")
+            Yaml(path, use_commands_as_keys=False)(app, commands, arguments)
+
+
+app = App(
+    name="fissura",
+    help="Find cracks in pictures, pixel by pixel, and train the models that do it.",
+    version=__version__,
+    config=_options_from_file,
+)
+
+
+@app.command
+def train(
+    data: Path | None = None,
+    *,
+    out: Path | None = None,
+    config: Path | None = None,
+    resume: Path | None = None,
+    options: Annotated[TrainConfig, Parameter(name="*", group=Group("Options"))] = DEFAULTS,
+) -> int:
+    """Train a model on a folder of photos and masks.
+
+    DATA holds photos and, for each, a mask that is bright where there is crack. The folder layouts
+    that people have are understood, for example train/images and train/masks, or images and masks
+    alone. The result is a run folder with the model, which `fissura evaluate` and `fissura predict`
+    take. Ctrl-C stops with everything saved.
+
+    Parameters
+    ----------
+    data:
+        Folder with photos and masks.
+    out:
+        Run folder to make. It must not exist yet. [default: runs/DATA-LOSS]
+    config:
+        YAML file with options, such as the config.yaml of an earlier run. Options given on the
+        command line win.
+    resume:
+        Run folder of a stopped training to go on with; takes no other options.
+    """
+    from fissura.training.loop import resume as resume_run
+    from fissura.training.loop import train as train_run
+
+    if resume is not None:
+        if data is not None or out is not None or config is not None or options != DEFAULTS:
+            raise InputError("--resume goes on with a run as it was started: give no other option.")
+        outcome = resume_run(resume)
+    elif data is None:
+        raise InputError(
+            "Which data? Give the folder with photos and masks, as in `fissura train my_photos`."
+        )
+    else:
+        outcome = train_run(data, out=out, config=options)
+    # The shell's convention for a program that a signal ended.
+    return 0 if outcome.stopped_by is None else 128 + outcome.stopped_by
+
+
+@app.command
+def evaluate(
+    model: Path,
+    data: Path,
+    *,
+    split: Literal["test", "val", "train", "all"] = "test",
+    protocol: ProtocolName | None = None,
+    threshold: float | None = None,
+    tolerance: float = 2.0,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    tta: Switch = False,
+    out: Path | None = None,
+    skip_bad: Switch = False,
+    device: str = "auto",
+    precision: Precision = "auto",
+) -> int:
+    """Tell how well a model finds the cracks of photos whose masks are known.
+
+    Writes a report to read (report.html) and the same figures for programs (report.json). Nothing
+    is chosen on these photos: the figures hold for the threshold 0.5, and for the one that training
+    chose on its own validation images.
+
+    Parameters
+    ----------
+    model:
+        Run folder that `fissura train` wrote.
+    data:
+        Folder with photos and masks, in any layout that training takes.
+    split:
+        Which photos. A folder without test and train photos is divided as in training.
+    protocol:
+        How photos become images. [default: as in training; native judges whole photos]
+    threshold:
+        Probability from which a pixel counts as crack. [default: the model's]
+    tolerance:
+        Pixels by which a crack may be off in the tolerant figures.
+    bootstrap:
+        Resamples behind the 95 % intervals.
+    seed:
+        Seed of these resamples.
+    tta:
+        Average over flips and turns: eight times the work.
+    out:
+        Folder for the report. It must not exist yet. [default: MODEL/evaluation-DATA-SPLIT]
+    skip_bad:
+        Go on without files that cannot be used; the report lists them.
+    device:
+        Where to compute: auto, cpu, cuda or mps.
+    precision:
+        Arithmetic of the network; auto takes bfloat16 where the hardware is fast at it.
+    """
+    from fissura.evaluation.evaluate import evaluate as run
+
+    report = run(
+        model,
+        data,
+        split=split,
+        protocol=protocol,
+        threshold=threshold,
+        tolerance=tolerance,
+        bootstrap=bootstrap,
+        seed=seed,
+        tta=tta,
+        out=out,
+        skip_bad=skip_bad,
+        device=device,
+        precision=precision,
+    )
+    print(report.headline())
+    return 0
+
+
+@app.command
+def predict(
+    model: Path,
+    *inputs: Path,
+    out: Path,
+    threshold: float | None = None,
+    probabilities: Switch = False,
+    overlays: bool = True,
+    tta: Switch = False,
+    tile: int = 512,
+    overlap: float = 0.25,
+    batch_size: int = 4,
+    scale: float | None = None,
+    device: str = "auto",
+    precision: Precision = "auto",
+    resume: Switch = False,
+    overwrite: Switch = False,
+) -> int:
+    """Find the cracks in photos of any size.
+
+    Writes a mask (white is crack) and an overlay for each photo, and predictions.csv with the share
+    of crack pixels. A file that cannot be read is reported and the others go on; the exit status is
+    then 1.
+
+    Parameters
+    ----------
+    model:
+        Run folder that `fissura train` wrote.
+    inputs:
+        Photos, and folders of photos.
+    out:
+        Folder for the results.
+    threshold:
+        Probability from which a pixel counts as crack. [default: the model's]
+    probabilities:
+        Write the probabilities too, as 16-bit PNG.
+    overlays:
+        Write photos with the cracks marked.
+    tta:
+        Average over flips and turns: eight times the work, slightly better masks.
+    tile:
+        Side of the tiles that large photos are cut into, in pixels.
+    overlap:
+        Share of a tile that it has in common with the next.
+    batch_size:
+        Tiles computed at once; less takes less memory.
+    scale:
+        Factor by which photos are resized for the network. [default: as in training]
+    device:
+        Where to compute: auto, cpu, cuda or mps.
+    precision:
+        Arithmetic of the network; auto takes bfloat16 where the hardware is fast at it.
+    resume:
+        Go on where an earlier run with the same settings was stopped.
+    overwrite:
+        Write into a folder that is not empty.
+    """
+    from fissura.inference.batch import predict_files
+
+    if not inputs:
+        raise InputError("Which photos? Give files or folders after the model.")
+    summary = predict_files(
+        model,
+        list(inputs),
+        out,
+        threshold=threshold,
+        probabilities=probabilities,
+        overlays=overlays,
+        tta=tta,
+        tile=tile,
+        overlap=overlap,
+        batch_size=batch_size,
+        scale=scale,
+        device=device,
+        precision=precision,
+        resume=resume,
+        overwrite=overwrite,
+    )
+    print(f"{summary.predicted} photos predicted; the table is {summary.table}.")
+    if summary.failures:
+        print(f"{len(summary.failures)} could not be predicted; see above.", file=sys.stderr)
+    return 1 if summary.failures else 0
+
+
+@app.command
+def synth(
+    out: Path,
+    *,
+    count: int = 200,
+    size_hw: tuple[int, int] = (128, 128),
+    crack_share: float = 0.0315,
+    test_share: float = 0.25,
+    seed: int = 0,
+) -> int:
+    """Draw a data set of cracked industrial panels, with masks that are exact.
+
+    Parameters
+    ----------
+    out:
+        Folder to make. It must not exist yet.
+    count:
+        How many pictures.
+    size_hw:
+        Height and width of each, in pixels.
+    crack_share:
+        Mean share of crack pixels, 0 to 0.2.
+    test_share:
+        Share of the pictures that goes into the test set.
+    seed:
+        The same seed and options draw the same pictures.
+    """
+    from fissura.data.synth import synth as run
+
+    summary = run(
+        out,
+        count=count,
+        size_hw=size_hw,
+        crack_share=crack_share,
+        test_share=test_share,
+        seed=seed,
+        progress=sys.stderr.isatty(),
+    )
+    print(
+        f"{summary.train} pictures to train and {summary.test} to test are in {summary.folder}; "
+        f"{summary.share:.2%} of their pixels are crack."
+    )
+    return 0
+
+
+@app.command
+def demo(out: Path | None = None, *, seed: int = 0) -> int:
+    """Go the whole way once, on pictures drawn by the program itself, in a few minutes.
+
+    Draws panels with cracks, trains on them, evaluates the model, segments a large panel that it
+    has never seen, and says where the report with its pictures lies.
+
+    Parameters
+    ----------
+    out:
+        Folder to make for everything. [default: demo, or demo-2, demo-3 where that exists]
+    seed:
+        Seed of the pictures and of the training.
+    """
+    from fissura.demo import demo as run
+
+    run(out, seed=seed)
+    return 0
+
+
+def main() -> None:
+    """Run the command line; what the user can mend is told in sentences, with exit status 2."""
+    try:
+        sys.exit(app(result_action="return_value"))
+    except InputError as error:
+        print(f"fissura: {error}", file=sys.stderr)
+        sys.exit(INPUT_ERROR)
+    except OSError as error:
+        print(f"fissura: {error.strerror}: {error.filename}.", file=sys.stderr)
+        sys.exit(INPUT_ERROR)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""`fissura demo`: the whole way on pictures that it draws itself, ending with a report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from rich.console import Console
+
+from fissura.data.synth import synth
+from fissura.data.synthetic import draw_panel
+from fissura.errors import InputError
+from fissura.evaluation.evaluate import evaluate
+from fissura.files import replacing
+from fissura.inference.batch import predict_files
+from fissura.metrics.counts import counts_at, histograms, iou
+from fissura.training.config import TrainConfig
+from fissura.training.loop import train
+
+# Big enough that cracks are found, small enough for two CPU cores and three minutes.
+IMAGES = 240
+CONFIG = TrainConfig(
+    loss="hybrid-focal-margin",
+    margin="auto",
+    width=8,
+    epochs=30,
+    learning_rate=3e-3,
+    validation=0.15,
+)
+PANEL_HW = (2000, 3000)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Where the demo's results lie."""
+
+    run: Path
+    report: Path
+    overlay: Path
+
+
+def demo(out: Path | None = None, *, seed: int = 0) -> Demo:
+    """Draw panels, train on them, evaluate, and segment a large panel never seen before.
+
+    out:   folder for everything; it must not exist. Unless given: demo, or demo-2, demo-3 …
+    seed:  of the panels and of the training.
+    """
+    out = out or next(path for path in map(Path, _names()) if not path.exists())
+    if out.exists():
+        raise InputError(f"{out} exists already; choose another folder with --out.")
+    console = Console(highlight=False)
+    console.rule("1  Draw panels with cracks, and masks that say where")
+    synth(out / "data", count=IMAGES, seed=seed, progress=console.is_terminal)
+    console.rule("2  Train")
+    run = train(out / "data", out=out / "run", config=replace(CONFIG, seed=seed)).run
+    console.rule("3  Evaluate on pictures that the training has not seen")
+    report = evaluate(run, out / "data", out=out / "report")
+    console.print(report.headline())
+    console.rule("4  Find the cracks of a large panel")
+    height, width = PANEL_HW
+    panel = draw_panel(seed, IMAGES, size_hw=PANEL_HW)
+    with replacing(out / "panel.png") as temporary:
+        Image.fromarray(panel.image).save(temporary)
+    predict_files(run, [out / "panel.png"], out / "prediction")
+    found = np.asarray(Image.open(out / "prediction" / "masks" / "panel.png")) > 0
+    agreement = float(iou(counts_at(histograms(found.astype(np.float32), panel.mask), 0.5)))
+    console.print(f"{height}×{width} pixels; IoU with the drawn cracks {agreement:.2f}")
+    console.rule("Done")
+    result = Demo(
+        run, out / "report" / "report.html", out / "prediction" / "overlays" / "panel.jpg"
+    )
+    console.print(f"Report with pictures:  {result.report.absolute()}", soft_wrap=True)
+    console.print(f"The large panel:       {result.overlay.absolute()}", soft_wrap=True)
+    return result
+
+
+def _names() -> Iterator[str]:
+    yield "demo"
+    yield from (f"demo-{number}" for number in count(2))

@@ -1,0 +1,172 @@
+"""What a person meets at the command line, in real processes."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from typing import get_args
+
+import cv2
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+
+from fissura.cli import app
+from fissura.data.prepare import PROTOCOLS
+from fissura.losses import LOSSES
+from fissura.training.config import Loss, ProtocolName
+
+COMMANDS = ["demo", "evaluate", "predict", "synth", "train"]
+
+
+def fissura(*arguments, cwd=None):
+    return subprocess.run(
+        [sys.executable, "-m", "fissura.cli", *map(str, arguments)],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=cwd,
+        check=False,
+    )
+
+
+def words(text):
+    return " ".join(text.split())
+
+
+@pytest.fixture(scope="module")
+def run(lines, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    result = fissura(
+        "train", lines, "--out", folder, "--width", 4, "--epochs", 30, "--batch-size", 4,
+        "--learning-rate", 0.01, "--accelerator", "cpu", "--no-augment",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "epoch   30/30" in result.stdout
+    assert f"the model is in {folder / 'model'}" in words(result.stdout)
+    return folder
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids=str)
+def test_help_imports_nothing_heavy(command):
+    heavy = ["torch", "numpy", "cv2", "PIL", "matplotlib", "scipy", "lightning_fabric"]
+    code = (
+        "import sys; from fissura.cli import app\n"
+        f"app({[*command, '--help']!r}, result_action='return_value')\n"
+        f"print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_explains_every_option(name):
+    arguments = app[name].assemble_argument_collection(parse_docstring=True)
+    unexplained = [argument.name for argument in arguments if not argument.parameter.help]
+    # A dataclass of options is explained field by field.
+    assert unexplained in ([], ["*"])
+
+
+def test_choices_on_the_command_line_are_those_of_the_library():
+    assert {name.replace("-", "_") for name in get_args(Loss)} == set(LOSSES)
+    assert set(get_args(ProtocolName)) == set(PROTOCOLS)
+
+
+def test_version():
+    assert fissura("--version").stdout.strip() == "0.1.0"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train"], "Which data? Give the folder"),
+        (["train", "nowhere"], "nowhere does not exist"),
+        (["train", "nowhere", "--epochs", "0"], "--epochs is 0; it must be at least 1"),
+        (["train", "nowhere", "--patience", "3"], "--validation 0.2"),
+        (["train", "--config", "nowhere.yaml"], "no configuration file nowhere.yaml"),
+        (["train", "--resume", "nowhere"], "Give the run folder"),
+        (["train", "data", "--resume", "run"], "give no other option"),
+        (["evaluate", "nowhere", "nowhere"], "holds no trained model"),
+        (["predict", "nowhere", "--out", "there"], "Which photos?"),
+        (["predict", "nowhere", "photo.jpg", "--out", "there"], "holds no trained model"),
+        (["synth", "there", "--count", "0"], "at least 1 picture"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_gets_a_sentence_and_no_traceback(arguments, message, tmp_path):
+    result = fissura(*arguments, cwd=tmp_path)
+    assert result.returncode == 2
+    assert message in words(result.stderr)
+    assert "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mistyped_option_is_refused():
+    result = fissura("train", "data", "--epoch", "3")
+    assert result.returncode != 0
+    assert "--epochs" in result.stdout + result.stderr
+
+
+def test_config_replays_a_training_to_the_same_bits(lines, tmp_path):
+    options = ["--width", 2, "--epochs", 2, "--accelerator", "cpu", "--seed", 5, "--crop", 32]
+    assert fissura("train", lines, "--out", tmp_path / "a", *options).returncode == 0
+    replay = fissura("train", "--config", tmp_path / "a/config.yaml", "--out", tmp_path / "b")
+    assert replay.returncode == 0, replay.stderr
+    first, second = (load_file(tmp_path / name / "model/model.safetensors") for name in "ab")
+    assert all((first[name] == second[name]).all() for name in first)
+    third = fissura(
+        "train", "--config", tmp_path / "a/config.yaml", "--out", tmp_path / "c", "--seed", 6
+    )
+    assert third.returncode == 0
+    written = (tmp_path / "c/config.yaml").read_text()
+    assert "seed: 6" in written
+    assert "crop: 32" in written
+
+
+def test_evaluate_prints_the_figures_and_writes_the_report(run, lines, tmp_path):
+    result = fissura("evaluate", run, lines, "--out", tmp_path / "report", "--bootstrap", 50)
+    assert result.returncode == 0, result.stderr
+    assert "IoU" in result.stdout
+    assert str(tmp_path / "report" / "report.html") in result.stdout.replace("\n", "")
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert report["images"] == 4 or report["data"]["images"] == 4
+
+
+def test_predict_goes_on_after_a_broken_file_and_says_so(run, lines, tmp_path):
+    shutil.copytree(lines / "test" / "images", tmp_path / "photos")
+    (tmp_path / "photos" / "broken.jpg").write_bytes(b"not a picture")
+    result = fissura("predict", run, tmp_path / "photos", "--out", tmp_path / "out")
+    assert result.returncode == 1
+    assert "broken.jpg" in result.stderr
+    assert "Traceback" not in result.stderr
+    with (tmp_path / "out" / "predictions.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == 4
+    for row in table:
+        mask = cv2.imread(str(tmp_path / "out" / row["mask"]), cv2.IMREAD_UNCHANGED)
+        assert set(np.unique(mask)) <= {0, 255}
+        assert (mask > 0).mean() == pytest.approx(float(row["crack_share"]), abs=1e-4)
+
+
+def test_the_trained_model_finds_the_lines(run, lines, tmp_path):
+    assert fissura("predict", run, lines / "test/images", "--out", tmp_path / "out").returncode == 0
+    found = total = 0
+    for path in (lines / "test/masks").glob("*.png"):
+        truth = cv2.imread(str(path), 0) > 0
+        pred = cv2.imread(str(tmp_path / "out" / "masks" / path.name), 0) > 0
+        found, total = found + (truth & pred).sum(), total + (truth | pred).sum()
+    assert found / total > 0.5
+
+
+def test_synth_writes_a_set_that_train_can_read(tmp_path):
+    result = fissura("synth", tmp_path / "set", "--count", 8, "--size-hw", 64, 48)
+    assert result.returncode == 0, result.stderr
+    assert "6 pictures to train and 2 to test" in words(result.stdout)
+    options = ["--width", 2, "--epochs", 1, "--accelerator", "cpu"]
+    result = fissura("train", tmp_path / "set", "--out", tmp_path / "run", *options)
+    assert result.returncode == 0, result.stderr

@@ -1,0 +1,166 @@
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from fissura.checkpoint import load_model
+from fissura.errors import InputError
+from fissura.training.config import TrainConfig, read_config
+from fissura.training.loop import resume, train
+
+SMALL = TrainConfig(width=2, epochs=3, batch_size=4, precision="float32", accelerator="cpu")
+
+
+def losses_of(run):
+    return [json.loads(line)["loss"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def weights_of(run):
+    return load_file(run / "model" / "model.safetensors")
+
+
+def assert_same_weights(run, other):
+    ours, theirs = weights_of(run), weights_of(other)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_run_folder_holds_what_was_promised(lines, tmp_path):
+    outcome = train(lines, out=tmp_path / "run", config=SMALL, quiet=True)
+    assert (outcome.epochs, outcome.stopped_by) == (3, None)
+    run = tmp_path / "run"
+    assert read_config(run / "config.yaml") == (lines, SMALL)
+    entries = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [entry["epoch"] for entry in entries] == [1, 2, 3]
+    assert [entry["step"] for entry in entries] == [3, 6, 9]
+    data = json.loads((run / "data.json").read_text())
+    assert (data["images"], data["layout"] != "") == (12, True)
+    assert list(run.glob("events.out.tfevents.*"))
+    model, card = load_model(run)
+    assert model(torch.zeros(1, 3, 20, 30)).shape == (1, 1, 20, 30)
+    assert (card.model, card.options, card.threshold) == ("crackseg", {"width": 2}, 0.5)
+    assert card.crack_share == pytest.approx(data["crack_share"])
+    assert not list(run.rglob("*.tmp*"))
+
+
+def test_golden_loss_curve(lines, tmp_path):
+    # Guards the numerics of the whole way: data, order, augmentation, network, loss, optimiser.
+    train(lines, out=tmp_path / "run", config=SMALL, quiet=True)
+    assert losses_of(tmp_path / "run") == pytest.approx(GOLDEN, rel=2e-3)
+
+
+GOLDEN = [1.2251, 1.2023, 1.1858]
+
+
+def test_it_learns(lines, tmp_path):
+    config = replace(SMALL, width=4, epochs=40, learning_rate=5e-3, augment=False)
+    train(lines, out=tmp_path / "run", config=config, quiet=True)
+    losses = losses_of(tmp_path / "run")
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_same_seed_same_bits_other_seed_other_bits(lines, tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train(lines, out=tmp_path / name, config=replace(SMALL, epochs=1, seed=seed), quiet=True)
+    assert_same_weights(tmp_path / "a", tmp_path / "b")
+    assert losses_of(tmp_path / "a") != losses_of(tmp_path / "c")
+
+
+def test_losses_are_paired_by_seed(lines, tmp_path, monkeypatch):
+    seen = {}
+    for loss in ("bce", "dice"):
+        batches = []
+        monkeypatch.setattr(
+            "fissura.training.step.weighted_loss",
+            lambda function, logits, target, batches=batches: (
+                batches.append(target.clone()),
+                function(logits, target),
+            )[1],
+        )
+        train(lines, out=tmp_path / loss, config=replace(SMALL, loss=loss, epochs=2), quiet=True)
+        seen[loss] = batches
+    assert len(seen["bce"]) == 6
+    assert all(torch.equal(a, b) for a, b in zip(seen["bce"], seen["dice"], strict=True))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optimizer": "adamw", "weight_decay": 0.01, "clip_norm": 1.0, "warmup_epochs": 1.0},
+        {"optimizer": "sgd", "ema": 0.9, "deep_supervision": True},
+        {"crop": 32, "loss": "unified-focal", "symmetric": True, "precision": "bfloat16"},
+        {"model": "smp:Unet", "encoder": "mobilenet_v2", "width": None, "margin": "auto"},
+    ],
+    ids=["adamw", "sgd-ema-deep", "crops", "smp"],
+)
+def test_options_work_together(lines, tmp_path, options):
+    config = replace(SMALL, epochs=2, **options)
+    train(lines, out=tmp_path / "run", config=config, quiet=True)
+    assert all(loss == loss for loss in losses_of(tmp_path / "run"))
+    load_model(tmp_path / "run")
+
+
+def test_validation_chooses_epoch_and_threshold(lines, tmp_path):
+    config = replace(SMALL, width=4, epochs=8, validation=0.34, learning_rate=5e-3)
+    train(lines, out=tmp_path / "run", config=config, quiet=True)
+    entries = [
+        json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    ]
+    best = max(entries, key=lambda entry: entry["validation"]["iou"])
+    card = json.loads((tmp_path / "run" / "model" / "config.json").read_text())
+    assert card["threshold_source"] == "validation"
+    assert card["threshold"] == best["validation"]["threshold"]
+    assert card["training"]["best_epoch"] == best["epoch"]
+    data = json.loads((tmp_path / "run" / "data.json").read_text())
+    assert len(data["train"]) == 8
+    assert len(data["validation"]) == 4
+    assert not set(data["train"]) & set(data["validation"])
+
+
+def test_patience_stops_early(lines, tmp_path):
+    # With a learning rate of almost nothing no epoch is better than the first few.
+    config = replace(SMALL, epochs=50, validation=0.34, patience=2, learning_rate=1e-12)
+    outcome = train(lines, out=tmp_path / "run", config=config, quiet=True)
+    assert outcome.epochs < 50
+
+
+def test_resuming_a_finished_run_changes_nothing(lines, tmp_path):
+    train(lines, out=tmp_path / "run", config=SMALL, quiet=True)
+    before = (tmp_path / "run" / "model" / "model.safetensors").read_bytes()
+    assert resume(tmp_path / "run", quiet=True).epochs == 3
+    assert (tmp_path / "run" / "model" / "model.safetensors").read_bytes() == before
+    assert len(losses_of(tmp_path / "run")) == 3
+
+
+def test_a_nan_loss_stops_with_advice(lines, tmp_path):
+    config = replace(SMALL, learning_rate=1e30, optimizer="sgd")
+    with pytest.raises(InputError, match=r"became NaN or infinite in epoch .*learning-rate"):
+        train(lines, out=tmp_path / "run", config=config, quiet=True)
+
+
+def test_an_existing_run_is_never_overwritten(lines, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"exists already .*--resume"):
+        train(lines, out=tmp_path / "run", config=SMALL, quiet=True)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["notes.txt"]
+
+
+def test_changed_data_cannot_be_resumed(lines, tmp_path):
+    import shutil
+
+    shutil.copytree(lines, tmp_path / "data")
+    train(tmp_path / "data", out=tmp_path / "run", config=replace(SMALL, epochs=1), quiet=True)
+    for part in ("images", "masks"):
+        (tmp_path / "data" / "train" / part / "3.png").unlink()
+    with pytest.raises(InputError, match="no longer those"):
+        resume(tmp_path / "run", quiet=True)
+
+
+def test_a_damaged_state_says_how_to_start_again(lines, tmp_path):
+    train(lines, out=tmp_path / "run", config=replace(SMALL, epochs=1), quiet=True)
+    (tmp_path / "run" / "state" / "state.pt").write_bytes(b"not a state")
+    with pytest.raises(InputError, match=r"damaged .*--config"):
+        resume(tmp_path / "run", quiet=True)
