@@ -1,0 +1,250 @@
+"""Whole photos through small networks whose answers are known."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fissura.checkpoint import ModelConfig, save_model
+from fissura.errors import InputError
+from fissura.inference.predictor import Predictor
+from fissura.models import build_model
+
+
+class Darkness(nn.Module):
+    """Logits that depend on one pixel alone: dark is crack. Remembers the batches it saw."""
+
+    def __init__(self):
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(1))
+        self.batches = []
+
+    def forward(self, image):
+        self.batches.append(tuple(image.shape))
+        return self.bias - 2 * image.float().mean(1, keepdim=True)
+
+
+class Slope(nn.Module):
+    """Logits that depend on the place in the tile: every view gives another answer."""
+
+    def forward(self, image):
+        height, width = image.shape[-2:]
+        y, x = torch.arange(height)[:, None], torch.arange(width)[None]
+        return (image[:, :1] + 0.1 * y - 0.03 * x * y).float()
+
+
+def config(**values):
+    return ModelConfig(model="crackseg", options={"width": 4}, **values)
+
+
+def predictor(model=None, *, card=None, **options):
+    options = {"device": "cpu", "precision": "float32", **options}
+    return Predictor(model or Darkness(), card or config(), **options)
+
+
+def photo(height, width, seed=0):
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def darkness(image, card=None):
+    card = card or config()
+    x = (image / 255.0 - np.array(card.mean)) / np.array(card.std)
+    return 1 / (1 + np.exp(2 * x.mean(-1)))
+
+
+@pytest.mark.parametrize("size", [(40, 50), (64, 64), (65, 64), (200, 150), (1, 130), (33, 7)])
+def test_prob_of_any_size_is_the_networks(size):
+    image = photo(*size)
+    prob = predictor(tile=64).prob(image)
+    assert prob.dtype == np.float32
+    assert prob.shape == size
+    np.testing.assert_allclose(prob, darkness(image), atol=1e-5)
+
+
+def test_normalisation_is_the_configs():
+    card = config(mean=(0.1, 0.2, 0.3), std=(0.5, 0.4, 0.3))
+    image = photo(30, 30)
+    np.testing.assert_allclose(predictor(card=card).prob(image), darkness(image, card), atol=1e-5)
+
+
+def test_prediction_has_everything():
+    image = photo(90, 70)
+    prediction = predictor(tile=64, threshold=0.3)(image)
+    assert prediction.threshold == 0.3
+    assert np.array_equal(prediction.mask, prediction.prob >= 0.3)
+    assert prediction.crack_share == prediction.mask.mean()
+    assert 0 < prediction.crack_share < 1
+    assert prediction.seconds > 0
+
+
+def test_threshold_and_scale_are_the_configs_where_not_given():
+    card = config(threshold=0.7, scale=0.5)
+    assert predictor(card=card).threshold == 0.7
+    assert predictor(card=card).scale == 0.5
+    assert predictor(card=card, threshold=0.2, scale=1.0).threshold == 0.2
+    assert predictor(card=card, threshold=0.2, scale=1.0).scale == 1.0
+
+
+def test_path_of_a_file_is_read(tmp_path):
+    image = photo(40, 30)
+    cv2.imwrite(str(tmp_path / "a.png"), image[..., ::-1])
+    expected = predictor()(image).prob
+    for path in (tmp_path / "a.png", str(tmp_path / "a.png")):
+        assert np.array_equal(predictor()(path).prob, expected)
+    with pytest.raises(InputError, match=r"b\.png"):
+        predictor()(tmp_path / "b.png")
+
+
+def test_scale_shrinks_by_area_and_grows_back_bilinearly():
+    image = np.random.default_rng(0).integers(0, 256, (120, 200, 3), dtype=np.uint8)
+    model = Darkness()
+    prob = predictor(model, card=config(scale=0.25)).prob(image)
+    assert model.batches == [(1, 3, 30, 50)]
+    small = cv2.resize(image, (50, 30), interpolation=cv2.INTER_AREA)
+    expected = cv2.resize(darkness(small), (200, 120), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_allclose(prob, expected, atol=1e-5)
+    model.batches.clear()
+    assert predictor(model, scale=2.0).prob(image).shape == (120, 200)
+    assert model.batches == [(1, 3, 240, 400)]
+    assert predictor(scale=0.01).prob(photo(40, 30)).shape == (40, 30)
+
+
+def test_small_images_of_one_size_share_a_batch_of_as_many_pixels_as_the_tiles():
+    sizes = [(32, 40)] * 7 + [(40, 32)] * 2 + [(100, 80)] * 2 + [(40, 32)]
+    images = [photo(*size, seed=i) for i, size in enumerate(sizes)]
+    model = Darkness()
+    probs = list(predictor(model, tile=64, batch_size=2).probs(iter(images)))
+    for image, prob in zip(images, probs, strict=True):
+        np.testing.assert_allclose(prob, darkness(image), atol=1e-5)
+    small = [batch for batch in model.batches if 64 not in batch[2:]]
+    assert small == [(6, 3, 32, 40), (1, 3, 32, 40), (2, 3, 40, 32), (1, 3, 40, 32)]
+    tiles = [batch for batch in model.batches if 64 in batch[2:]]
+    assert {batch[0] for batch in tiles} == {2}
+    assert len(tiles) == 2 * 3  # 3 × 2 tiles each
+
+
+def test_images_are_taken_no_earlier_than_needed():
+    taken = []
+
+    def images():
+        for i in range(100):
+            taken.append(i)
+            yield photo(20, 20)
+
+    next(predictor(tile=32, batch_size=2).probs(images()))
+    assert len(taken) == 2 * 32**2 // 20**2
+    taken.clear()
+    next(predictor().probs(images()))
+    assert len(taken) == 64
+
+
+@pytest.mark.parametrize("size", [(30, 40), (100, 70)])
+def test_tta_is_the_mean_over_the_eight_views(size):
+    image = photo(*size)
+    one, eight = (predictor(Slope(), tile=128, tta=tta) for tta in (False, True))
+    views = []
+    for turns in range(4):
+        for flipped in (False, True):
+            view = np.rot90(image[:, ::-1] if flipped else image, turns)
+            prob = np.rot90(one.prob(np.ascontiguousarray(view)), -turns)
+            views.append(prob[:, ::-1] if flipped else prob)
+    np.testing.assert_allclose(eight.prob(image), np.mean(views, axis=0), atol=1e-5)
+
+
+def test_tta_of_a_turned_photo_is_the_turned_result():
+    torch.manual_seed(0)
+    model = build_model("crackseg", width=2)
+    image = photo(96, 64)
+    eight = predictor(model, tta=True)
+    turned = eight.prob(np.ascontiguousarray(np.rot90(image)))
+    np.testing.assert_allclose(np.rot90(turned, -1), eight.prob(image), atol=1e-5)
+
+
+def test_results_are_the_same_every_time_and_on_every_array_layout():
+    torch.manual_seed(0)
+    model = build_model("crackseg", width=2)
+    image = photo(150, 100)
+    first = predictor(model, tile=64).prob(image)
+    assert np.array_equal(predictor(model, tile=64).prob(image), first)
+    turned = np.asfortranarray(image)
+    assert np.array_equal(predictor(model, tile=64).prob(turned), first)
+    backwards = np.ascontiguousarray(image[::-1])[::-1]
+    assert np.array_equal(predictor(model, tile=64).prob(backwards), first)
+    image.flags.writeable = False
+    assert np.array_equal(predictor(model, tile=64).prob(image), first)
+    other_batches = predictor(model, tile=64, batch_size=3).prob(image)
+    np.testing.assert_allclose(other_batches, first, atol=1e-5)
+
+
+def test_bfloat16_is_close_to_float32():
+    torch.manual_seed(0)
+    model = build_model("crackseg", width=4)
+    image = photo(96, 96)
+    exact = predictor(model).prob(image)
+    rough = predictor(model, precision="bfloat16").prob(image)
+    assert rough.dtype == np.float32
+    assert not np.array_equal(rough, exact)
+    np.testing.assert_allclose(rough, exact, atol=0.03)
+
+
+def test_the_model_is_put_into_evaluation_mode():
+    model = build_model("crackseg", width=2).train()
+    predictor(model)
+    assert not model.training
+
+
+def test_load_from_a_run_folder(tmp_path):
+    torch.manual_seed(0)
+    model = build_model("crackseg", width=4)
+    save_model(tmp_path / "model", model, config(threshold=0.4))
+    image = photo(50, 60)
+    loaded = Predictor.load(tmp_path, device="cpu", precision="float32", tile=64)
+    assert loaded.threshold == 0.4
+    np.testing.assert_allclose(loaded.prob(image), predictor(model).prob(image), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"tile": 100}, "multiple of 32"),
+        ({"tile": 0}, "multiple of 32"),
+        ({"overlap": 1.0}, "overlap"),
+        ({"batch_size": 0}, "batch size"),
+        ({"scale": 0.0}, "scale"),
+        ({"scale": float("nan")}, "scale"),
+        ({"threshold": 1.5}, "threshold"),
+        ({"device": "abacus"}, "abacus"),
+    ],
+)
+def test_options_out_of_range_are_input_errors(options, words):
+    with pytest.raises(InputError, match=words):
+        predictor(**options)
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((5, 5), np.uint8), np.zeros((5, 5, 3)), np.zeros((0, 5, 3), np.uint8)]
+)
+def test_arrays_that_are_no_photos(image):
+    with pytest.raises((ValueError, TypeError)):  # beartype sees the wrong dtype first
+        predictor().prob(image)
+
+
+def test_out_of_memory_says_what_to_do():
+    class Greedy(nn.Module):
+        def forward(self, image):
+            raise torch.OutOfMemoryError("no more")
+
+    with pytest.raises(InputError, match="smaller --tile"):
+        predictor(Greedy()).prob(photo(10, 10))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu():
+    torch.manual_seed(0)
+    model = build_model("crackseg", width=4)
+    image = photo(300, 200)
+    here = predictor(model, tile=128).prob(image)
+    there = predictor(model, tile=128, device="cuda").prob(image)
+    np.testing.assert_allclose(there, here, atol=5e-3)
