@@ -32,7 +32,7 @@ def train_step(
     image, mask = session.train.batch(indices, crop=session.crop, rng=np.random.default_rng(seed))
     image, mask = image.to(fabric.device), mask.to(fabric.device)
     if config.augment:
-        generator = torch.Generator(fabric.device).manual_seed(seed)
+        generator = torch.Generator().manual_seed(seed)
         image, mask = augment(image, mask, generator)
     logits = session.model(normalise(image, session.card.mean, session.card.std))
     loss = weighted_loss(session.loss, logits, mask)
