@@ -1,0 +1,172 @@
+"""The pictures of a report: the precision-recall curve, and images that say where a model fails."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fissura.evaluation.score import Scores
+from fissura.metrics.counts import f1, iou, precision, recall
+from fissura.metrics.curves import ods, precision_recall_curve
+from fissura.overlay import REDDISH_PURPLE, SKY_BLUE, VERMILION, Color, error_overlay, overlay
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Longest side of a picture in the report, in pixels; larger ones are shrunk.
+LONGEST = 900
+EACH = 3
+
+
+@dataclass(frozen=True)
+class Example:
+    """An image of the set that is shown, and why: "best", "median", "worst" or "false alarm"."""
+
+    kind: str
+    index: int
+    iou: float
+
+
+def choose_examples(scores: Scores, each: int = EACH) -> list[Example]:
+    """Choose the best, the median and the worst images, by IoU at the headline's threshold.
+
+    Among the images with crack, none twice; of three images or fewer one of each kind, as far as
+    they go. Then, of the images without crack, those with the most pixels called crack.
+    """
+    counts = scores.headline.counts
+    values = iou(counts)
+    cracked = np.flatnonzero(scores.histograms[:, 1].sum(axis=1) > 0)
+    order = cracked[np.argsort(-values[cracked], kind="stable")].tolist()
+    each = min(each, max(1, len(order) // 3))
+    middle = max(0, (len(order) - each) // 2)
+    wanted = {
+        "best": order[:each],
+        "worst": order[max(0, len(order) - each) :],
+        "median": order[middle : middle + each],
+    }
+    alarms = np.flatnonzero((scores.histograms[:, 1].sum(axis=1) == 0) & (counts[:, 1] > 0))
+    wanted["false alarm"] = alarms[np.argsort(-counts[alarms, 1], kind="stable")][:each].tolist()
+    taken: dict[int, str] = {}
+    for kind, indices in wanted.items():
+        for index in indices:
+            taken.setdefault(index, kind)
+    return [
+        Example(kind, index, float(values[index]))
+        for kind in ("best", "median", "worst", "false alarm")
+        for index in wanted[kind]
+        if taken[index] == kind
+    ]
+
+
+def panels(scores: Scores, index: int) -> list[tuple[str, NDArray[np.uint8]]]:
+    """Draw an image three times: as it is, with the truth, and with the errors; with captions."""
+    image, truth, pred = shrink(
+        scores.data.images[index], scores.data.masks[index], scores.prediction(index)
+    )
+    return [
+        ("image", image),
+        ("truth", overlay(image, truth, REDDISH_PURPLE)),
+        ("result", error_overlay(image, pred, truth)),
+    ]
+
+
+def shrink(
+    image: NDArray[np.uint8], *masks: NDArray[np.bool_], longest: int = LONGEST
+) -> tuple[NDArray[Any], ...]:
+    """Shrink an image and its masks by a whole number, so that the longest side fits.
+
+    The image by area, masks so that a pixel is crack where any of its old pixels was: hairlines
+    stay visible.
+    """
+    factor = -(-max(image.shape[:2]) // longest)
+    if factor == 1:
+        return image, *masks
+    import cv2
+
+    height, width = image.shape[0] // factor, image.shape[1] // factor
+    rows, columns = slice(height * factor), slice(width * factor)
+    small = [cv2.resize(image[rows, columns], (width, height), interpolation=cv2.INTER_AREA)]
+    for mask in masks:
+        blocks = mask[rows, columns].reshape(height, factor, width, factor)
+        small.append(np.any(blocks, axis=(1, 3)))
+    return tuple(small)
+
+
+def encode(picture: NDArray[np.uint8]) -> tuple[str, bytes]:
+    """Encode a picture: (MIME type, bytes); without loss where it is small."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    if max(picture.shape) <= 256:
+        Image.fromarray(picture).save(buffer, "PNG", optimize=True)
+        return "image/png", buffer.getvalue()
+    # Without colour subsampling, which would smear the thin coloured lines.
+    Image.fromarray(picture).save(buffer, "JPEG", quality=88, subsampling=0)
+    return "image/jpeg", buffer.getvalue()
+
+
+def draw_curve(scores: Scores) -> dict[str, bytes]:
+    """Draw the pooled precision-recall curve, as the bytes of files by suffix: "svg" and "png"."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.2, 5.4), layout="constrained")
+    axes = figure.add_subplot()
+    _draw_equal_f1(axes)
+    curve = precision_recall_curve(scores.histograms)
+    drawn = ~np.isnan(curve.precision)
+    axes.plot(curve.recall[drawn], curve.precision[drawn], color=_hex(SKY_BLUE), linewidth=2.5)
+    best = ods(scores.histograms)
+    points: list[tuple[str, str, Color, NDArray[np.int64]]] = [
+        ("threshold 0.5", "o", (0, 0, 0), scores.half.counts.sum(axis=0)),
+        (f"best F1 in hindsight, at {best.threshold:.2f} (oracle)", "x", (120, 120, 120),
+         best.counts),
+    ]  # fmt: skip
+    if scores.chosen is not None:
+        words = {"validation": "threshold from validation", "given": "threshold given"}
+        label = f"{words.get(scores.chosen.source, 'threshold of the model')}, "
+        points.insert(
+            1,
+            (f"{label}{scores.chosen.threshold:.2f}", "D", VERMILION,
+             scores.chosen.counts.sum(axis=0)),
+        )  # fmt: skip
+    for label, marker, color, counts in points:
+        x, y = float(recall(counts)), float(precision(counts))
+        label = f"{label}: F1 {float(f1(counts)):.3f}"
+        axes.plot(x, y, marker, color=_hex(color), markersize=8, label=label, clip_on=False)
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axes.set_xlabel("recall: share of the true crack pixels that is found")
+    axes.set_ylabel("precision: share of the predicted crack pixels that is right")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="lower left", fontsize=9, framealpha=0.9)
+    # A fixed salt and no date: the same figures give the same file.
+    files = {}
+    with rc_context({"svg.hashsalt": "fissura"}):
+        for suffix, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=suffix, dpi=150, metadata=metadata)
+            files[suffix] = buffer.getvalue()
+    return files
+
+
+def _draw_equal_f1(axes: Axes) -> None:
+    """Thin lines of equal F1 behind the curve."""
+    for value in (0.2, 0.4, 0.6, 0.8):
+        x = np.linspace(value / (2 - value), 1, 100)
+        axes.plot(x, value * x / (2 * x - value), color="0.88", linewidth=1, zorder=0)
+        axes.annotate(
+            f"F1 {value}",
+            (1, value / (2 - value)),
+            fontsize=8,
+            color="0.6",
+            ha="right",
+            va="bottom",
+        )
+
+
+def _hex(color: Color) -> str:
+    return "#" + "".join(f"{channel:02x}" for channel in color)

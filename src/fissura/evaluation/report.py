@@ -1,0 +1,98 @@
+"""A report: its figures, and the folder that holds them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fissura.errors import InputError
+from fissura.evaluation.page import HEADLINE, page
+from fissura.evaluation.pictures import draw_curve
+from fissura.evaluation.score import Scores
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What an evaluation found.
+
+    summary: all figures and where they come from, as in `report.json`.
+    scores:  per-image arrays, from which the figures follow.
+    folder:  where the report was written.
+    """
+
+    summary: dict[str, Any]
+    scores: Scores
+    folder: Path
+
+    def headline(self) -> str:
+        """Say the most important figures in a few lines, for a terminal."""
+        point = self.summary[self.summary["headline"]]
+        level = f"{self.summary['bootstrap']['level']:.0%}"
+        lines = [f"Warning: {text}" for text in self.summary["warnings"]]
+        lines += [
+            f"{self.summary['images']} images, threshold {point['threshold']:.3g} "
+            f"({point['source_in_words']}); in brackets: {level} interval",
+            *(f"  {name:<24} {text}" for name, text in headline_figures(self.summary)),
+            f"The report is {self.folder / 'report.html'}",
+        ]
+        return "\n".join(lines)
+
+
+def write_report(scores: Scores, summary: dict[str, Any], folder: Path) -> None:
+    """Write report.json, report.html, per_image.csv, pr_curve.svg and pr_curve.png.
+
+    The folder appears whole or not at all. `InputError` where it exists and holds anything.
+    """
+    refuse_existing(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    temporary.mkdir()
+    try:
+        curve = draw_curve(scores)
+        for suffix, content in curve.items():
+            (temporary / f"pr_curve.{suffix}").write_bytes(content)
+        text = json.dumps(summary, indent=2, allow_nan=False, ensure_ascii=False)
+        (temporary / "report.json").write_text(text + "\n", encoding="utf-8")
+        html = page(scores, summary, curve["svg"].decode())
+        (temporary / "report.html").write_text(html, encoding="utf-8")
+        with (temporary / "per_image.csv").open("w", newline="", encoding="utf-8") as file:
+            rows = summary["per_image"]
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+        if folder.is_dir():
+            folder.rmdir()
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def refuse_existing(folder: Path) -> None:
+    """Raise `InputError` where a folder or file of this name holds anything already."""
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise InputError(
+            f"{folder} exists already and is never overwritten. Give another --out, or move it."
+        )
+
+
+def headline_figures(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """Give the most important figures as (name, figure with its interval)."""
+    point = summary[summary["headline"]]
+    lines = []
+    for path, name, _ in HEADLINE:
+        figure = point
+        for step in path:
+            figure = figure[step]
+        if figure["value"] is None:
+            text = "undefined"
+        elif figure["low"] is None:
+            text = f"{figure['value']:.4f}"
+        else:
+            text = f"{figure['value']:.4f}  ({figure['low']:.4f} to {figure['high']:.4f})"
+        lines.append((name.format(tolerance=f"{summary['tolerance_px']:g}"), text))
+    return lines

@@ -1,0 +1,175 @@
+"""Compare probabilities with the truth, image by image, and keep what all figures follow from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fissura.data.load import PreparedSet
+from fissura.metrics.counts import BINS, COLUMNS, FIGURES, counts_at, histograms, threshold_bin
+from fissura.metrics.curves import PerImageBest, ois
+from fissura.metrics.matches import match_figures
+from fissura.metrics.tolerant import tolerant_matches
+from fissura.metrics.topology import centre_line_matches
+
+
+@dataclass(frozen=True, eq=False)
+class AtThreshold:
+    """What one threshold gives, image by image.
+
+    threshold:   k/256.
+    source:      where it comes from: "fixed", "validation" or "given".
+    counts:      int64 (n, 4), columns tp fp fn tn.
+    tolerant:    int64 (n, 4), the same with tolerance (`fissura.metrics.matches`).
+    centre_line: int64 (n, 4), along centre lines (`fissura.metrics.topology`).
+    """
+
+    threshold: float
+    source: str
+    counts: NDArray[np.int64]
+    tolerant: NDArray[np.int64]
+    centre_line: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """All that a report says about a set of n images, before any averaging.
+
+    histograms:  int64 (n, 2, 256), `fissura.metrics.counts.histograms` of each image.
+    half:        at the threshold 0.5.
+    chosen:      at the threshold chosen on validation data, or given; None where there is none.
+    tolerance:   of `AtThreshold.tolerant`, in pixels.
+    predictions: each image's mask at the headline's threshold, a bit per pixel (`prediction`).
+    """
+
+    data: PreparedSet
+    histograms: NDArray[np.int64]
+    half: AtThreshold
+    chosen: AtThreshold | None
+    tolerance: float
+    predictions: list[NDArray[np.uint8]]
+
+    def __len__(self) -> int:
+        return len(self.histograms)
+
+    @property
+    def headline(self) -> AtThreshold:
+        """The chosen threshold's figures, or where there is none, those at 0.5."""
+        return self.chosen or self.half
+
+    @cached_property
+    def oracle(self) -> PerImageBest:
+        """Each image at the threshold that suits it best."""
+        return ois(self.histograms)
+
+    def prediction(self, index: int) -> NDArray[np.bool_]:
+        """Return the mask (h, w) predicted for an image, at the headline's threshold."""
+        shape = self.data.masks[index].shape
+        bits = np.unpackbits(self.predictions[index], count=shape[0] * shape[1])
+        return bits.reshape(shape).astype(bool)
+
+    def per_image(self) -> list[dict[str, Any]]:
+        """Return a row of figures for each image, undefined ones as NaN."""
+        half, chosen = _columns(self.half), _columns(self.chosen) if self.chosen else {}
+        pixels = self.histograms.sum(axis=(1, 2))
+        truth = self.histograms[:, 1].sum(axis=1) / pixels
+        rows = []
+        for index, (name, mask) in enumerate(zip(self.data.names, self.data.masks, strict=True)):
+            row: dict[str, Any] = {
+                "name": name,
+                "group": self.data.groups[index],
+                "height": mask.shape[0],
+                "width": mask.shape[1],
+                "crack_share": float(truth[index]),
+            }
+            for prefix, columns in (("half", half), ("chosen", chosen)):
+                row |= {f"{prefix}_{key}": value[index].item() for key, value in columns.items()}
+            row["oracle_f1"] = float(self.oracle.values[index])
+            row["oracle_threshold"] = float(self.oracle.thresholds[index])
+            rows.append(row)
+        return rows
+
+
+def score(
+    probs: Iterable[NDArray[np.float32]],
+    data: PreparedSet,
+    *,
+    threshold: float | None = None,
+    source: str = "given",
+    tolerance: float = 2.0,
+) -> Scores:
+    """Compare probabilities with the masks of a set, in one pass, image by image.
+
+    Probabilities are looked at one image at a time and not kept; what is kept per image are a
+    histogram, a few counts and its predicted mask in bits.
+
+    probs:     as many arrays float32 (h, w) in [0, 1] as `data` has masks, of their sizes and in
+               their order; an iterator serves.
+    data:      the images and the truth.
+    threshold: looked at beside 0.5, rounded to the nearest k/256; None for 0.5 alone.
+    source:    where `threshold` comes from: "validation", "given" or "fixed".
+    tolerance: in pixels, for the tolerant figures.
+
+    Raises ValueError where the probabilities don't fit the masks, or where there are no images.
+    """
+    wanted = [0.5] if threshold is None else [0.5, threshold_bin(threshold) / BINS]
+    tables, bits = [], []
+    matches: list[list[tuple[NDArray[np.int64], NDArray[np.int64]]]] = [[] for _ in wanted]
+    for index, prob in enumerate(probs):
+        if index >= len(data) or prob.shape != data.masks[index].shape:
+            raise ValueError(_misfit(index, prob.shape, data))
+        target = data.masks[index]
+        tables.append(histograms(prob, target))
+        preds = [prob >= np.float32(at) for at in wanted]
+        for into, pred in zip(matches, preds, strict=True):
+            into.append(
+                (tolerant_matches(pred, target, tolerance), centre_line_matches(pred, target))
+            )
+        bits.append(np.packbits(preds[-1]))
+    if len(tables) != len(data) or not tables:
+        raise ValueError(f"{len(tables)} probability maps for {len(data)} images; needs one each.")
+    stacked = np.stack(tables)
+    points = [
+        AtThreshold(
+            at,
+            source if place else "fixed",
+            counts_at(stacked, at),
+            np.stack([tolerant for tolerant, _ in found]),
+            np.stack([line for _, line in found]),
+        )
+        for place, (at, found) in enumerate(zip(wanted, matches, strict=True))
+    ]
+    return Scores(
+        data=data,
+        histograms=stacked,
+        half=points[0],
+        chosen=points[1] if len(points) > 1 else None,
+        tolerance=tolerance,
+        predictions=bits,
+    )
+
+
+def _misfit(index: int, shape: tuple[int, ...], data: PreparedSet) -> str:
+    if index >= len(data):
+        return f"More than {len(data)} probability maps for {len(data)} images."
+    return (
+        f"The probabilities of image {index} ({data.names[index]}) are {shape}, "
+        f"its mask is {data.masks[index].shape}."
+    )
+
+
+def _columns(point: AtThreshold) -> dict[str, NDArray[Any]]:
+    """Figures of every image at one threshold, by the names of the table's columns."""
+    counts = point.counts
+    tolerant, line = match_figures(point.tolerant), match_figures(point.centre_line)
+    return {
+        **{name: counts[:, column] for column, name in enumerate(COLUMNS)},
+        **{name: figure(counts) for name, figure in FIGURES.items()},
+        **{f"tolerant_{name}": values for name, values in tolerant.items()},
+        "cldice": line["f1"],
+    }

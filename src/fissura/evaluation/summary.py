@@ -1,0 +1,213 @@
+"""Average what `score` found: pooled and per image, each with its interval, in one dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fissura.evaluation.score import AtThreshold, Scores
+from fissura.metrics.bootstrap import Interval, as_sums, intervals, mean_of_sums
+from fissura.metrics.counts import FIGURES, counts_per_threshold, f1, iou
+from fissura.metrics.curves import average_precision, ods
+from fissura.metrics.matches import match_figures
+
+LEVEL = 0.95
+
+RULES = [
+    "Pooled figures add up the pixels of all images first; per-image means compute the figure of "
+    "each image and average. A large crack weighs more in the first, each image the same in the "
+    "second.",
+    "Everything is about the crack class; background is not averaged in.",
+    "Nothing to find and nothing predicted: precision, recall, F1, IoU and clDice are 1.",
+    "Crack in the truth, nothing predicted: precision is undefined, the others are 0.",
+    "No crack in the truth, something predicted: recall is undefined, the others are 0.",
+    "Undefined figures are null here; a per-image mean leaves those images out and says over how "
+    "many images it is taken.",
+    "Thresholds are k/256, k = 0 … 255; a pixel is crack where its probability is at least the "
+    "threshold.",
+    "clDice per image is the usual one; pooled clDice adds up centre-line pixels first.",
+]
+
+ORACLE_NOTE = (
+    "Chosen on these very images with the truth in hand: what a perfect choice of threshold could "
+    "reach, not what the model reaches in use. Not to be compared with figures at a threshold that "
+    "was fixed beforehand."
+)
+SOURCES = {
+    "fixed": "fixed beforehand",
+    "validation": "chosen on validation images during training",
+    "given": "given by the user",
+}
+NOT_CHOSEN = (
+    "The model was trained without validation images, so there is no threshold that was chosen "
+    "on data; `fissura train --validation 0.1` sets images aside for it."
+)
+
+# What is summed over images, and the figures that follow from the sums.
+Part = tuple[NDArray[Any], Callable[[NDArray[np.float64]], Mapping[str, NDArray[np.float64]]]]
+
+
+def summarise(scores: Scores, *, resamples: int = 1000, seed: int = 0) -> dict[str, Any]:
+    """Give all figures of a set as a nested dictionary that JSON can hold (NaN as None).
+
+    Every figure is {"value", "low", "high"}, the ends of a 95 % percentile bootstrap interval over
+    images. Where several images show one thing (`data.groups`: crops of one photo), the groups are
+    drawn, since their images are not independent.
+
+    Keys: images, groups, crack_share, tolerance_px, bootstrap, headline, at_half, at_chosen (None
+    where there is none), at_chosen_note, average_precision, oracle, rules, per_image.
+    """
+    parts = _overall_parts(scores)
+    for name, point in (("at_half", scores.half), ("at_chosen", scores.chosen)):
+        if point is not None:
+            parts |= {f"{name}.{key}": part for key, part in _parts(point).items()}
+    found = _intervals(parts, scores.data.groups, resamples, seed)
+    points = {
+        name: None if point is None else _describe(point, scores, found, name)
+        for name, point in (("at_half", scores.half), ("at_chosen", scores.chosen))
+    }
+    groups = len(set(scores.data.groups))
+    return {
+        "images": len(scores),
+        "groups": groups,
+        "crack_share": scores.data.crack_share,
+        "tolerance_px": scores.tolerance,
+        "bootstrap": {
+            "resamples": resamples,
+            "seed": seed,
+            "level": LEVEL,
+            "drawn": "images"
+            if groups == len(scores)
+            else f"{groups} photos, the images of one photo together",
+        },
+        "headline": "at_chosen" if scores.chosen else "at_half",
+        **points,
+        "at_chosen_note": SOURCES[scores.chosen.source] if scores.chosen else NOT_CHOSEN,
+        "average_precision": _plain(found["average_precision.ap"]),
+        "oracle": _describe_oracle(scores, found),
+        "rules": RULES,
+        "per_image": [
+            {key: _json(value) for key, value in row.items()} for row in scores.per_image()
+        ],
+    }
+
+
+def _overall_parts(scores: Scores) -> dict[str, Part]:
+    """What belongs to no single threshold."""
+
+    def best(sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        counts = counts_per_threshold(sums)
+        return {"f1": f1(counts).max(axis=-1), "iou": iou(counts).max(axis=-1)}
+
+    def pooled(sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        return {"f1": f1(sums), "iou": iou(sums)}
+
+    return {
+        "average_precision": (scores.histograms, lambda sums: {"ap": average_precision(sums)}),
+        "ods": (scores.histograms, best),
+        "ois.pooled": (scores.oracle.counts, pooled),
+        "ois.per_image_mean.f1": _mean_part(scores.oracle.values),
+    }
+
+
+def _parts(point: AtThreshold) -> dict[str, Part]:
+    """Figures at one threshold: pooled, and the means of the images' own."""
+    parts: dict[str, Part] = {
+        "pooled": (
+            point.counts,
+            lambda sums: {name: figure(sums) for name, figure in FIGURES.items()},
+        ),
+        "tolerant.pooled": (point.tolerant, match_figures),
+        "cldice.pooled": (point.centre_line, lambda sums: {"": match_figures(sums)["f1"]}),
+        "cldice.per_image_mean": _mean_part(match_figures(point.centre_line)["f1"]),
+    }
+    for name, figure in FIGURES.items():
+        parts[f"per_image_mean.{name}"] = _mean_part(figure(point.counts))
+    for name, values in match_figures(point.tolerant).items():
+        parts[f"tolerant.per_image_mean.{name}"] = _mean_part(values)
+    return parts
+
+
+def _mean_part(values: NDArray[np.float64]) -> Part:
+    return as_sums(values), lambda sums: {"": mean_of_sums(sums)}
+
+
+def _intervals(
+    parts: dict[str, Part], groups: list[str], resamples: int, seed: int
+) -> dict[str, Interval]:
+    """Bootstrap all parts under the same draws, by laying their columns side by side."""
+    _, group = np.unique(np.array(groups), return_inverse=True)
+    flat = [np.asarray(array, np.float64).reshape(len(array), -1) for array, _ in parts.values()]
+    table = np.zeros((group.max() + 1, sum(columns.shape[1] for columns in flat)))
+    np.add.at(table, group, np.concatenate(flat, axis=1))
+
+    def figures(sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        values, start = {}, 0
+        for (name, (array, compute)), columns in zip(parts.items(), flat, strict=True):
+            stop = start + columns.shape[1]
+            part = sums[:, start:stop].reshape(len(sums), *array.shape[1:])
+            start = stop
+            for key, value in compute(part).items():
+                values[f"{name}.{key}".rstrip(".")] = value
+        return values
+
+    return intervals(table, figures, resamples=resamples, seed=seed, level=LEVEL)
+
+
+def _describe(
+    point: AtThreshold, scores: Scores, found: dict[str, Interval], name: str
+) -> dict[str, Any]:
+    counts = point.counts.sum(axis=0)
+    described: dict[str, Any] = {
+        "threshold": point.threshold,
+        "source": point.source,
+        "source_in_words": SOURCES[point.source],
+        "crack_share_predicted": float((counts[0] + counts[1]) / counts.sum()),
+        "counts": dict(zip(("tp", "fp", "fn", "tn"), counts.tolist(), strict=True)),
+        **_nested(found, f"{name}."),
+    }
+    defined = {key: figure(point.counts) for key, figure in FIGURES.items()}
+    for key, values in defined.items():
+        described["per_image_mean"][key]["images"] = int(np.count_nonzero(~np.isnan(values)))
+    for key, values in match_figures(point.tolerant).items():
+        described["tolerant"]["per_image_mean"][key]["images"] = int(
+            np.count_nonzero(~np.isnan(values))
+        )
+    return described
+
+
+def _describe_oracle(scores: Scores, found: dict[str, Interval]) -> dict[str, Any]:
+    best = _nested(found, "ods.")
+    return {
+        "note": ORACLE_NOTE,
+        "ods": {"threshold": ods(scores.histograms).threshold, **best},
+        "ois": _nested(found, "ois."),
+    }
+
+
+def _nested(found: dict[str, Interval], prefix: str) -> dict[str, Any]:
+    """Turn "a.b.c" under a prefix into dictionaries in dictionaries."""
+    nested: dict[str, Any] = {}
+    for name, interval in found.items():
+        if name.startswith(prefix):
+            *path, last = name.removeprefix(prefix).split(".")
+            inner = nested
+            for step in path:
+                inner = inner.setdefault(step, {})
+            inner[last] = _plain(interval)
+    return nested
+
+
+def _plain(interval: Interval) -> dict[str, float | None]:
+    return {
+        "value": _json(interval.value),
+        "low": _json(interval.low),
+        "high": _json(interval.high),
+    }
+
+
+def _json(value: Any) -> Any:
+    return None if isinstance(value, float) and np.isnan(value) else value

@@ -1,0 +1,166 @@
+"""Figures over all thresholds: precision-recall curve, AP, the best threshold, ODS and OIS.
+
+Everything follows from 256-bin histograms (`fissura.metrics.counts.histograms`), so the thresholds
+are k/256 and the figures are exact for probabilities rounded down to 1/256.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fissura.metrics.counts import (
+    BINS,
+    FIGURES,
+    counts_per_threshold,
+    f1,
+    mean_per_image,
+    precision,
+    recall,
+)
+
+THRESHOLDS: NDArray[np.float64] = np.arange(BINS) / BINS
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Precision and recall at each threshold k/256, k = 0 … 255; arrays of float64 (256,).
+
+    Precision is NaN where nothing is predicted.
+    """
+
+    thresholds: NDArray[np.float64]
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Best:
+    """A figure's best value, the threshold where it is reached, and the counts there (4,)."""
+
+    value: float
+    threshold: float
+    counts: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class PerImageBest:
+    """The best of each image: figures pooled and averaged, and each image's own.
+
+    pooled: float, from the sum of the counts that each image has at its own best threshold.
+    mean:   float, the mean of the images' own best values.
+    values, thresholds: float64 (n,).  counts: int64 (n, 4).
+    """
+
+    pooled: float
+    mean: float
+    values: NDArray[np.float64]
+    thresholds: NDArray[np.float64]
+    counts: NDArray[np.int64]
+
+
+def precision_recall_curve(histogram: NDArray[Any]) -> Curve:
+    """Give precision and recall at all thresholds, pooled.
+
+    histogram: (2, 256), or (n, 2, 256), which is summed over the images.
+    """
+    counts = counts_per_threshold(_pooled(histogram))
+    return Curve(THRESHOLDS.copy(), precision(counts), recall(counts))
+
+
+def average_precision(histogram: NDArray[Any]) -> NDArray[np.float64]:
+    """Area under the precision-recall curve as a sum of steps, without interpolation.
+
+    AP = Σ_k (R_k − R_{k+1})·P_k over the thresholds k/256, R_256 = 0. The same as scikit-learn's
+    `average_precision_score` of probabilities rounded down to 1/256. NaN where there is no crack
+    (scikit-learn: 0).
+
+    histogram: (..., 2, 256); the result is (...). For pooled AP give the sum over the images.
+
+    >>> from fissura.metrics.counts import histograms
+    >>> h = histograms(np.array([0.1, 0.4, 0.35, 0.8]), np.array([0, 0, 1, 1]))
+    >>> round(float(average_precision(h)), 4)
+    0.8333
+    """
+    # Exact integers up to the last division: true positives gained at each threshold.
+    gained = np.asarray(histogram, np.float64)[..., 1, :]
+    at_or_above = np.cumsum(np.asarray(histogram, np.float64)[..., ::-1], axis=-1)[..., ::-1]
+    tp, fp = at_or_above[..., 1, :], at_or_above[..., 0, :]
+    precisions = np.divide(tp, tp + fp, out=np.zeros_like(tp), where=tp + fp > 0)
+    cracks = tp[..., 0]
+    total = np.full(cracks.shape, np.nan)
+    np.divide((gained * precisions).sum(axis=-1), cracks, out=total, where=cracks > 0)
+    return np.asarray(total)
+
+
+def best_threshold(histogram: NDArray[Any], metric: str = "f1") -> Best:
+    """Choose the threshold k/256 with the best pooled F1 or IoU. For validation data.
+
+    (F1 and IoU of pooled counts rise and fall together: the threshold is the same, the value not.)
+    Of equally good thresholds the one nearest to 0.5 is taken.
+
+    histogram: (2, 256), or (n, 2, 256), which is summed over the images.
+    metric:    "f1" or "iou".
+
+    >>> from fissura.metrics.counts import histograms
+    >>> best_threshold(histograms(np.array([0.1, 0.3, 0.9]), np.array([0, 1, 1]))).threshold
+    0.296875
+    """
+    if metric not in ("f1", "iou"):
+        raise ValueError(f'metric is "f1" or "iou"; got {metric!r}.')
+    counts = counts_per_threshold(_pooled(histogram))
+    values = FIGURES[metric](counts)
+    k = int(_best_bins(values[None])[0])
+    return Best(float(values[k]), float(THRESHOLDS[k]), counts[k].astype(np.int64))
+
+
+def ods(histogram: NDArray[Any]) -> Best:
+    """Optimal data-set scale: the best pooled F1 that one threshold for all images can reach.
+
+    An oracle where the images are test images: the threshold is chosen with the truth in hand.
+    histogram: (n, 2, 256) or (2, 256).
+
+    Source: Arbeláez, Maire, Fowlkes, Malik, 'Contour detection and hierarchical image
+    segmentation', TPAMI 2011; differs in that pixels are compared in place, with no tolerance.
+    """
+    return best_threshold(histogram, "f1")
+
+
+def ois(histograms: NDArray[Any]) -> PerImageBest:
+    """Optimal image scale: the best F1 when each image may choose its own threshold.
+
+    An oracle, always: no threshold that knows the truth of its image exists in use. An image
+    without crack takes the highest threshold. `pooled` sums the counts of all images at their own
+    thresholds (Arbeláez et al. 2011; without tolerance), `mean` averages the images' best F1, as
+    much of the crack literature does; the two differ.
+
+    histograms: (n, 2, 256).
+    """
+    counts = counts_per_threshold(histograms)
+    values = f1(counts)
+    bins = _best_bins(values)
+    bins[histograms[:, 1].sum(axis=-1) == 0] = BINS - 1
+    images = np.arange(len(counts))
+    chosen = counts[images, bins].astype(np.int64)
+    best = values[images, bins]
+    return PerImageBest(
+        pooled=float(f1(chosen.sum(axis=0))),
+        mean=mean_per_image(best),
+        values=best,
+        thresholds=THRESHOLDS[bins],
+        counts=chosen,
+    )
+
+
+def _pooled(histogram: NDArray[Any]) -> NDArray[Any]:
+    return histogram.sum(axis=0) if histogram.ndim == 3 else histogram
+
+
+def _best_bins(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Find the bin of the best value in each row (n, 256), ties going to the nearest to 0.5."""
+    nearest_first = np.argsort(np.abs(np.arange(BINS) - BINS // 2), kind="stable")
+    ranked = np.nan_to_num(values, nan=-1.0)[:, nearest_first]
+    return nearest_first[np.argmax(ranked, axis=1)].astype(np.int64)

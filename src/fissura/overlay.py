@@ -1,0 +1,117 @@
+"""Draw masks over photographs, in colours that colour-blind people can tell apart.
+
+The colours are from Okabe and Ito, 'Color Universal Design', 2008; the three of `error_overlay`
+also differ in luminance, so that they survive a black-and-white print.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Color = tuple[int, int, int]
+
+SKY_BLUE: Color = (86, 180, 233)
+VERMILION: Color = (213, 94, 0)
+YELLOW: Color = (240, 228, 66)
+REDDISH_PURPLE: Color = (204, 121, 167)
+
+TRUE_POSITIVE = SKY_BLUE
+FALSE_POSITIVE = VERMILION
+FALSE_NEGATIVE = YELLOW
+
+
+def overlay(
+    image: NDArray[np.uint8],
+    mask: NDArray[np.bool_],
+    color: Color = VERMILION,
+    alpha: float = 0.25,
+    outline: int | None = None,
+) -> NDArray[np.uint8]:
+    """Tint the pixels of a mask and draw a line around them; what lies under them stays visible.
+
+    image:   uint8 (h, w, 3).
+    mask:    bool (h, w).
+    color:   RGB, 0 to 255.
+    alpha:   strength of the tint inside the mask, 0 (none) to 1 (opaque). The line is opaque.
+    outline: thickness of the line in pixels, outside the mask; 0 for none; None for 1 and one
+             more per 1500 pixels of the longer side, so that a reduced view still shows it.
+    Returns uint8 (h, w, 3), a new array.
+    """
+    _check(image, mask)
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"alpha lies in [0, 1]; got {alpha}.")
+    if outline is None:
+        outline = 1 + max(mask.shape) // 1500
+    drawn = image.copy()
+    drawn[mask] = _mix(image[mask], color, alpha)
+    if outline:
+        drawn[_grown(mask, outline) & ~mask] = color
+    return drawn
+
+
+def error_overlay(
+    image: NDArray[np.uint8],
+    pred: NDArray[np.bool_],
+    target: NDArray[np.bool_],
+    alpha: float = 0.9,
+) -> NDArray[np.uint8]:
+    """Show where a prediction is right and wrong, over a greyed and dimmed image.
+
+    Sky blue: crack found (true positive). Vermilion: called crack, is none (false positive).
+    Yellow: crack missed (false negative).
+
+    image: uint8 (h, w, 3).  pred, target: bool (h, w).  alpha: opacity of the colours, 0 to 1.
+    Returns uint8 (h, w, 3), a new array.
+    """
+    _check(image, pred)
+    _check(image, target)
+    grey = image @ np.array([0.299, 0.587, 0.114])
+    drawn = np.repeat((0.5 * grey)[..., None], 3, axis=2).astype(np.uint8)
+    for where, color in (
+        (pred & target, TRUE_POSITIVE),
+        (pred & ~target, FALSE_POSITIVE),
+        (~pred & target, FALSE_NEGATIVE),
+    ):
+        drawn[where] = _mix(drawn[where], color, alpha)
+    return drawn
+
+
+def probability_image(prob: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Paint probabilities from black (0) over blue and sky blue to white (1).
+
+    prob: floats (h, w) in [0, 1]. Returns uint8 (h, w, 3), its luminance rising with prob.
+
+    >>> probability_image(np.array([[0.0, 1.0]])).tolist()
+    [[[0, 0, 0], [255, 255, 255]]]
+    """
+    stops = np.array([[0, 0, 0], [0, 60, 120], SKY_BLUE, [255, 255, 255]], float)
+    at = np.linspace(0, 1, len(stops))
+    channels = [np.interp(prob, at, stops[:, channel]) for channel in range(3)]
+    return np.stack(channels, axis=-1).round().astype(np.uint8)
+
+
+def _mix(pixels: NDArray[np.uint8], color: Color, alpha: float) -> NDArray[np.uint8]:
+    mixed = (1 - alpha) * pixels.astype(np.float32) + alpha * np.array(color, np.float32)
+    return mixed.round().astype(np.uint8)
+
+
+def _grown(mask: NDArray[np.bool_], steps: int) -> NDArray[np.bool_]:
+    """Grow a mask by a pixel in all eight directions, `steps` times."""
+    for _ in range(steps):
+        tall = mask.copy()
+        tall[1:] |= mask[:-1]
+        tall[:-1] |= mask[1:]
+        mask = tall.copy()
+        mask[:, 1:] |= tall[:, :-1]
+        mask[:, :-1] |= tall[:, 1:]
+    return mask
+
+
+def _check(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> None:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"image must be uint8 (h, w, 3); got {image.dtype} {image.shape}.")
+    if mask.dtype != np.bool_ or mask.shape != image.shape[:2]:
+        raise ValueError(
+            f"A mask must be bool {image.shape[:2]} like its image; got {mask.dtype} {mask.shape}."
+        )
