@@ -17,7 +17,7 @@ from fissura.errors import InputError
 from fissura.evaluation.evaluate import evaluate
 from fissura.files import replacing
 from fissura.inference.batch import predict_files
-from fissura.metrics.counts import counts_at, histograms, iou
+from fissura.metrics.counts import iou, pixel_counts
 from fissura.training.config import TrainConfig
 from fissura.training.loop import train
 
@@ -67,7 +67,7 @@ def demo(out: Path | None = None, *, seed: int = 0) -> Demo:
         Image.fromarray(panel.image).save(temporary)
     predict_files(run, [out / "panel.png"], out / "prediction")
     found = np.asarray(Image.open(out / "prediction" / "masks" / "panel.png")) > 0
-    agreement = float(iou(counts_at(histograms(found.astype(np.float32), panel.mask), 0.5)))
+    agreement = float(iou(pixel_counts(found, panel.mask)))
     console.print(f"{height}×{width} pixels; IoU with the drawn cracks {agreement:.2f}")
     console.rule("Done")
     result = Demo(

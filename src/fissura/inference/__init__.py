@@ -1,0 +1,1 @@
+"""From a trained model and photos of any size to probabilities, masks and tables."""

@@ -1,0 +1,173 @@
+"""The folder that `fissura predict` writes: names, pictures, table; and going on after a stop."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fissura.checkpoint import versions
+from fissura.errors import InputError
+from fissura.files import replacing
+from fissura.inference.predictor import Prediction
+from fissura.overlay import overlay
+
+MASKS, OVERLAYS, PROBABILITIES = "masks", "overlays", "probabilities"
+TABLE, PARTIAL_TABLE, SETTINGS = "predictions.csv", "predictions.partial.csv", "prediction.json"
+COLUMNS = ("file", "mask", "crack_share", "threshold", "seconds")
+
+
+def output_names(files: list[Path], inputs: list[Path]) -> list[str]:
+    """Name the results of each file, so that no two share a name on any file system.
+
+    The name is the file's path below the folder that holds all inputs, without suffix; where two
+    names would differ at most in upper and lower case, with the suffix after an underscore.
+
+    >>> output_names([Path("a/1.jpg"), Path("a/1.png"), Path("a/b/2.jpg")], [Path("a")])
+    ['1_jpg', '1_png', 'b/2']
+    """
+    folders = [path.parent if path in files else path for path in inputs]
+    root = os.path.commonpath([os.path.abspath(folder) for folder in folders])  # noqa: PTH100
+    paths = [Path(os.path.relpath(file, root)) for file in files]
+    stems = [path.with_suffix("").as_posix() for path in paths]
+    uses = Counter(stem.casefold() for stem in stems)
+    taken = {stem for stem, count in uses.items() if count == 1}
+    names = []
+    for path, stem in zip(paths, stems, strict=True):
+        name = stem
+        if uses[stem.casefold()] > 1:
+            name = f"{stem}_{path.suffix[1:]}"
+            while name.casefold() in taken:
+                name += "_"
+            taken.add(name.casefold())
+        names.append(name)
+    return names
+
+
+def mask_of(name: str) -> str:
+    """Where below the folder the mask of this name lies."""
+    return f"{MASKS}/{name}.png"
+
+
+def is_result(file: Path, out: Path) -> bool:
+    """Whether an earlier run wrote the file (which matters where `out` is among the inputs)."""
+    path = file.resolve()
+    folders = (MASKS, OVERLAYS, PROBABILITIES)
+    return any(path.is_relative_to(out.resolve() / folder) for folder in folders)
+
+
+def start_results(
+    out: Path, settings: dict[str, Any], *, resume: bool, overwrite: bool
+) -> list[dict[str, str]]:
+    """Prepare the folder for the results; return the lines of an earlier table that still hold.
+
+    Raises `InputError` where the folder is not empty and may not be written to, or where it holds
+    the results of other settings.
+    """
+    record = out / SETTINGS
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file. Give a folder for the results.")
+    if out.is_dir() and any(out.iterdir()):
+        if resume and record.is_file():
+            _check_same(record, settings)
+            return _read_rows(out)
+        if not overwrite:
+            raise InputError(
+                f"{out} is not empty. Give a new folder, or use --resume to go on with an earlier "
+                "run there, or --overwrite to replace results of the same names."
+            )
+        for table in (TABLE, PARTIAL_TABLE):
+            (out / table).unlink(missing_ok=True)
+    with replacing(record) as temporary:
+        temporary.write_text(json.dumps(settings | {"versions": versions()}, indent=2) + "\n")
+    return []
+
+
+@contextmanager
+def write_table(
+    out: Path, rows: list[dict[str, str]]
+) -> Iterator[Callable[[Path, str, Prediction], None]]:
+    """Open the table with these lines in it; give the function that adds a line.
+
+    A line is in the file as soon as it is added. The file gets its final name at the end.
+    """
+    path = out / PARTIAL_TABLE
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        writer.writerows([row[column] for column in COLUMNS] for row in rows)
+    with path.open("a", newline="", encoding="utf-8", buffering=1) as file:
+        writer = csv.writer(file)
+
+        def add(photo: Path, name: str, prediction: Prediction) -> None:
+            share, seconds = f"{prediction.crack_share:.6f}", f"{prediction.seconds:.3f}"
+            writer.writerow((photo, mask_of(name), share, prediction.threshold, seconds))
+
+        yield add
+        file.flush()
+        os.fsync(file.fileno())
+    path.replace(out / TABLE)
+
+
+def write_pictures(
+    out: Path,
+    name: str,
+    image: NDArray[np.uint8],
+    prediction: Prediction,
+    *,
+    overlays: bool,
+    probabilities: bool,
+) -> None:
+    """Write the mask of a photo (h, w, 3), and its overlay and probabilities where wanted."""
+    if overlays:
+        drawn = overlay(image, prediction.mask)
+        _write(out / OVERLAYS / f"{name}.jpg", cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
+    if probabilities:
+        levels = np.rint(prediction.prob * 65535).astype(np.uint16)
+        _write(out / PROBABILITIES / f"{name}.png", levels)
+    _write(out / mask_of(name), prediction.mask.astype(np.uint8) * 255)
+
+
+def _write(path: Path, image: NDArray[Any]) -> None:
+    """Write an image file whole. OpenCV only encodes: it would not report a full disk."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, 92, cv2.IMWRITE_PNG_COMPRESSION, 3]
+    _, encoded = cv2.imencode(path.suffix, image, options)
+    with replacing(path) as temporary:
+        temporary.write_bytes(encoded.tobytes())
+
+
+def _check_same(record: Path, settings: dict[str, Any]) -> None:
+    try:
+        before = json.loads(record.read_text())
+        differing = [name for name in settings if before[name] != settings[name]]
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"{record} is damaged. Use --overwrite to predict everything again."
+        ) from error
+    if differing:
+        raise InputError(
+            f"The results in {record.parent} were made with other settings "
+            f"({', '.join(differing)}; see {record.name} there). Use the same to resume, or give "
+            "another folder."
+        )
+
+
+def _read_rows(out: Path) -> list[dict[str, str]]:
+    """Lines of an earlier table whose masks are there; a line cut off by a crash is dropped."""
+    for path in (out / PARTIAL_TABLE, out / TABLE):
+        if path.is_file():
+            text = path.read_bytes().decode(errors="replace")
+            rows = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
+            whole = [row for row in rows if set(row) == set(COLUMNS) and None not in row.values()]
+            return [row for row in whole if (out / row["mask"]).is_file()]
+    return []

@@ -1,0 +1,163 @@
+"""Run a function over overlapping tiles of an image of any size and blend what it returns.
+
+Knows no model: it takes any callable from a batch of tiles to a batch of values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Shaped
+
+ALIGN = 32
+HALO = 32
+
+
+@dataclass(frozen=True)
+class Axis:
+    """How tiles cover one axis of an image.
+
+    length:   of the axis, in pixels.
+    tile:     length of every tile; at most `length` rounded up to the alignment.
+    starts:   first pixel of each tile, ascending from 0.
+    weights:  (tiles, tile) float32: the share of each tile in each pixel that it covers. Over all
+              tiles the shares of a pixel add up to 1.
+    """
+
+    length: int
+    tile: int
+    starts: tuple[int, ...]
+    weights: Float[Tensor, "tiles tile"]
+
+
+def cover(length: int, tile: int, overlap: float, *, align: int = ALIGN, halo: int = HALO) -> Axis:
+    """Lay tiles along an axis, evenly, and weigh them with a Gaussian.
+
+    An axis no longer than `tile` is one tile of its own length. Otherwise all tiles have length
+    `tile`, start at multiples of `align` (so that the pooling grids of a network lie in a tile as
+    they lie in the whole image) and overlap by at least `overlap`·`tile`; the last one may end up
+    to `align` − 1 pixels past the end.
+
+    The weight of tile i at its pixel x is exp(−(x − c)²/2σ²), c its centre and σ = tile/8, divided
+    by the sum of all tiles' weights there. Where a neighbour can take over, the outer `halo`
+    pixels weigh nothing: a network sees padding there instead of the image.
+
+    Arguments: `tile`, a multiple of `align`; `overlap`, 0 to below 1. `ValueError` otherwise.
+
+    >>> axis = cover(1000, 512, 0.25)
+    >>> axis.starts, axis.starts[-1] + axis.tile
+    ((0, 256, 512), 1024)
+    """
+    if tile < align or tile % align:
+        raise ValueError(f"The tile size must be a multiple of {align}, but is {tile}.")
+    if not 0 <= overlap < 1:
+        raise ValueError(f"The overlap must be at least 0 and below 1, but is {overlap}.")
+    if length < 1:
+        raise ValueError("An image must have at least one pixel.")
+    if length <= tile:
+        return Axis(length, length, (0,), torch.ones(1, length))
+    stride = max(math.floor(tile * (1 - overlap) / align), 1)  # in units of align, as all below
+    last = math.ceil((length - tile) / align)
+    gaps = math.ceil(last / stride)
+    starts = tuple(align * (i * last // gaps) for i in range(gaps + 1))
+    return Axis(length, tile, starts, _shares(starts, tile, halo))
+
+
+def blend_tiles(
+    image: Shaped[Tensor, "h w c"],
+    function: Callable[[Tensor], Tensor],
+    *,
+    tile: int = 512,
+    overlap: float = 0.25,
+    batch_size: int = 1,
+    align: int = ALIGN,
+    halo: int = HALO,
+) -> Float[Tensor, "h w"]:
+    """Apply `function` to overlapping tiles of `image` and blend its values with Gaussian weights.
+
+    value(y, x) = Σᵢⱼ uᵢ(y)·vⱼ(x)·function(tileᵢⱼ), u and v the weights of `cover` along the axes.
+    Away from the image's border it equals function(image) where values depend on no more than the
+    surrounding `halo` pixels (and the overlap is at least two halos), and is close to it where
+    farther surroundings matter little.
+
+    Arguments: `image`, of any type; `function`, from tiles (n, tile_h, tile_w, c) of the image's
+    type and device to values (n, tile_h, tile_w), on any device, the same at each call; `tile`,
+    `overlap`, `align`, `halo`, see `cover`; `batch_size` ≥ 1, the largest n.
+
+    All tiles of an image have one size. Where the last ones reach past the border, the border
+    pixels are repeated. The result is float32, on the device of the values. Beside image and
+    result, memory is needed for one batch alone.
+
+    >>> image = torch.arange(70 * 90.0).view(70, 90, 1)
+    >>> blended = blend_tiles(image, lambda tiles: tiles[..., 0] / 2, tile=64)
+    >>> torch.allclose(blended, image[..., 0] / 2)
+    True
+    """
+    if batch_size < 1:
+        raise ValueError(f"The batch size must be at least 1, but is {batch_size}.")
+    height, width, _ = image.shape
+    rows = cover(height, tile, overlap, align=align, halo=halo)
+    columns = cover(width, tile, overlap, align=align, halo=halo)
+    if len(rows.starts) == len(columns.starts) == 1:
+        return function(image.unsqueeze(0))[0].float()
+
+    blended, row_weights, column_weights = None, rows.weights, columns.weights
+    for batch in _batches(rows, columns, batch_size):
+        tiles = torch.stack([_tile(image, rows, columns, i, j) for i, j in batch])
+        values = function(tiles)
+        if blended is None:
+            device = values.device
+            blended = torch.zeros(height, width, device=device)
+            row_weights, column_weights = row_weights.to(device), column_weights.to(device)
+        for (i, j), value in zip(batch, values, strict=True):
+            top, left = rows.starts[i], columns.starts[j]
+            part = blended[top : top + rows.tile, left : left + columns.tile]
+            h, w = part.shape
+            weight = row_weights[i, :h, None] * column_weights[j, None, :w]
+            part.addcmul_(value[:h, :w].float(), weight)
+    assert blended is not None
+    return blended
+
+
+def _shares(starts: tuple[int, ...], tile: int, halo: int) -> Tensor:
+    """Gaussian weights of tiles along an axis, normalised so that they add up to 1 everywhere."""
+    x = torch.arange(tile, dtype=torch.float64)
+    gaussian = torch.exp(-0.5 * ((x - (tile - 1) / 2) / (tile / 8)) ** 2)
+    weights = gaussian.repeat(len(starts), 1)
+    for i in range(len(starts) - 1):
+        shared = starts[i] + tile - starts[i + 1]
+        unused = min(halo, shared // 2)  # both neighbours give up as much, and one must remain
+        weights[i, tile - unused :] = 0
+        weights[i + 1, :unused] = 0
+    total = torch.zeros(starts[-1] + tile, dtype=torch.float64)
+    for start, weight in zip(starts, weights, strict=True):
+        total[start : start + tile] += weight
+    for start, weight in zip(starts, weights, strict=True):
+        weight /= total[start : start + tile]
+    return weights.float()
+
+
+def _batches(rows: Axis, columns: Axis, size: int) -> Iterator[list[tuple[int, int]]]:
+    places = list(product(range(len(rows.starts)), range(len(columns.starts))))
+    for first in range(0, len(places), size):
+        yield places[first : first + size]
+
+
+def _tile(image: Tensor, rows: Axis, columns: Axis, i: int, j: int) -> Tensor:
+    """Cut out one tile, (tile_h, tile_w, c); its border pixels repeated past the image's end."""
+    top, left = rows.starts[i], columns.starts[j]
+    part = image[top : top + rows.tile, left : left + columns.tile]
+    below, right = rows.tile - part.shape[0], columns.tile - part.shape[1]
+    if not below and not right:
+        return part
+    y = torch.arange(rows.tile, device=image.device).clamp_(max=part.shape[0] - 1)
+    x = torch.arange(columns.tile, device=image.device).clamp_(max=part.shape[1] - 1)
+    return part[y][:, x]
