@@ -172,7 +172,7 @@ def predict(
     tta: Switch = False,
     tile: int = 512,
     overlap: float = 0.25,
-    batch_size: int = 4,
+    batch_size: int | None = None,
     scale: float | None = None,
     device: str = "auto",
     precision: Precision = "auto",
@@ -206,7 +206,7 @@ def predict(
     overlap:
         Share of a tile that it has in common with the next.
     batch_size:
-        Tiles computed at once; less takes less memory.
+        Tiles computed at once; less takes less memory. [default: 1 on a CPU, 8 on a GPU]
     scale:
         Factor by which photos are resized for the network. [default: as in training]
     device:

@@ -140,8 +140,8 @@ def write_pictures(
 
 def _write(path: Path, image: NDArray[Any]) -> None:
     """Write an image file whole. OpenCV only encodes: it would not report a full disk."""
-    options = [cv2.IMWRITE_JPEG_QUALITY, 92, cv2.IMWRITE_PNG_COMPRESSION, 3]
-    _, encoded = cv2.imencode(path.suffix, image, options)
+    options = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, 92], ".png": [cv2.IMWRITE_PNG_COMPRESSION, 3]}
+    _, encoded = cv2.imencode(path.suffix, image, options[path.suffix])
     with replacing(path) as temporary:
         temporary.write_bytes(encoded.tobytes())
 

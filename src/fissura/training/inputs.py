@@ -33,6 +33,7 @@ class Inputs:
         """Return what `data.json` says."""
         return {
             "layout": self.layout,
+            "split_rule": self.train.split_rule,
             "mask_rule": self.train.mask_rule,
             "crack_share": self.train.crack_share,
             "scale": self.train.scale,

@@ -48,7 +48,7 @@ def open_run(run: Path, data: Path, config: TrainConfig, inputs: Inputs, *, epoc
     write_config(run / "config.yaml", data.absolute(), config)
     with replacing(run / "data.json") as temporary:
         temporary.write_text(json.dumps(inputs.record(), indent=2) + "\n")
-    if config.skip_bad:
+    if inputs.train.skipped:
         with replacing(run / "skipped.csv") as temporary, temporary.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["file", "reason"])

@@ -1,0 +1,105 @@
+import csv
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from fissura.errors import InputError
+from fissura.losses import bce_loss, hybrid_focal_margin_loss, recommended_margin
+from fissura.training.config import TrainConfig
+from fissura.training.inputs import choose_crop, choose_loss, choose_protocol, read_inputs
+from fissura.training.loop import train
+
+
+def test_a_loss_gets_the_options_that_were_given_and_its_own_defaults():
+    logits, target = torch.randn(2, 1, 4, 4), torch.randint(0, 2, (2, 1, 4, 4))
+    loss, given = choose_loss(TrainConfig(margin=1.5, delta=0.6), 0.05)
+    assert given == {"margin": 1.5, "delta": 0.6}
+    expected = hybrid_focal_margin_loss(logits, target, margin=1.5, delta=0.6)
+    assert torch.equal(loss(logits, target), expected)
+    plain, given = choose_loss(TrainConfig(loss="bce"), 0.05)
+    assert given == {}
+    assert torch.equal(plain(logits, target), bce_loss(logits, target))
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.2])
+def test_margin_auto_follows_the_crack_share(share):
+    _, given = choose_loss(TrainConfig(margin="auto"), share)
+    assert given["margin"] == recommended_margin(share)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (TrainConfig(loss="bce", margin=1.0), r"bce does not have the option --margin"),
+        (TrainConfig(loss="dice", gamma_hat=2.0), "--gamma-hat"),
+        (TrainConfig(loss="bce", margin="auto"), "--margin"),
+        (TrainConfig(delta=2.0), "delta must be between 0 and 1"),
+    ],
+)
+def test_options_that_a_loss_cannot_take(config, message):
+    with pytest.raises(InputError, match=message):
+        choose_loss(config, 0.05)
+
+
+def test_the_area_threshold_is_a_knob():
+    assert choose_protocol("deepcrack96").area_threshold == 0.125
+    assert choose_protocol("deepcrack96", 0.5).area_threshold == 0.5
+    with pytest.raises(InputError, match="no protocol 'deepcrack'"):
+        choose_protocol("deepcrack")
+
+
+def test_validation_images_come_out_of_the_training_images(lines):
+    inputs = read_inputs(lines, TrainConfig(validation=0.25))
+    assert inputs.validation is not None
+    assert (len(inputs.train), len(inputs.validation)) == (9, 3)
+    assert not set(inputs.train.names) & set(inputs.validation.names)
+    other = read_inputs(lines, TrainConfig(validation=0.25, seed=1))
+    assert other.validation is not None
+    assert other.validation.names != inputs.validation.names
+
+
+def test_a_folders_own_validation_split_is_used(lines, tmp_path):
+    shutil.copytree(lines, tmp_path / "data")
+    shutil.copytree(lines / "test", tmp_path / "data" / "val")
+    inputs = read_inputs(tmp_path / "data", TrainConfig(validation=0.25))
+    assert inputs.validation is not None
+    assert (len(inputs.train), len(inputs.validation)) == (12, 4)
+    assert read_inputs(tmp_path / "data", TrainConfig()).validation is None
+
+
+def test_too_few_images_to_validate(lines, tmp_path):
+    for part in ("images", "masks"):
+        (tmp_path / "train" / part).mkdir(parents=True)
+        shutil.copy(lines / "train" / part / "0.png", tmp_path / "train" / part)
+    with pytest.raises(InputError, match="leaves no image on one side"):
+        read_inputs(tmp_path, TrainConfig(validation=0.5))
+
+
+def test_bad_files_are_named_or_skipped_and_listed(lines, tmp_path):
+    shutil.copytree(lines, tmp_path / "data")
+    (tmp_path / "data/train/images/3.png").write_bytes(b"broken")
+    (tmp_path / "data/train/masks/5.png").unlink()
+    with pytest.raises(InputError, match=r"--skip-bad"):
+        read_inputs(tmp_path / "data", TrainConfig())
+    config = TrainConfig(width=2, epochs=1, accelerator="cpu", skip_bad=True)
+    train(tmp_path / "data", out=tmp_path / "run", config=config, quiet=True)
+    with (tmp_path / "run" / "skipped.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert sorted(row["file"].rsplit("/", 1)[-1] for row in rows) == ["3.png", "5.png"]
+    assert all(row["reason"] for row in rows)
+
+
+def test_crops_where_images_differ_or_are_large(lines, tmp_path):
+    inputs = read_inputs(lines, TrainConfig())
+    assert choose_crop(TrainConfig(), inputs.train) is None
+    assert choose_crop(TrainConfig(crop=32), inputs.train) == 32
+    shutil.copytree(lines, tmp_path / "data")
+    for part in ("images", "masks"):
+        path = tmp_path / "data" / "train" / part / "0.png"
+        picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        cv2.imwrite(str(path), np.concatenate([picture, picture]))
+    inputs = read_inputs(tmp_path / "data", TrainConfig())
+    assert choose_crop(TrainConfig(), inputs.train) == 256
