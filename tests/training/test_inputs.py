@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from fissura.data.prepare import choose_protocol
 from fissura.errors import InputError
 from fissura.losses import bce_loss, hybrid_focal_margin_loss, recommended_margin
 from fissura.training.config import TrainConfig
-from fissura.training.inputs import choose_crop, choose_loss, choose_protocol, read_inputs
+from fissura.training.inputs import choose_crop, choose_loss, read_inputs
 from fissura.training.loop import train
 
 
@@ -49,6 +50,8 @@ def test_the_area_threshold_is_a_knob():
     assert choose_protocol("deepcrack96", 0.5).area_threshold == 0.5
     with pytest.raises(InputError, match="no protocol 'deepcrack'"):
         choose_protocol("deepcrack")
+    with pytest.raises(InputError, match=r"area threshold is 1.5"):
+        choose_protocol("deepcrack96", 1.5)
 
 
 def test_validation_images_come_out_of_the_training_images(lines):
@@ -74,7 +77,7 @@ def test_too_few_images_to_validate(lines, tmp_path):
     for part in ("images", "masks"):
         (tmp_path / "train" / part).mkdir(parents=True)
         shutil.copy(lines / "train" / part / "0.png", tmp_path / "train" / part)
-    with pytest.raises(InputError, match="leaves no image on one side"):
+    with pytest.raises(InputError, match="cannot be split into train and val"):
         read_inputs(tmp_path, TrainConfig(validation=0.5))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -56,6 +56,24 @@ PROTOCOLS: dict[str, Protocol] = {
     # PanelCrack, and its synthetic stand-in.
     "panel128": Protocol("panel128", None, (128, 128)),
 }
+
+
+def choose_protocol(name: str, area_threshold: float | None = None) -> Protocol:
+    """Return a protocol by name, with another area threshold where one is given.
+
+    Raises `InputError` for an unknown name, or a threshold outside (0, 1].
+
+    >>> choose_protocol("deepcrack96", 0.5).area_threshold
+    0.5
+    """
+    if name not in PROTOCOLS:
+        raise InputError(f"There is no protocol {name!r}. Choose one of: {', '.join(PROTOCOLS)}.")
+    if area_threshold is not None and not 0 < area_threshold <= 1:
+        raise InputError(
+            f"The area threshold is {area_threshold}; it is a share of a pixel, above 0, at most 1."
+        )
+    protocol = PROTOCOLS[name]
+    return protocol if area_threshold is None else replace(protocol, area_threshold=area_threshold)
 
 
 @dataclass(frozen=True)

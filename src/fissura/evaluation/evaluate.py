@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fissura.checkpoint import ModelConfig, find_model, read_config, versions
 from fissura.data.folder import find_pairs
 from fissura.data.load import PreparedSet, load_split
-from fissura.data.prepare import PROTOCOLS, Protocol
+from fissura.data.prepare import PROTOCOLS, Protocol, choose_protocol
 from fissura.device import Precision
 from fissura.errors import InputError
 from fissura.evaluation.report import Report, refuse_existing, write_report
@@ -77,7 +77,7 @@ def evaluate(
     _check(threshold, tolerance, bootstrap)
     config = read_config(find_model(model) / "config.json")
     own = _own_protocol(config)
-    chosen = own if protocol in (None, own.name) else _named_protocol(str(protocol))
+    chosen = own if protocol in (None, own.name) else choose_protocol(str(protocol))
     if out is not None:
         refuse_existing(out)
     images = load_split(
@@ -137,12 +137,6 @@ def _own_protocol(config: ModelConfig) -> Protocol:
         for key, value in config.protocol.items()
     }
     return Protocol(**fields)
-
-
-def _named_protocol(name: str) -> Protocol:
-    if name not in PROTOCOLS:
-        raise InputError(f"There is no protocol '{name}'. Known are: {', '.join(PROTOCOLS)}.")
-    return PROTOCOLS[name]
 
 
 def _threshold(given: float | None, config: ModelConfig) -> tuple[float | None, str]:

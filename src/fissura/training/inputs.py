@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fissura.data.folder import find_pairs
 from fissura.data.load import PreparedSet, default_cache_dir, load_split
-from fissura.data.prepare import PROTOCOLS, Protocol
+from fissura.data.prepare import choose_protocol
 from fissura.data.splits import split_groups
 from fissura.errors import InputError
 from fissura.losses import LOSSES, recommended_margin
@@ -61,20 +61,7 @@ def read_inputs(data: Path, config: TrainConfig) -> Inputs:
         return Inputs(train, load("val"), folder.layout)
     shares = {"train": 1 - config.validation, "val": config.validation}
     parts = split_groups(train.names, shares, config.seed)
-    if not parts["train"] or not parts["val"]:
-        raise InputError(
-            f"--validation {config.validation} of the {len(train)} training images in {data} "
-            "leaves no image on one side. Give more images or another share."
-        )
     return Inputs(train.subset(parts["train"]), train.subset(parts["val"]), folder.layout)
-
-
-def choose_protocol(name: str, area_threshold: float | None = None) -> Protocol:
-    """Return a protocol by name, with another area threshold where one is given."""
-    if name not in PROTOCOLS:
-        raise InputError(f"There is no protocol {name!r}. Choose one of: {', '.join(PROTOCOLS)}.")
-    protocol = PROTOCOLS[name]
-    return protocol if area_threshold is None else replace(protocol, area_threshold=area_threshold)
 
 
 def choose_loss(
