@@ -1,6 +1,6 @@
 import pytest
 
-from fissura.files import replacing
+from fissura.files import remove_unfinished, replacing
 
 
 def test_the_old_content_stays_when_writing_fails(tmp_path):
@@ -26,3 +26,19 @@ def test_the_new_content_appears_at_the_end_only(tmp_path):
         assert temporary.suffix == path.suffix
     assert path.read_text() == "new"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_only_what_a_kill_left_is_removed(tmp_path):
+    (tmp_path / "sub").mkdir()
+    kept = [tmp_path / name for name in (".hidden", "a.tmp", ".notes.tmp", "sub/.x.1.txt")]
+    for path in kept:
+        path.write_text("mine")
+    with replacing(tmp_path / "sub" / "state.pt") as temporary:
+        temporary.write_text("half")
+        left = temporary.with_name(temporary.name)
+        content = left.read_text()
+    left.write_text(content)  # as if the process had died before its end
+    remove_unfinished(tmp_path)
+    assert not left.exists()
+    assert (tmp_path / "sub" / "state.pt").exists()
+    assert all(path.exists() for path in kept)

@@ -18,10 +18,14 @@ def command(*arguments):
     return [sys.executable, "-m", "fissura.cli", *map(str, arguments)]
 
 
-def start(*arguments):
+def start(*arguments, **options):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        command(*arguments), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command(*arguments),
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        **options,
     )
 
 
@@ -107,6 +111,19 @@ def check_killed_and_resumed(data, tmp_path, *, kills, epochs, seed):
 
 def test_a_killed_training_resumes_to_the_same_bits(lines, tmp_path):
     check_killed_and_resumed(lines, tmp_path, kills=2, epochs=100, seed=0)
+
+
+def test_two_processes_train_one_model_and_resume_to_the_same_bits(lines, tmp_path):
+    options = ["--epochs", "40", "--devices", "2", *OPTIONS, "--validation", "0.34"]
+    finish("train", lines, "--out", tmp_path / "whole", *options)
+    # In a session of its own, so that the kill reaches both processes, as a crash would.
+    killed = start("train", lines, "--out", tmp_path / "killed", *options, start_new_session=True)
+    wait_for_epoch(tmp_path / "killed", killed, 2)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    assert len(metrics(tmp_path / "killed")) < 40
+    finish("train", "--resume", tmp_path / "killed")
+    assert_same_result(tmp_path / "killed", tmp_path / "whole")
 
 
 @pytest.mark.slow

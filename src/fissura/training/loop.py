@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from torch import Tensor
 
 from fissura.checkpoint import save_model
 from fissura.data.batches import epoch_batches
@@ -192,10 +193,12 @@ class Loop:
     def _close_epoch(self) -> dict[str, Any]:
         """Validate, note the epoch as done, and return its line of metrics."""
         session, position = self.session, self.position
+        mean_loss = session.fabric.all_reduce(position.loss_sum / position.step)
+        assert isinstance(mean_loss, Tensor)
         line = {
             "epoch": position.epoch + 1,
             "step": (position.epoch + 1) * session.steps_per_epoch,
-            "loss": position.loss_sum.item() / position.step,
+            "loss": mean_loss.item(),
             "learning_rate": session.optimizer.param_groups[0]["lr"],
             "seconds": round(position.seconds, 3),
             "images_per_second": round(len(session.train) / position.seconds, 1),

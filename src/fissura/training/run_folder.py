@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from fissura.errors import InputError
-from fissura.files import replacing
+from fissura.files import remove_unfinished, replacing
 from fissura.training.config import TrainConfig, write_config
 from fissura.training.inputs import Inputs
 
@@ -45,6 +45,7 @@ def open_run(run: Path, data: Path, config: TrainConfig, inputs: Inputs, *, epoc
     epochs: how many are done already, in a resumed run; later lines of metrics are dropped.
     """
     run.mkdir(parents=True, exist_ok=True)
+    remove_unfinished(run)
     write_config(run / "config.yaml", data.absolute(), config)
     with replacing(run / "data.json") as temporary:
         temporary.write_text(json.dumps(inputs.record(), indent=2) + "\n")

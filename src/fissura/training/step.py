@@ -63,9 +63,9 @@ def weighted_loss(
 
 
 def check_finite(session: Session, position: Position) -> None:
-    """Raise `InputError` where the training has gone to NaN or infinity."""
-    finite = bool(torch.isfinite(position.loss_sum))
-    if finite and all(bool(torch.isfinite(p).all()) for p in session.network.parameters()):
+    """Raise `InputError` where the loss or the weights have gone to NaN or infinity."""
+    size = torch.nn.utils.get_total_norm(session.network.parameters())
+    if bool(torch.isfinite(position.loss_sum + size)):
         return
     raise InputError(
         f"The loss became NaN or infinite in epoch {position.epoch + 1}, and the training stopped. "
