@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-
 # How `replacing` calls its temporary files: .NAME.PROCESS.tmp.SUFFIX
 UNFINISHED = re.compile(r"\..+\.\d+\.tmp(\.\w+)?")
 
