@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fissura.errors import InputError
 from fissura.models.blocks import conv_bn_relu, he_initialise
-from fissura.models.pretrained import IMAGENET, reaching_weights
+from fissura.models.pretrained import reaching_weights, weights_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -60,7 +60,7 @@ class SmpEncoder(nn.Module):
         check_encoder(name)
         with reaching_weights(name):
             self.encoder = get_encoder(
-                name, in_channels=3, depth=5, weights=IMAGENET if pretrained else None
+                name, in_channels=3, depth=5, weights=weights_of(name, pretrained=pretrained)
             )
         # The first entry is the image itself, which the decoder makes no use of.
         self.channels = list(self.encoder.out_channels[1:])

@@ -7,7 +7,12 @@ from contextlib import contextmanager
 
 from fissura.errors import InputError
 
-IMAGENET = "imagenet"
+
+def weights_of(encoder: str, *, pretrained: bool) -> str | bool | None:
+    """Return what segmentation-models-pytorch wants to hear: timm's encoders know one set each."""
+    if not pretrained:
+        return None
+    return True if encoder.startswith("tu-") else "imagenet"
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from fissura.errors import InputError
 from fissura.models.blocks import pad_to_multiple
 from fissura.models.encoders import check_encoder
-from fissura.models.pretrained import IMAGENET, reaching_weights
+from fissura.models.pretrained import reaching_weights, weights_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -63,12 +63,15 @@ def smp_model(
     name = by_lower[architecture.lower()]
     # A plain ViT takes one image size only; timm can interpolate its position embedding.
     options: dict[str, Any] = {"dynamic_img_size": True} if name == "DPT" else {}
-    if encoder is not None:
-        check_encoder(encoder)
-        options["encoder_name"] = encoder
-    with reaching_weights(encoder or "(default)"):
+    if encoder is None:
+        encoder = "tu-vit_base_patch16_224.augreg_in21k" if name == "DPT" else "resnet34"
+    check_encoder(encoder)
+    with reaching_weights(encoder):
         network = getattr(smp, name)(
-            encoder_weights=IMAGENET if pretrained else None, classes=1, **options
+            encoder_name=encoder,
+            encoder_weights=weights_of(encoder, pretrained=pretrained),
+            classes=1,
+            **options,
         )
     # PAN pools its deepest features three more times.
     return AnySize(network, multiple=128 if name == "PAN" else 32)

@@ -76,7 +76,7 @@ def _run(
     fabric = start_fabric(config)
     console = Console(quiet=quiet or not fabric.is_global_zero, highlight=False)
     inputs = read_inputs(data, config)
-    session = build_session(fabric, config, inputs)
+    session = build_session(fabric, config, inputs, resumed=state is not None)
     position = Position()
     if state is not None:
         if state["fingerprint"] != session.fingerprint:

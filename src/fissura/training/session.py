@@ -108,14 +108,18 @@ def start_fabric(config: TrainConfig) -> Fabric:
     return fabric
 
 
-def build_session(fabric: Fabric, config: TrainConfig, inputs: Inputs) -> Session:
-    """Put the parts together; the initial weights depend on the seed and the network alone."""
+def build_session(
+    fabric: Fabric, config: TrainConfig, inputs: Inputs, *, resumed: bool = False
+) -> Session:
+    """Put the parts together; the initial weights depend on the seed and the network alone.
+
+    resumed: the weights will come from a saved state, so that pretrained ones need no download.
+    """
     loss, given = choose_loss(config, inputs.train.crack_share)
     options = model_options(config)
     torch.manual_seed(config.seed)
-    network = build_model(
-        config.model, **options, **({"pretrained": True} if config.pretrained else {})
-    )
+    pretrained = {"pretrained": True} if config.pretrained and not resumed else {}
+    network = build_model(config.model, **options, **pretrained)
     network = network.to(device=fabric.device)
     network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     average = None if config.ema is None else make_average(network, config.ema)
