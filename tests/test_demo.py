@@ -9,6 +9,7 @@ from fissura.errors import InputError
 
 def test_the_demo_goes_the_whole_way(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(module, "IMAGES", 12)
+    monkeypatch.setattr(module, "SIZE_HW", (48, 64))
     monkeypatch.setattr(module, "PANEL_HW", (150, 200))
     monkeypatch.setattr(module, "CONFIG", replace(module.CONFIG, width=2, epochs=1))
     result = module.demo(tmp_path / "demo")

@@ -22,12 +22,14 @@ from fissura.training.config import TrainConfig
 from fissura.training.loop import train
 
 # Big enough that cracks are found, small enough for two CPU cores and three minutes.
-IMAGES = 240
+IMAGES = 300
+SIZE_HW = (192, 192)
 CONFIG = TrainConfig(
     loss="hybrid-focal-margin",
     margin="auto",
     width=8,
-    epochs=30,
+    epochs=22,
+    batch_size=8,
     learning_rate=3e-3,
     validation=0.15,
 )
@@ -54,7 +56,7 @@ def demo(out: Path | None = None, *, seed: int = 0) -> Demo:
         raise InputError(f"{out} exists already; choose another folder with --out.")
     console = Console(highlight=False)
     console.rule("1  Draw panels with cracks, and masks that say where")
-    synth(out / "data", count=IMAGES, seed=seed, progress=console.is_terminal)
+    synth(out / "data", count=IMAGES, size_hw=SIZE_HW, seed=seed, progress=console.is_terminal)
     console.rule("2  Train")
     run = train(out / "data", out=out / "run", config=replace(CONFIG, seed=seed)).run
     console.rule("3  Evaluate on pictures that the training has not seen")
