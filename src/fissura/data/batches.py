@@ -93,7 +93,7 @@ def epoch_batches(
     so that each part has the same size.
 
     >>> [batch.tolist() for batch in epoch_batches(5, 2, seed=0, epoch=0)]
-    [[4, 0], [2, 3], [1]]
+    [[2, 4], [3, 0], [1]]
     """
     order = np.random.default_rng([seed, ORDER, epoch]).permutation(count)
     batches = [order[start : start + batch_size] for start in range(0, count, batch_size)]
