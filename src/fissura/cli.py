@@ -318,7 +318,8 @@ def main() -> None:
         print(f"fissura: {error}", file=sys.stderr)
         sys.exit(INPUT_ERROR)
     except OSError as error:
-        print(f"fissura: {error.strerror}: {error.filename}.", file=sys.stderr)
+        # A full disk, a missing permission: the system's own words and the file.
+        print(f"fissura: {error}.", file=sys.stderr)
         sys.exit(INPUT_ERROR)
 
 
