@@ -1,6 +1,6 @@
 import pytest
 
-from fissura.files import remove_unfinished, replacing
+from fissura.files import new_folder, remove_unfinished, replacing
 
 
 def test_the_old_content_stays_when_writing_fails(tmp_path):
@@ -42,3 +42,19 @@ def test_only_what_a_kill_left_is_removed(tmp_path):
     assert not left.exists()
     assert (tmp_path / "sub" / "state.pt").exists()
     assert all(path.exists() for path in kept)
+
+
+def test_a_new_folder_appears_whole_and_replaces_nothing(tmp_path):
+    target = tmp_path / "set"
+    with new_folder(target) as temporary:
+        (temporary / "a.txt").write_text("whole")
+        assert not target.exists()
+
+    def replace_it():
+        with new_folder(target) as temporary:
+            (temporary / "b.txt").write_text("other")
+
+    with pytest.raises(OSError, match="not empty"):
+        replace_it()
+    assert [path.name for path in target.iterdir()] == ["a.txt"]
+    assert list(tmp_path.iterdir()) == [target]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,31 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Give a temporary folder beside `path`; on success it becomes `path`, on error it goes away.
+
+    `path` must not exist or be empty: a folder that holds anything is never replaced.
+
+    >>> import tempfile
+    >>> target = Path(tempfile.mkdtemp()) / "set"
+    >>> with new_folder(target) as temporary:
+    ...     _ = (temporary / "note.txt").write_text("whole")
+    >>> [file.name for file in target.iterdir()]
+    ['note.txt']
+    """
+    path = path.absolute()
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        if path.exists():
+            path.rmdir()  # empty, or this fails and nothing is lost
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,6 +14,7 @@ from PIL import Image
 from fissura import __version__
 from fissura.data.synthetic import Panel, check_request, draw_panel
 from fissura.errors import InputError
+from fissura.files import new_folder
 
 FORMAT = 1
 
@@ -75,7 +73,7 @@ def synth(
     order = np.random.default_rng([seed, 0x7E57]).permutation(count)
     for_test = {int(index) for index in order[: round(count * test_share)]}
     cracks = {"train": 0, "test": 0}
-    with _new_folder(out) as folder:
+    with new_folder(out) as folder:
         for index in _counted(count, progress):
             split = "test" if index in for_test else "train"
             panel = draw_panel(seed, index, size_hw=size_hw, crack_share=crack_share)
@@ -116,21 +114,6 @@ def _check_options(out: Path, count: int, test_share: float) -> None:
             f"{out} is not empty, and nothing in it shall be overwritten. Give the name of a new "
             "folder, or delete this one first."
         )
-
-
-@contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
-    """Give a temporary folder beside `out`; on success it becomes `out`, on error it goes away."""
-    out = out.absolute()
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    temporary.mkdir(parents=True)
-    try:
-        yield temporary
-        if out.exists():
-            out.rmdir()  # empty, or this fails and nothing is lost
-        temporary.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _counted(count: int, progress: bool) -> Iterator[int]:

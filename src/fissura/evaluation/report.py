@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from fissura.errors import InputError
 from fissura.evaluation.page import HEADLINE, page
 from fissura.evaluation.pictures import draw_curve
 from fissura.evaluation.score import Scores
+from fissura.files import new_folder
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +48,7 @@ def write_report(scores: Scores, summary: dict[str, Any], folder: Path) -> None:
     The folder appears whole or not at all. `InputError` where it exists and holds anything.
     """
     refuse_existing(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    temporary.mkdir()
-    try:
+    with new_folder(folder) as temporary:
         curve = draw_curve(scores)
         for suffix, content in curve.items():
             (temporary / f"pr_curve.{suffix}").write_bytes(content)
@@ -65,11 +61,6 @@ def write_report(scores: Scores, summary: dict[str, Any], folder: Path) -> None:
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)
-        if folder.is_dir():
-            folder.rmdir()
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def refuse_existing(folder: Path) -> None:

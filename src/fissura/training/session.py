@@ -87,9 +87,7 @@ class Session:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
-        position = Position(**state["position"])
-        position.loss_sum = position.loss_sum.to(self.fabric.device)
-        return position
+        return Position(**state["position"])
 
 
 def start_fabric(config: TrainConfig) -> Fabric:
