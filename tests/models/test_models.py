@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -90,6 +93,21 @@ def test_padding_repeats_the_border_and_leaves_fitting_sizes_alone():
     assert pad_to_multiple(padded, 2) is padded
 
 
+@pytest.mark.parametrize("name", ["efficient_unet", "efficient-unet", "Efficient-UNet"])
+def test_names_are_taken_as_one_types_them(name):
+    model = build_model(name, encoder="efficientnet-b0")
+    assert isinstance(model, nn.Module)
+
+
+def test_networks_need_no_library_of_networks_until_one_is_built():
+    code = (
+        "import sys; from fissura.models import build_model; build_model('crackseg', width=2); "
+        "print([name for name in ('segmentation_models_pytorch', 'timm') if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout == "[]\n", result.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
@@ -99,6 +117,8 @@ def test_padding_repeats_the_border_and_leaves_fitting_sizes_alone():
         ("crackseg", {"width": 0}, "at least 1"),
         ("crackseg", {"pretrained": True}, "no pretrained weights for the U-Net basis"),
         ("smp:Unet", {"encoder": "nothing"}, "no encoder 'nothing'"),
+        ("efficient-unet", {"width": 16}, "does not have the option width; it has encoder"),
+        ("transunet", {"encoder": "resnet50"}, "does not have the option encoder"),
     ],
 )
 def test_bad_requests_get_a_sentence(name, options, message):

@@ -14,18 +14,33 @@ from torch import nn
 
 from fissura.errors import InputError
 from fissura.models.crackseg import CrackSeg, crackseg
+from fissura.models.efficient_unet import efficient_unet
 from fissura.models.smp import ARCHITECTURES, smp_model
+from fissura.models.transunet import TransUNet, transunet
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "crackseg": crackseg,
+    "efficient_unet": efficient_unet,
+    "transunet": transunet,
     **{f"smp:{name}": partial(smp_model, name) for name in ARCHITECTURES},
 }
 
-__all__ = ["MODELS", "CrackSeg", "build_model", "crackseg", "smp_model"]
+__all__ = [
+    "MODELS",
+    "CrackSeg",
+    "TransUNet",
+    "build_model",
+    "crackseg",
+    "efficient_unet",
+    "smp_model",
+    "transunet",
+]
 
 
 def build_model(name: str, **options: Any) -> nn.Module:
     """Build the network `name` of `MODELS`; `options` are its keyword arguments.
+
+    Upper and lower case are one, and so are - and _: "efficient-unet" is "efficient_unet".
 
     Raises `InputError` for an unknown name, or for an option that this network does not have.
 
@@ -33,7 +48,7 @@ def build_model(name: str, **options: Any) -> nn.Module:
     Conv2d(8, 1, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))
     """
     by_lower = {known.lower(): build for known, build in MODELS.items()}
-    build = by_lower.get(name.lower())
+    build = by_lower.get(name.lower().replace("-", "_"))
     if build is None:
         raise InputError(f"There is no model {name!r}. Choose one of: {', '.join(MODELS)}.")
     taken = {

@@ -31,7 +31,11 @@ ARCHITECTURES = (
 
 
 class AnySize(nn.Module):
-    """A network that needs sizes divisible by `multiple`, made to take any: pads, runs, crops."""
+    """A network that needs sizes divisible by `multiple`, made to take any: pads, runs, crops.
+
+    In training mode it raises `InputError` where a batch is too small for batch normalisation: one
+    image that is a single value per channel somewhere in the network.
+    """
 
     def __init__(self, network: nn.Module, multiple: int = 32) -> None:
         super().__init__()
@@ -41,7 +45,18 @@ class AnySize(nn.Module):
     def forward(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
         """Return the logits of crack."""
         height, width = image.shape[-2:]
-        return self.network(pad_to_multiple(image, self.multiple))[..., :height, :width]
+        try:
+            return self.network(pad_to_multiple(image, self.multiple))[..., :height, :width]
+        except ValueError as error:
+            # Where that happens depends on the architecture, so that only torch can tell.
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise InputError(
+                f"One image of {height}×{width} pixels is too small a batch to train this network "
+                "on: its batch normalisation needs more than one value per channel. Choose a "
+                "larger --crop, or a --batch-size that leaves no single image at the end of an "
+                "epoch."
+            ) from error
 
 
 def smp_model(

@@ -62,13 +62,15 @@ class TrainConfig:
     """Use the symmetric form of a hybrid or unified loss."""
 
     model: str = "crackseg"
-    """Network: crackseg, or smp:NAME for an architecture of segmentation-models-pytorch."""
+    """Network: crackseg, efficient-unet, transunet, or smp:NAME for an architecture of
+    segmentation-models-pytorch."""
 
     width: int | None = None
     """Channels of crackseg's U-Net basis at full size; 16 unless given."""
 
     encoder: str | None = None
-    """Encoder of segmentation-models-pytorch, for example efficientnet-b5 or resnet34."""
+    """Encoder of segmentation-models-pytorch, for example efficientnet-b5 or resnet34; that of
+    efficient-unet is efficientnet-b7 unless given, and transunet has its own."""
 
     pretrained: bool = False
     """Start the encoder from ImageNet weights; they are downloaded on first use."""

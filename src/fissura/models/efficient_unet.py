@@ -1,0 +1,45 @@
+"""EfficientUNet, an EfficientNet under a U-Net decoder: the first network of Table IV."""
+
+from __future__ import annotations
+
+from fissura.errors import InputError
+from fissura.models.smp import AnySize, smp_model
+
+ENCODERS = tuple(f"efficientnet-b{scale}" for scale in range(8))
+
+
+def efficient_unet(*, encoder: str | None = None, pretrained: bool = False) -> AnySize:
+    """Build EfficientUNet: features at strides 2 to 32, and U-Net's way back up to full size.
+
+    Per decoder level: nearest ×2, concatenate the skip (the last level has none), two 3×3
+    conv-BN-ReLU of 256, 128, 64, 32, 16 channels; the head is a 3×3 convolution to one logit. Both
+    halves are segmentation-models-pytorch's, so this is `smp:Unet` on an EfficientNet, as a name
+    of its own. In training mode whole residual branches are dropped at random, as in EfficientNet.
+
+    encoder:     "efficientnet-b0" to "efficientnet-b7"; B7, the paper's, unless given.
+    pretrained:  start the encoder from weights trained on ImageNet; downloaded on first use.
+
+    B7 has 67.1 M parameters. 1.6 M of them, EfficientNet's last convolution and its BatchNorm, lead
+    to the classifier that is not there. They are kept, so that names, count and weights are those
+    of the library, and frozen, since training in several processes waits for every gradient.
+
+    Raises `InputError` for another encoder, and where the weights can't be downloaded.
+
+    Source: Baheti et al., Eff-UNet: a novel architecture for semantic segmentation in unstructured
+    environment, CVPR Workshops 2020. The same two halves; the decoder's widths, its nearest
+    up-sampling and its BatchNorm are the library's.
+
+    >>> network = efficient_unet(encoder="efficientnet-b0")
+    >>> sum(p.numel() for p in network.parameters())
+    6251469
+    """
+    encoder = encoder or "efficientnet-b7"
+    if encoder not in ENCODERS:
+        raise InputError(
+            f"There is no encoder {encoder!r} for efficient_unet. Choose one of: "
+            f"{', '.join(ENCODERS)}; or build the same decoder on others with --model smp:Unet."
+        )
+    model = smp_model("Unet", encoder=encoder, pretrained=pretrained)
+    for unused in ("_conv_head", "_bn1"):
+        model.network.get_submodule(f"encoder.{unused}").requires_grad_(False)
+    return model
