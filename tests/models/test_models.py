@@ -133,3 +133,14 @@ def test_unreachable_weights_get_a_sentence(monkeypatch, tmp_path):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(InputError, match=r"resnet18 could not be loaded .*leave out --pretrained"):
         build_model("smp:Unet", encoder="resnet18", pretrained=True)
+
+
+@pytest.mark.filterwarnings("ignore:`timm-` encoders are deprecated")
+@pytest.mark.parametrize("encoder", ["efficientnet-b0", "timm-efficientnet-b0", "resnet18"])
+@pytest.mark.parametrize("model", ["crackseg", "smp:Unet"])
+def test_every_weight_that_learns_gets_a_gradient(model, encoder):
+    """Training in several processes waits for the gradient of each."""
+    network = build_model(model, encoder=encoder).train()
+    network(torch.randn(2, 3, 64, 64)).sum().backward()
+    learning = dict(network.named_parameters())
+    assert [n for n, p in learning.items() if p.requires_grad and p.grad is None] == []

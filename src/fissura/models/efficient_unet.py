@@ -39,7 +39,4 @@ def efficient_unet(*, encoder: str | None = None, pretrained: bool = False) -> A
             f"There is no encoder {encoder!r} for efficient_unet. Choose one of: "
             f"{', '.join(ENCODERS)}; or build the same decoder on others with --model smp:Unet."
         )
-    model = smp_model("Unet", encoder=encoder, pretrained=pretrained)
-    for unused in ("_conv_head", "_bn1"):
-        model.network.get_submodule(f"encoder.{unused}").requires_grad_(False)
-    return model
+    return smp_model("Unet", encoder=encoder, pretrained=pretrained)

@@ -62,6 +62,7 @@ class SmpEncoder(nn.Module):
             self.encoder = get_encoder(
                 name, in_channels=3, depth=5, weights=weights_of(name, pretrained=pretrained)
             )
+        freeze_unused(self.encoder, name)
         # The first entry is the image itself, which the decoder makes no use of.
         self.channels = list(self.encoder.out_channels[1:])
 
@@ -82,3 +83,16 @@ def check_encoder(name: str) -> None:
             "list is in the documentation of segmentation-models-pytorch; any timm model can be "
             "used as 'tu-NAME'."
         )
+
+
+def freeze_unused(encoder: nn.Module, name: str) -> None:
+    """Freeze what leads to EfficientNet's classifier, which a segmentation network doesn't have.
+
+    segmentation-models-pytorch keeps these layers. Training in several processes would wait for
+    their gradients, which never come.
+    """
+    layers = {"efficientnet-": ("_conv_head", "_bn1"), "timm-efficientnet-": ("conv_head", "bn2")}
+    for family, names in layers.items():
+        if name.startswith(family):
+            for layer in names:
+                encoder.get_submodule(layer).requires_grad_(False)

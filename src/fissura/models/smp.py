@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from fissura.errors import InputError
 from fissura.models.blocks import pad_to_multiple
-from fissura.models.encoders import check_encoder
+from fissura.models.encoders import check_encoder, freeze_unused
 from fissura.models.pretrained import reaching_weights, weights_of
 
 if TYPE_CHECKING:
@@ -88,5 +88,6 @@ def smp_model(
             classes=1,
             **options,
         )
+    freeze_unused(network.encoder, encoder)
     # PAN pools its deepest features three more times.
     return AnySize(network, multiple=128 if name == "PAN" else 32)
