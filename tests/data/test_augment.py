@@ -204,6 +204,21 @@ def test_draw_is_uniform_over_the_ranges_of_the_policy(name, low, high):
     assert float(values.std()) == pytest.approx(12**-0.5, abs=0.01)
 
 
+def test_a_packed_draw_comes_back_exactly():
+    drawn = draw(50, seeded(8))
+    back = policy.Draw.unpack(drawn.pack())
+    for entry in fields(drawn):
+        ours, theirs = getattr(back, entry.name), getattr(drawn, entry.name)
+        assert ours.dtype == theirs.dtype
+        assert torch.equal(ours, theirs)
+
+
+def test_noise_in_place_is_that_of_randn():
+    noise_unit = torch.full((2, 3, 8, 9), 7.0)
+    policy.fill_with_noise(noise_unit, seeded(5))
+    assert torch.equal(noise_unit, torch.randn((2, 3, 8, 9), generator=seeded(5)))
+
+
 def test_draw_for_oblong_images_has_half_turns_only():
     turns = draw(10_000, seeded(), square=False).quarter_turns
     assert set(turns.tolist()) == {0, 2}
@@ -227,6 +242,21 @@ def test_apply_is_its_steps_one_after_the_other():
     whole, mask = policy.apply(image, mask, drawn, noise_unit)
     torch.testing.assert_close(whole, one, atol=2e-3, rtol=0)
     assert torch.equal(mask, its_mask)
+
+
+def test_colours_of_all_images_have_the_bits_of_those_computed_for_some(monkeypatch):
+    # The first is how an accelerator does it, the second how a CPU does.
+    image, mask = photos(40), photos(40)[:, :1]
+    drawn = draw(40, seeded(9))
+    shifts = drawn.hue, drawn.saturation, drawn.value
+    assert 0 < int((drawn.hue != 0).sum()) < 40
+    some = policy._shift_some(image.float(), *shifts)
+    assert torch.equal(policy._shift_all(image.float(), *shifts), some)
+    assert not torch.equal(some, image.float())
+    on_a_cpu, _ = augment(image, mask, seeded(9))
+    monkeypatch.setattr(policy, "_shift_some", policy._shift_all)
+    as_on_a_gpu, _ = augment(image, mask, seeded(9))
+    assert torch.equal(as_on_a_gpu, on_a_cpu)
 
 
 @settings(deadline=None, max_examples=25)
@@ -318,6 +348,9 @@ def test_on_a_gpu_only_the_noise_differs():
     there, mask_there = policy.apply(image.cuda(), mask.cuda(), drawn, noise_unit.cuda())
     torch.testing.assert_close(there.cpu(), here, atol=0.05, rtol=0)
     assert torch.equal(mask_there.cpu(), mask_here)
+    resident = policy.Draw.unpack(drawn.pack().cuda())
+    again, _ = policy.apply(image.cuda(), mask.cuda(), resident, noise_unit.cuda())
+    assert torch.equal(again, there)
     first, _ = augment(image.cuda(), mask.cuda(), seeded())
     second, _ = augment(image.cuda(), mask.cuda(), seeded())
     assert first.is_cuda

@@ -1,4 +1,5 @@
 import json
+import signal
 from dataclasses import replace
 
 import pytest
@@ -124,6 +125,37 @@ def test_patience_stops_early(lines, tmp_path):
     config = replace(SMALL, epochs=50, validation=0.34, patience=2, learning_rate=1e-12)
     outcome = train(lines, out=tmp_path / "run", config=config, quiet=True)
     assert outcome.epochs < 50
+
+
+def test_a_watcher_sees_every_epoch_and_changes_nothing(lines, tmp_path):
+    train(lines, out=tmp_path / "alone", config=SMALL, quiet=True)
+    seen = []
+
+    def watch(session, epochs):
+        saved = (tmp_path / "watched" / "metrics.jsonl").read_text().splitlines()
+        seen.append((session.run, epochs, len(saved)))
+        torch.manual_seed(epochs)
+        torch.rand(5)
+        session.network.eval()
+
+    train(lines, out=tmp_path / "watched", config=SMALL, quiet=True, on_epoch=watch)
+    run = tmp_path / "watched"
+    assert seen == [(run, 1, 1), (run, 2, 2), (run, 3, 3)]
+    assert_same_weights(run, tmp_path / "alone")
+
+
+def test_a_resumed_run_is_watched_from_where_it_goes_on(lines, tmp_path):
+    def stop(session, epochs):
+        if epochs == 2:
+            signal.raise_signal(signal.SIGTERM)
+
+    outcome = train(lines, out=tmp_path / "run", config=SMALL, quiet=True, on_epoch=stop)
+    assert (outcome.stopped_by, outcome.epochs) == (signal.SIGTERM, 2)
+    seen = []
+    resume(tmp_path / "run", quiet=True, on_epoch=lambda _, epochs: seen.append(epochs))
+    assert seen == [3]
+    train(lines, out=tmp_path / "whole", config=SMALL, quiet=True)
+    assert_same_weights(tmp_path / "run", tmp_path / "whole")
 
 
 def test_resuming_a_finished_run_changes_nothing(lines, tmp_path):

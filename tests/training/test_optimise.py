@@ -3,7 +3,12 @@ import torch
 from torch import nn
 
 from fissura.training.config import TrainConfig
-from fissura.training.optimise import learning_rate, make_average, make_optimizer
+from fissura.training.optimise import (
+    learning_rate,
+    make_average,
+    make_optimizer,
+    update_average,
+)
 
 
 def test_schedule_without_warmup_is_torchs_cosine():
@@ -53,7 +58,24 @@ def test_the_average_forgets_at_the_given_rate():
     values = []
     for weight in (1.0, 3.0, 3.0):
         nn.init.constant_(model.weight, weight)
-        average.update_parameters(model)
+        update_average(average, model)
         values.append(average.module.weight.item())
     # The first update is the start value; then 0.75·1 + 0.25·3, then 0.75·1.5 + 0.25·3.
     assert values == pytest.approx([1.0, 1.5, 1.875])
+
+
+def test_the_average_has_the_bits_of_its_own_update():
+    torch.manual_seed(0)
+    # BatchNorm counts its batches in an integer, which is averaged too.
+    model = nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2))
+    ours, theirs = make_average(model, 0.9), make_average(model, 0.9)
+    for _ in range(4):
+        model(torch.randn(2, 3, 8, 8))
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn_like(parameter))
+        update_average(ours, model)
+        theirs.update_parameters(model)
+        for a, b in zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True):
+            assert torch.equal(a, b)
+    assert int(ours.n_averaged) == 4

@@ -50,6 +50,23 @@ class Draw:
         values = (getattr(self, entry.name) for entry in fields(self))
         return Draw(*(tensor.to(device, non_blocking=True) for tensor in values))
 
+    def pack(self) -> Float[Tensor, "11 n"]:
+        """Return all parameters as one tensor, a row each; `unpack` gives them back exactly."""
+        return torch.stack([getattr(self, entry.name).float() for entry in fields(self)])
+
+    @classmethod
+    def unpack(cls, rows: Float[Tensor, "11 n"]) -> Draw:
+        """Return the parameters that `pack` made one tensor of, on the device of `rows`.
+
+        >>> drawn = draw(4, torch.Generator().manual_seed(0))
+        >>> Draw.unpack(drawn.pack()).kernel_size.tolist()
+        [3, 3, 7, 7]
+        """
+        values = dict(zip((entry.name for entry in fields(cls)), rows.unbind(), strict=True))
+        whole = {name: values[name].long() for name in ("quarter_turns", "kernel_size")}
+        either = {name: values[name].bool() for name in ("horizontal", "vertical")}
+        return cls(**(values | whole | either))
+
 
 def draw(n: int, generator: torch.Generator, *, square: bool = True) -> Draw:
     """Draw the parameters of Fig. 2 for `n` samples, on the CPU.
@@ -120,8 +137,20 @@ def augment(
     """
     n, _, height, width = image.shape
     drawn = draw(n, generator, square=height == width)
-    noise_unit = _standard_normal(image.shape, image.device, generator)
+    noise_unit = torch.empty(image.shape, device=image.device)
+    fill_with_noise(noise_unit, generator)
     return apply(image, mask, drawn, noise_unit)
+
+
+def fill_with_noise(noise_unit: Float[Tensor, "n 3 h w"], generator: torch.Generator) -> None:
+    """Overwrite `noise_unit`, on any device, with standard normal values.
+
+    They are determined by `generator`, on the CPU, and the kind of device.
+    """
+    if noise_unit.device.type != "cpu":
+        seed = int(torch.randint(2**62, (1,), generator=generator))
+        generator = torch.Generator(noise_unit.device).manual_seed(seed)
+    noise_unit.normal_(generator=generator)
 
 
 @torch.no_grad()
@@ -133,16 +162,15 @@ def apply(
 ) -> tuple[Float[Tensor, "n 3 h w"], Shaped[Tensor, "n 1 h w"]]:
     """Run the steps of Fig. 2 with parameters drawn before; no randomness in here.
 
-    Arguments: as in `augment`; `drawn`, on the CPU so that nothing waits for a GPU, with even
+    Arguments: as in `augment`; `drawn`, on the CPU or the device of the image, with even
     `quarter_turns` where the images are not square; `noise_unit`, standard normal values on the
     device of the image.
+
+    On an accelerator the host waits for nothing, and with `drawn` there nothing is copied to it,
+    so that the steps can be captured as a CUDA graph.
     """
     _check_turns(image, drawn.quarter_turns)
-    device = image.device
-    # Which samples change colour is known on the host, so that the others need not be computed.
-    shifted = (drawn.hue != 0) | (drawn.saturation != 0) | (drawn.value != 0)
-    chosen = shifted.nonzero()[:, 0].to(device, non_blocking=True)
-    drawn = drawn.to(device)
+    drawn = drawn.to(image.device)
 
     # A turn is at most one transposition and two flips, so that turn and flip together are too.
     transpose, vertical, horizontal = _turn(drawn.quarter_turns)
@@ -150,9 +178,8 @@ def apply(
     image = _move(image, *moves).float()
     mask = _move(mask, *moves)
 
-    if len(chosen):
-        hue, saturation, value = (x[chosen] for x in (drawn.hue, drawn.saturation, drawn.value))
-        image.index_copy_(0, chosen, shift_hsv(image[chosen], hue, saturation, value))
+    shift_drawn = _shift_some if image.device.type == "cpu" else _shift_all
+    image = shift_drawn(image, drawn.hue, drawn.saturation, drawn.value)
     image = shift_brightness_contrast(image, drawn.brightness, drawn.contrast)
     image = add_noise(image, noise_unit, drawn.variance)
     return gaussian_blur(image, drawn.kernel_size, drawn.sigma), mask
@@ -221,7 +248,7 @@ def shift_hsv(
     top = (top + value).clamp_(0, 255)
 
     # A channel falls from the top to the bottom as the hue goes from one to two sextants from it.
-    home = torch.tensor([0.0, 2.0, 4.0]).to(image.device, non_blocking=True).view(3, 1, 1)
+    home = torch.arange(0.0, 6.0, 2.0, device=image.device).view(3, 1, 1)
     distance = (sextant.unsqueeze(1) - home).abs_()
     fall = torch.minimum(distance, 6 - distance).sub_(1).clamp_(0, 1)
     return top.unsqueeze(1) * (1 - share.unsqueeze(1) * fall)
@@ -280,7 +307,10 @@ def gaussian_blur(
 
 
 def _check_turns(image: Tensor, quarter_turns: Tensor) -> None:
+    """Refuse odd turns of oblong images, where looking at the turns waits for no device."""
     height, width = image.shape[-2:]
+    if quarter_turns.device.type != "cpu":
+        return
     if height != width and bool((quarter_turns % 2).any()):
         raise ValueError(f"Images of {height}×{width} can only be turned by half turns.")
 
@@ -299,9 +329,15 @@ def _move(x: Tensor, transpose: Tensor, vertical: Tensor, horizontal: Tensor) ->
     return torch.where(horizontal.view(-1, 1, 1, 1), x.flip(-1), x)
 
 
-def _standard_normal(shape: torch.Size, device: torch.device, generator: torch.Generator) -> Tensor:
-    """Standard normal values made on `device`, determined by the generator on the CPU."""
-    if device.type == "cpu":
-        return torch.randn(shape, generator=generator)
-    seed = int(torch.randint(2**62, (1,), generator=generator))
-    return torch.randn(shape, generator=torch.Generator(device).manual_seed(seed), device=device)
+def _shift_some(image: Tensor, *shifts: Tensor) -> Tensor:
+    """`shift_hsv` of the images that have a shift, in place: the fewest pixels."""
+    chosen = torch.stack(shifts).any(0).nonzero()[:, 0]
+    if len(chosen):
+        image.index_copy_(0, chosen, shift_hsv(image[chosen], *(x[chosen] for x in shifts)))
+    return image
+
+
+def _shift_all(image: Tensor, *shifts: Tensor) -> Tensor:
+    """The same bits, computed for every image: no shape depends on what was drawn."""
+    changed = torch.stack(shifts).any(0)
+    return torch.where(changed.view(-1, 1, 1, 1), shift_hsv(image, *shifts), image)

@@ -25,7 +25,15 @@ def normalise(
     >>> normalise(image, (0.5, 0.5, 0.0), (0.5, 0.25, 1.0)).flatten().round(decimals=4).tolist()
     [1.0, 2.0, 1.0]
     """
-    scale = torch.tensor([1 / (255 * s) for s in std], device=image.device)
-    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=image.device)
+    scale = _numbers([1 / (255 * s) for s in std], image.device)
+    shift = _numbers([-m / s for m, s in zip(mean, std, strict=True)], image.device)
     image = image.to(torch.float32, memory_format=torch.channels_last)
     return torch.addcmul(shift.view(3, 1, 1), image, scale.view(3, 1, 1))
+
+
+def _numbers(values: list[float], device: torch.device) -> Tensor:
+    """Return the values as a tensor made on `device`.
+
+    A copy from the host would wait for a GPU, and could not be part of a CUDA graph.
+    """
+    return torch.stack([torch.full((), value, device=device) for value in values])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Generator
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,41 +15,56 @@ from torch import Tensor
 
 from fissura.checkpoint import save_model
 from fissura.data.batches import epoch_batches
-from fissura.errors import InputError
 from fissura.metrics.counts import counts_at, f1, iou
 from fissura.metrics.curves import best_threshold
 from fissura.training import run_folder
 from fissura.training.config import TrainConfig, read_config
 from fissura.training.display import Display, Events, introduce, training_display
+from fissura.training.graphed import fastest_step, new_stream
 from fissura.training.inputs import read_inputs
 from fissura.training.optimise import learning_rate
-from fissura.training.session import Position, Session, build_session, start_fabric
-from fissura.training.step import check_finite, example_pictures, train_step, validate
+from fissura.training.session import Planned, Position, Session, begin, start_fabric
+from fissura.training.step import Step, check_finite, example_pictures, train_step, validate
 from fissura.training.stop import StopRequest, stop_on_signals
 
 LOOK_EVERY = 10  # steps between looks at the loss, each of which waits for the device
 
+# Called after each epoch with the session and the number of epochs done.
+OnEpoch = Callable[[Session, int], None]
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a call of `train` or `resume` ended.
+    """How a training ended, or a call of `train` or `resume` for it.
 
-    stopped_by is the number of the signal that ended it before its last epoch, or None.
+    epochs counts all that are done, 0 where the training did not begin. stopped_by is the number of
+    the signal that ended it before its last epoch, or None. error says why one of several trainings
+    side by side can't go on; of a single one this is raised instead.
     """
 
     run: Path
     epochs: int
     stopped_by: int | None
+    error: str | None = None
 
 
 def train(
-    data: Path, *, out: Path | None = None, config: TrainConfig | None = None, quiet: bool = False
+    data: Path,
+    *,
+    out: Path | None = None,
+    config: TrainConfig | None = None,
+    quiet: bool = False,
+    on_epoch: OnEpoch | None = None,
 ) -> Outcome:
     """Train on the images and masks in `data` and write a run folder.
 
-    data:    a folder in one of the layouts of `fissura.data.folder`.
-    out:     the run folder, which must not exist; a new one below runs/ unless given.
-    config:  every other choice; the defaults are the paper's.
+    data:      a folder in one of the layouts of `fissura.data.folder`.
+    out:       the run folder, which must not exist; a new one below runs/ unless given.
+    config:    every other choice; the defaults are the paper's.
+    on_epoch:  called after each epoch with the session and the number of epochs done, to watch. It
+               comes before the state of that epoch is saved, and so again for an epoch that a
+               killed training repeats. It leaves weights and optimiser alone; what random numbers
+               it draws, and the mode in which it leaves the network, have no effect.
 
     Raises `InputError` where the data, the options or the run folder can't be used, and where the
     loss becomes NaN.
@@ -57,96 +73,120 @@ def train(
     # The further processes of one training may meet the folder that the first has just made.
     first = os.environ.get("LOCAL_RANK", "0") == "0"
     run = out if out and not first else run_folder.free_folder(out, data, config)
-    return _run(run, data, config, state=None, quiet=quiet)
+    return _run(Planned(run, data, config), state=None, quiet=quiet, on_epoch=on_epoch)
 
 
-def resume(run: Path, *, quiet: bool = False) -> Outcome:
+def resume(run: Path, *, quiet: bool = False, on_epoch: OnEpoch | None = None) -> Outcome:
     """Go on with a stopped or killed training, to the same bits as if it had never stopped.
 
     That holds on a CPU with the same number of threads and processes; a GPU's atomics may differ
-    in the last bits. Raises `InputError` where `run` is no run folder or its data have changed.
+    in the last bits. `on_epoch` as in `train`. Raises `InputError` where `run` is no run folder or
+    its data have changed.
     """
-    data, config = read_config(run / "config.yaml")
-    return _run(run, data, config, state=run_folder.load_state(run), quiet=quiet)
+    planned = Planned(run, *read_config(run / "config.yaml"))
+    return _run(planned, state=run_folder.load_state(run), quiet=quiet, on_epoch=on_epoch)
 
 
 def _run(
-    run: Path, data: Path, config: TrainConfig, *, state: dict[str, Any] | None, quiet: bool
+    planned: Planned, *, state: dict[str, Any] | None, quiet: bool, on_epoch: OnEpoch | None
 ) -> Outcome:
+    """Train alone, with all that a person sees of it."""
+    run, config = planned.run, planned.config
     fabric = start_fabric(config)
     console = Console(quiet=quiet or not fabric.is_global_zero, highlight=False)
-    inputs = read_inputs(data, config)
-    session = build_session(fabric, config, inputs, resumed=state is not None)
-    position = Position()
-    if state is not None:
-        if state["fingerprint"] != session.fingerprint:
-            raise InputError(
-                f"The images in {data} are no longer those that {run} was trained on, so it cannot "
-                "go on. Restore them, or start a new training with another --out."
+    inputs = read_inputs(planned.data, config)
+    with new_stream()():
+        session, position = begin(planned, fabric, inputs, state)
+        steps = session.steps_per_epoch
+        introduce(console, run, session, inputs, position.epoch)
+        with (
+            stop_on_signals() as request,
+            closing(Events(run, position.epoch * steps))
+            if fabric.is_global_zero
+            else nullcontext() as events,
+            training_display(
+                console, total=config.epochs * steps, done=position.epoch * steps + position.step
+            ) as display,
+        ):
+            loop = Loop(
+                session,
+                position,
+                request,
+                display=display,
+                events=events,
+                on_epoch=on_epoch,
+                take_step=fastest_step(session),
             )
-        position = session.restore(state)
-    position.loss_sum = position.loss_sum.to(fabric.device)
-    if fabric.is_global_zero:
-        run_folder.open_run(run, data, config, inputs, epochs=position.epoch)
-    steps = session.steps_per_epoch
-    introduce(console, run, session, inputs, position.epoch)
-    with (
-        stop_on_signals() as request,
-        closing(Events(run, position.epoch * steps))
-        if fabric.is_global_zero
-        else nullcontext() as events,
-        training_display(
-            console, total=config.epochs * steps, done=position.epoch * steps + position.step
-        ) as display,
-    ):
-        loop = Loop(run, session, position, display, request, events)
-        finished = loop.run_epochs()
+            finished = loop.run_epochs()
     if finished:
         console.print(f"Done: the model is in {run / 'model'}.")
-        return Outcome(run, position.epoch, None)
-    console.print(f"Stopped. Go on with: fissura train --resume {run}")
-    return Outcome(run, position.epoch, request.signal)
+    else:
+        console.print(f"Stopped. Go on with: fissura train --resume {run}")
+    return Outcome(run, position.epoch, None if finished else request.signal)
 
 
 class Loop:
-    """A training under way: what its epochs share."""
+    """A training under way: what its epochs share.
+
+    company: how many trainings share this process and its time.
+    """
 
     def __init__(
         self,
-        run: Path,
         session: Session,
         position: Position,
-        display: Display,
         request: StopRequest,
-        events: Events | None,
+        *,
+        display: Display,
+        events: Events | None = None,
+        on_epoch: OnEpoch | None = None,
+        take_step: Step = train_step,
+        company: int = 1,
     ) -> None:
-        self.run = run
+        self.run = session.run
         self.session = session
         self.position = position
-        self.display = display
         self.request = request
+        self.display = display
         self.events = events
-        self.state = run_folder.StateWriter(run)
+        self.on_epoch = on_epoch
+        self.take_step = take_step
+        self.company = company
+        self.state = run_folder.StateWriter(session.run)
         self.writes = session.fabric.is_global_zero
 
     def run_epochs(self) -> bool:
         """Train to the end; False where a stop was asked for before it."""
+        steps = self.steps()
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return end.value
+
+    def steps(self) -> Generator[None, None, bool]:
+        """Train to the end, with a pause after each step; False where a stop was asked for before.
+
+        What waits for the device comes after the pause, in which others may have given it work.
+        """
         config, position = self.session.config, self.position
         pictured = {1, config.epochs, *range(0, config.epochs, max(1, config.epochs // 10))}
         while position.epoch < config.epochs and not self._out_of_patience():
-            if not self._run_steps():
+            if not (yield from self._epoch_steps()):
                 return False
             line = self._close_epoch()
             self.display.epoch(line, config.epochs)
             if self.events is not None:
                 pictures = example_pictures(self.session) if position.epoch in pictured else []
                 self.events.write(line, pictures)
-            if self.state.due():
-                self._save()
+            if self.on_epoch is not None:
+                self.on_epoch(self.session, position.epoch)
+                self.session.network.train()
+            self._save_if_due()
         self._save()
         return True
 
-    def _run_steps(self) -> bool:
+    def _epoch_steps(self) -> Generator[None, None, bool]:
         """Go through the rest of an epoch; False where a stop was asked for."""
         session, position = self.session, self.position
         config, fabric, steps = session.config, session.fabric, session.steps_per_epoch
@@ -167,20 +207,22 @@ class Loop:
                 warmup=round(config.warmup_epochs * steps),
                 peak=config.learning_rate,
             )
-            position.loss_sum += train_step(
+            position.loss_sum += self.take_step(
                 session, batches[step], epoch=position.epoch, step=step, rate=rate
             )
             position.step = step + 1
+            yield
             position.seconds = time.monotonic() - start
             stop = self._stop_asked()
             if stop or position.step == steps or position.step % LOOK_EVERY == 0:
                 check_finite(session, position)
                 mean_loss = position.loss_sum.item() / position.step
                 self.display.step(position.epoch + 1, done + 1, mean_loss, rate)
-                if stop or self.state.due(least=60):
-                    self._save()
             if stop:
+                self._save()
                 return False
+            if position.step == steps or position.step % LOOK_EVERY == 0:
+                self._save_if_due(least=60)
         return True
 
     def _stop_asked(self) -> bool:
@@ -242,6 +284,11 @@ class Loop:
     def _out_of_patience(self) -> bool:
         patience = self.session.config.patience
         return patience is not None and self.position.epoch - self.position.best_epoch >= patience
+
+    def _save_if_due(self, least: float = 0.0) -> None:
+        """Save now and then, so that all trainings here spend at most 5 % of the time on it."""
+        if self.state.due(least=max(least, 20 * self.state.cost * self.company)):
+            self._save()
 
     def _save(self) -> None:
         """Write the state, and, where no validation chooses it, the model as it is now."""

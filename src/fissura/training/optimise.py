@@ -39,3 +39,24 @@ def learning_rate(step: int, *, steps: int, warmup: int, peak: float) -> float:
 def make_average(model: nn.Module, decay: float) -> AveragedModel:
     """Return the exponential moving average of `model`'s weights and BatchNorm statistics."""
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+
+@torch.no_grad()
+def update_average(average: AveragedModel, model: nn.Module) -> None:
+    """Move the average towards `model`, to the same bits as its own `update_parameters`.
+
+    Differs from that in copying no count to the device, which would wait for a GPU.
+    """
+    ours, theirs = ([*each.parameters(), *each.buffers()] for each in (average.module, model))
+    pairs = list(zip(ours, theirs, strict=True))
+    if average.n_averaged == 0:  # this count is on the CPU
+        for our, their in pairs:
+            our.copy_(their)
+    else:
+        assert average.multi_avg_fn is not None
+        for dtype in {tensor.dtype for tensor in ours}:
+            alike = [pair for pair in pairs if pair[0].dtype == dtype]
+            average.multi_avg_fn(
+                [our for our, _ in alike], [their for _, their in alike], average.n_averaged
+            )
+    average.n_averaged += 1

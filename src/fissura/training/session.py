@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,10 +18,21 @@ from fissura.checkpoint import ModelConfig, versions
 from fissura.data.batches import ImageStore
 from fissura.data.load import PreparedSet
 from fissura.device import choose_device, choose_precision
+from fissura.errors import InputError
 from fissura.models import build_model
+from fissura.training import run_folder
 from fissura.training.config import TrainConfig, model_options
 from fissura.training.inputs import Inputs, choose_crop, choose_loss
 from fissura.training.optimise import make_average, make_optimizer
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A training to be done: the folder that it writes, its images, and every other choice."""
+
+    run: Path
+    data: Path
+    config: TrainConfig
 
 
 @dataclass
@@ -39,10 +51,12 @@ class Position:
 class Session:
     """Everything that the steps of a training need.
 
-    network is the bare model; model is the same one as fabric runs it (device, precision,
-    processes); average is its moving average, or None. card describes the model for predicting.
+    run is the folder that it writes. network is the bare model; model is the same one as fabric
+    runs it (device, precision, processes); average is its moving average, or None. card describes
+    the model for predicting.
     """
 
+    run: Path
     fabric: Fabric
     config: TrainConfig
     network: nn.Module
@@ -107,12 +121,21 @@ def start_fabric(config: TrainConfig) -> Fabric:
 
 
 def build_session(
-    fabric: Fabric, config: TrainConfig, inputs: Inputs, *, resumed: bool = False
+    run: Path,
+    fabric: Fabric,
+    config: TrainConfig,
+    inputs: Inputs,
+    *,
+    resumed: bool = False,
+    stores: dict[tuple[str, torch.device], ImageStore] | None = None,
 ) -> Session:
     """Put the parts together; the initial weights depend on the seed and the network alone.
 
-    resumed: the weights will come from a saved state, so that pretrained ones need no download.
+    resumed:  the weights will come from a saved state, so that pretrained ones need no download.
+    stores:   images that are on a device already, by fingerprint and device; those of this session
+              are added.
     """
+    stores = {} if stores is None else stores
     loss, given = choose_loss(config, inputs.train.crack_share)
     options = model_options(config)
     torch.manual_seed(config.seed)
@@ -124,10 +147,14 @@ def build_session(
     model, optimizer = fabric.setup(network, make_optimizer(network, config))
 
     def store(images: PreparedSet) -> ImageStore:
-        return ImageStore.of(images.images, images.masks, fabric.device)
+        key = (images.fingerprint, fabric.device)
+        if key not in stores:
+            stores[key] = ImageStore.of(images.images, images.masks, fabric.device)
+        return stores[key]
 
     training = {"loss": config.loss, **given, "epochs": config.epochs, "seed": config.seed}
     return Session(
+        run=run,
         fabric=fabric,
         config=config,
         network=network,
@@ -149,3 +176,31 @@ def build_session(
         ),
         fingerprint=inputs.train.fingerprint,
     )
+
+
+def begin(
+    planned: Planned,
+    fabric: Fabric,
+    inputs: Inputs,
+    state: dict[str, Any] | None,
+    *,
+    stores: dict[tuple[str, torch.device], ImageStore] | None = None,
+) -> tuple[Session, Position]:
+    """Put a training together, new or where `state` left it, and write what is known of it by now.
+
+    stores: see `build_session`. Raises `InputError` where the images are others than before.
+    """
+    run, config = planned.run, planned.config
+    session = build_session(run, fabric, config, inputs, resumed=state is not None, stores=stores)
+    position = Position()
+    if state is not None:
+        if state["fingerprint"] != session.fingerprint:
+            raise InputError(
+                f"The images in {planned.data} are no longer those that {run} was trained on, so "
+                "it cannot go on. Restore them, or start a new training with another --out."
+            )
+        position = session.restore(state)
+    position.loss_sum = position.loss_sum.to(fabric.device)
+    if fabric.is_global_zero:
+        run_folder.open_run(run, planned.data, config, inputs, epochs=position.epoch)
+    return session, position

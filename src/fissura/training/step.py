@@ -15,18 +15,22 @@ from fissura.errors import InputError
 from fissura.metrics.counts import histograms
 from fissura.models.normalise import normalise
 from fissura.training.display import Picture
+from fissura.training.optimise import update_average
 from fissura.training.session import Position, Session
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, UInt8
+    from jaxtyping import Float, Num, UInt8
     from numpy.typing import NDArray
+
+# What `train_step` is: called with (session, indices, epoch=, step=, rate=), it returns the loss.
+Step = Callable[..., Tensor]
 
 
 def train_step(
     session: Session, indices: NDArray[np.int64], *, epoch: int, step: int, rate: float
 ) -> Float[Tensor, ""]:
     """Draw a batch, take one step of the optimiser, return the loss (on the device)."""
-    config, fabric, optimizer = session.config, session.fabric, session.optimizer
+    config, fabric = session.config, session.fabric
     seed = step_seed(config.seed, epoch, step, fabric.global_rank)
     torch.manual_seed(seed)  # for dropout and its like
     image, mask = session.train.batch(indices, crop=session.crop, rng=np.random.default_rng(seed))
@@ -34,17 +38,27 @@ def train_step(
     if config.augment:
         generator = torch.Generator().manual_seed(seed)
         image, mask = augment(image, mask, generator)
+    for group in session.optimizer.param_groups:
+        group["lr"] = rate
+    loss = optimise(session, image, mask)
+    if session.average is not None:
+        update_average(session.average, session.network)
+    return loss
+
+
+def optimise(
+    session: Session, image: Num[Tensor, "n 3 h w"], mask: UInt8[Tensor, "n 1 h w"]
+) -> Float[Tensor, ""]:
+    """Change the weights by one step on this batch; return the loss before it."""
+    fabric, optimizer, norm = session.fabric, session.optimizer, session.config.clip_norm
     logits = session.model(normalise(image, session.card.mean, session.card.std))
     loss = weighted_loss(session.loss, logits, mask)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
     fabric.backward(loss)
-    if config.clip_norm is not None:
-        fabric.clip_gradients(session.model, optimizer, max_norm=config.clip_norm)
+    if norm is not None:
+        # NaN is left to `check_finite`: to look for it here would wait for a GPU in each step.
+        fabric.clip_gradients(session.model, optimizer, max_norm=norm, error_if_nonfinite=False)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    if session.average is not None:
-        session.average.update_parameters(session.network)
     return loss.detach()
 
 

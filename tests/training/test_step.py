@@ -1,0 +1,62 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from fissura.errors import InputError
+from fissura.training.config import TrainConfig
+from fissura.training.inputs import read_inputs
+from fissura.training.loop import train
+from fissura.training.session import Planned, begin, start_fabric
+from fissura.training.step import optimise, train_step, weighted_loss
+
+SMALL = TrainConfig(width=2, epochs=3, batch_size=4, precision="float32", accelerator="cpu")
+
+
+def session_of(data, run, config):
+    inputs = read_inputs(data, config)
+    return begin(Planned(run, data, config), start_fabric(config), inputs, None)[0]
+
+
+def test_inner_levels_count_half_as_much_each():
+    logits, target = [torch.full((1, 1, 2, 2), x) for x in (1.0, 2.0, 4.0)], torch.zeros(1, 1, 2, 2)
+
+    def mean(logits, target):
+        return logits.mean()
+
+    assert weighted_loss(mean, logits[0], target) == 1
+    assert float(weighted_loss(mean, logits, target)) == pytest.approx((1 + 1 + 1) / 1.75)
+
+
+def test_a_step_is_torchs_own_steps_one_after_the_other(lines, tmp_path):
+    config = replace(SMALL, augment=False, clip_norm=0.01, optimizer="sgd")
+    session = session_of(lines, tmp_path / "a", config)
+    slow = session_of(lines, tmp_path / "b", config)
+    batch = torch.arange(4)
+    loss = train_step(session, batch.numpy(), epoch=0, step=0, rate=0.1)
+    image, mask = slow.train.batch(batch.numpy())
+    mean, std = (torch.tensor(x).view(3, 1, 1) for x in (slow.card.mean, slow.card.std))
+    expected = slow.loss(slow.network((image / 255 - mean) / std), mask)
+    grads = torch.autograd.grad(expected, list(slow.network.parameters()))
+    norm = torch.sqrt(sum(grad.square().sum() for grad in grads))
+    assert norm > 0.01
+    torch.testing.assert_close(loss, expected.detach())
+    for ours, theirs, grad in zip(
+        session.network.parameters(), slow.network.parameters(), grads, strict=True
+    ):
+        # The first step of Nesterov's momentum: the gradient, and 0.9 of it.
+        torch.testing.assert_close(ours, theirs - 0.1 * 1.9 * grad * 0.01 / norm)
+
+
+def test_the_loss_is_of_the_weights_before_the_step(lines, tmp_path):
+    session = session_of(lines, tmp_path / "a", SMALL)
+    image, mask = session.train.batch(torch.arange(4).numpy())
+    first = float(optimise(session, image, mask))
+    assert float(optimise(session, image, mask)) != first
+    assert all(parameter.grad is None for parameter in session.network.parameters())
+
+
+def test_nan_gradients_are_reported_with_advice_also_where_they_are_clipped(lines, tmp_path):
+    config = replace(SMALL, learning_rate=1e30, optimizer="sgd", clip_norm=1.0)
+    with pytest.raises(InputError, match="became NaN or infinite"):
+        train(lines, out=tmp_path / "run", config=config, quiet=True)
