@@ -87,3 +87,17 @@ def lines(tmp_path_factory) -> Path:
     write_lines(root / "train", 12, seed=1)
     write_lines(root / "test", 4, seed=2)
     return root
+
+
+@pytest.fixture(scope="session")
+def data_root(tmp_path_factory) -> Path:
+    """Tiny stand-ins for the real data sets of the experiments, each in a folder of its name."""
+    root = tmp_path_factory.mktemp("data")
+    for seed, (name, size) in enumerate({"deepcrack": 96, "crack500": 128}.items()):
+        write_lines(root / name / "train", 6, size=size, seed=2 * seed)
+        write_lines(root / name / "test", 3, size=size, seed=2 * seed + 1)
+    tiles = root / "magnetic_tile" / "mt_crack"
+    write_lines(tiles, 10, size=140, seed=9)
+    for file in [*tiles.glob("*/*.png")]:
+        file.rename(file.with_name(f"exp1_num_{file.stem}0123.png"))
+    return root

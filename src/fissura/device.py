@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import platform
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -54,3 +57,22 @@ def cpu_has_bfloat16() -> bool:
     """Whether the CPU multiplies bfloat16 numbers in hardware."""
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def describe_machine(device: torch.device) -> str:
+    """Return what a figure of speed needs beside it: system, processor, and what computed."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+    return (
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs{_processor()}, "
+        f"computed on {name}"
+    )
+
+
+def _processor() -> str:
+    """The processor's name in brackets, where the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f" ({names[0]})" if names else ""

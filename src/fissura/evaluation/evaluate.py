@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import time
 from collections.abc import Iterable, Iterator
@@ -19,10 +18,10 @@ from fissura.checkpoint import ModelConfig, find_model, read_config, versions
 from fissura.data.folder import find_pairs
 from fissura.data.load import PreparedSet, load_split
 from fissura.data.prepare import PROTOCOLS, Protocol, choose_protocol
-from fissura.device import Precision
+from fissura.device import Precision, describe_machine
 from fissura.errors import InputError
 from fissura.evaluation.report import Report, refuse_existing, write_report
-from fissura.evaluation.score import score
+from fissura.evaluation.score import Scores, score
 from fissura.evaluation.summary import summarise
 from fissura.inference.predictor import Predictor
 
@@ -85,21 +84,17 @@ def evaluate(
     )
     # Images prepared as for training are at the model's scale already.
     scale = 1.0 if chosen == own and chosen.size_hw else config.scale / images.scale
-    predictor = Predictor.load(
-        model,
-        device=device,
-        precision=precision,
-        scale=scale,
-        tta=tta,
-        batch_size=_batch_size(images, scale),
-    )
     at, source = _threshold(threshold, config)
-    scores = score(
-        _clipped(_with_progress(predictor.probs(images.images), len(images))),
+    scores, predictor = score_model(
+        model,
         images,
+        scale=scale,
         threshold=at,
         source=source,
         tolerance=tolerance,
+        tta=tta,
+        device=device,
+        precision=precision,
     )
     summary = {
         "format": 1,
@@ -108,13 +103,44 @@ def evaluate(
         "model": _describe_model(model, config, predictor),
         "data": _describe_data(data, split, images),
         "versions": _versions(),
-        "machine": _machine(predictor),
+        "machine": describe_machine(predictor.device),
         "seconds": round(time.perf_counter() - began, 2),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     folder = out or _new_folder(model, data, split, chosen, own)
     write_report(scores, summary, folder)
     return Report(summary, scores, folder)
+
+
+def score_model(
+    model: Path,
+    images: PreparedSet,
+    *,
+    scale: float = 1.0,
+    threshold: float | None = None,
+    source: str = "given",
+    tolerance: float = 2.0,
+    tta: bool = False,
+    device: str = "auto",
+    precision: Precision = "auto",
+) -> tuple[Scores, Predictor]:
+    """Predict the images of a set with a trained model, and compare them with its masks.
+
+    scale:  by which the images are resampled for the network; 1 where they were prepared as in
+            its training.
+    The other arguments are those of `evaluate`, `fissura.evaluation.score.score` and `Predictor`.
+    """
+    predictor = Predictor.load(
+        model,
+        device=device,
+        precision=precision,
+        scale=scale,
+        tta=tta,
+        batch_size=_batch_size(images, scale),
+    )
+    probs = _clipped(_with_progress(predictor.probs(images.images), len(images)))
+    scores = score(probs, images, threshold=threshold, source=source, tolerance=tolerance)
+    return scores, predictor
 
 
 def _check(threshold: float | None, tolerance: float, bootstrap: int) -> None:
@@ -260,12 +286,3 @@ def _versions() -> dict[str, str]:
 
     names = ("numpy", "scikit-image", "opencv-python-headless")
     return {**versions(), "python": platform.python_version(), **{n: version(n) for n in names}}
-
-
-def _machine(predictor: Predictor) -> str:
-    import torch
-
-    device = str(predictor.device)
-    if predictor.device.type == "cuda":
-        device = torch.cuda.get_device_name(predictor.device)
-    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs, computed on {device}"

@@ -1,0 +1,210 @@
+"""Many runs at once: one single-threaded worker process per core, or side by side on one GPU."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+import torch
+
+from fissura.errors import InputError
+from fissura.experiments.experiment import Run
+from fissura.experiments.single import Ended, TestCurve, claimed, conclude, execute, run_folder
+from fissura.training.stop import StopRequest, stop_on_signals
+from fissura.training.together import Planned, train_together
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run with its data folder, and whether a run that has its result is trained all the same."""
+
+    run: Run
+    data: Path
+    again: bool = False
+
+
+def run_in_workers(
+    jobs: Sequence[Job], study: Path, *, workers: int, report: Callable[[Ended], None]
+) -> int | None:
+    """Do all jobs in worker processes, in their order as workers become free.
+
+    Each worker computes with one thread, so that a run has the bits that `fissura train` has with
+    one thread, in whatever company. `report` is called as each ends. SIGINT or SIGTERM stops the
+    workers with the state of their runs saved; the same call later goes on from there.
+
+    workers: number of processes; 1 does the jobs in this process.
+
+    Returns the signal that stopped it, or None.
+    """
+    with stop_on_signals() as request:
+        if workers == 1:
+            with _one_thread():
+                return _one_after_another(jobs, study, request, report)
+        pool = [_Worker(study) for _ in range(min(workers, len(jobs)))]
+        try:
+            _hand_out(pool, list(jobs), request, report)
+        finally:
+            for worker in pool:
+                worker.close()
+    return request.signal
+
+
+def run_on_device(
+    jobs: Sequence[Job], study: Path, *, together: int, report: Callable[[Ended], None]
+) -> int | None:
+    """Do all jobs in this process, `together` at a time side by side on one GPU.
+
+    See `fissura.training.together`. Returns the signal that stopped it, or None.
+    """
+    for start in range(0, len(jobs), together):
+        group = jobs[start : start + together]
+        with ExitStack() as locks:
+            for job in group:
+                locks.enter_context(claimed(study, job.run.key))
+            watches = {
+                run_folder(study, job.run.key): TestCurve.of(job.run, job.data, study)
+                for job in group
+            }
+            outcomes = train_together(
+                [
+                    Planned(run_folder(study, job.run.key), job.data, job.run.config)
+                    for job in group
+                ],
+                on_epoch=lambda session, epoch, watches=watches: watches[session.run](
+                    session, epoch
+                ),
+            )
+            for job, outcome in zip(group, outcomes, strict=True):
+                if outcome.error is not None:
+                    report(Ended(job.run, error=outcome.error))
+                elif outcome.stopped_by is None:
+                    report(Ended(job.run, conclude(job.run, job.data, study)))
+        for outcome in outcomes:
+            if outcome.stopped_by is not None:
+                return outcome.stopped_by
+    return None
+
+
+def _one_after_another(
+    jobs: Sequence[Job], study: Path, request: StopRequest, report: Callable[[Ended], None]
+) -> int | None:
+    for job in jobs:
+        ended = execute(job.run, job.data, study, again=job.again)
+        # While it trains, the training has the signals; otherwise they come here.
+        if (stopped_by := ended.stopped_by or request.signal) is not None:
+            return stopped_by
+        report(ended)
+    return None
+
+
+def _hand_out(
+    pool: list[_Worker],
+    jobs: list[Job],
+    request: StopRequest,
+    report: Callable[[Ended], None],
+) -> None:
+    """Give each free worker the next job until none is left and all are idle."""
+    waiting = jobs[::-1]
+    while request.signal is None:
+        for worker in pool:
+            if worker.job is None and waiting:
+                worker.give(waiting.pop())
+        busy = {worker.connection: worker for worker in pool if worker.job is not None}
+        if not busy:
+            return
+        # A signal does not end the wait, so it must not be long.
+        for connection in wait(list(busy), timeout=0.5):
+            assert isinstance(connection, Connection)
+            report(busy[connection].take())
+
+
+class _Worker:
+    """A process that does one job after another, as seen from the study's process."""
+
+    def __init__(self, study: Path) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, study), daemon=True)
+        with _single_threaded_children():
+            self.process.start()
+        theirs.close()
+        self.job: Job | None = None
+
+    def give(self, job: Job) -> None:
+        self.job = job
+        self.connection.send(job)
+
+    def take(self) -> Ended:
+        """Return how the job ended; a process that died is replaced by no other."""
+        assert self.job is not None
+        job, self.job = self.job, None
+        try:
+            return self.connection.recv()
+        except EOFError:
+            self.process.join()
+            raise InputError(
+                f"The process that trained {job.run.key} died (exit status "
+                f"{self.process.exitcode}; −9 is often a lack of memory). Start the study again "
+                "with fewer --workers; it goes on where it stood."
+            ) from None
+
+    def close(self) -> None:
+        """End the process: at once where it is idle, else with its training's state saved."""
+        if self.job is not None and self.process.is_alive():
+            self.process.terminate()
+        self.connection.close()
+        self.process.join()
+
+
+def _serve(connection: Connection, study: Path) -> None:
+    """Do jobs as they come, until the study's process closes the connection or is gone."""
+    # A terminal's Ctrl-C goes to a whole process group; this one hears of it from the study alone.
+    os.setpgrp()
+    torch.set_num_threads(1)
+    threading.Thread(target=_stop_with_parent, daemon=True).start()
+    while True:
+        try:
+            job = connection.recv()
+            connection.send(execute(job.run, job.data, study, again=job.again))
+        except (EOFError, OSError):
+            return
+
+
+def _stop_with_parent() -> None:
+    """Ask this process to stop, state saved, once the study's process has been killed."""
+    parent = multiprocessing.parent_process()
+    while parent is not None and parent.is_alive():
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextmanager
+def _single_threaded_children() -> Iterator[None]:
+    """Start processes whose libraries read that they have one thread."""
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["OMP_NUM_THREADS"]
+        else:
+            os.environ["OMP_NUM_THREADS"] = before
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,79 @@
+import os
+import signal
+
+import pytest
+import torch
+
+from fissura.errors import InputError
+from fissura.experiments.datasets import DEEPCRACK
+from fissura.experiments.experiment import Run
+from fissura.experiments.pool import Job, _Worker, run_in_workers, run_on_device
+from fissura.experiments.results import read_results
+from fissura.experiments.rows import Scale, experiment, ours
+from fissura.experiments.single import Ended, claimed
+
+TOY = Scale(epochs=2, width=2)
+
+
+def jobs(data_root, *losses: dict, seeds: int = 1) -> list[Job]:
+    return [
+        Job(Run(TOY.of(experiment(DEEPCRACK, **options)), seed), data_root / "deepcrack")
+        for seed in range(seeds)
+        for options in losses
+    ]
+
+
+def test_side_by_side_in_one_process_is_the_same_as_one_after_the_other(data_root, tmp_path):
+    """What a GPU does, but for the graphs, here on the CPU."""
+    wanted = jobs(data_root, {"loss": "bce"}, ours(0), ours(0.5))
+    reports: list[Ended] = []
+    run_in_workers(wanted, tmp_path / "alone", workers=1, report=reports.append)
+    # Two at a time: the third trains after them.
+    run_on_device(wanted, tmp_path / "together", together=2, report=reports.append)
+    assert [(end.error, end.stopped_by) for end in reports] == [(None, None)] * 6
+    alone, together = (read_results(tmp_path / name / "runs") for name in ("alone", "together"))
+    assert alone.keys() == together.keys()
+    for key, result in alone.items():
+        assert result.counts == together[key].counts
+        assert result.loss == together[key].loss
+        assert result.test_curve == together[key].test_curve
+
+
+def test_a_run_that_another_process_finished_is_left_alone(data_root, tmp_path):
+    wanted = jobs(data_root, {"loss": "bce"})
+    ends: list[Ended] = []
+    for _ in range(2):
+        run_in_workers(wanted, tmp_path, workers=1, report=ends.append)
+    assert ends[0].result is not None
+    assert ends[1] == Ended(wanted[0].run)
+
+
+def test_the_number_of_threads_is_given_back(data_root, tmp_path):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        run_in_workers([], tmp_path, workers=1, report=lambda ended: None)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_claim_is_let_go_when_its_process_dies(tmp_path):
+    child = os.fork()
+    if child == 0:
+        with claimed(tmp_path, "run"):
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    with claimed(tmp_path, "run"):
+        pass
+
+
+def test_a_worker_that_dies_is_told_in_a_sentence(data_root, tmp_path):
+    worker = _Worker(tmp_path)
+    try:
+        worker.job = jobs(data_root, {"loss": "bce"})[0]
+        worker.process.kill()
+        with pytest.raises(InputError, match=r"deepcrack-bce.* died .*-9.*fewer --workers"):
+            worker.take()
+    finally:
+        worker.close()

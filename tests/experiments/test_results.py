@@ -1,0 +1,56 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from fissura.errors import InputError
+from fissura.experiments.results import RunResult, read_result, read_results, write_result
+
+RESULT = RunResult(
+    key="deepcrack-bce-100ep-s0-abc",
+    seed=0,
+    identity={"data": "deepcrack", "loss": "bce"},
+    config={"loss": "bce", "epochs": 100},
+    train={"images": 300, "groups": 200, "crack_share": 0.04, "fingerprint": "a"},
+    test={"images": 2, "groups": 2, "crack_share": 0.06, "fingerprint": "b"},
+    figures={"iou": 0.7},
+    other_masks=None,
+    test_curve=[[10, 0.5], [20, 0.6]],
+    counts=[[1, 2, 3], [4, 5, 6]],
+    groups=[0, 1],
+    loss=0.25,
+    seconds={"train": 1.0, "evaluate": 2.0},
+    precision="bfloat16",
+    versions={"torch": "2.15"},
+    machine="a machine",
+    date="2026-11-23",
+)
+
+
+def test_what_is_written_is_read_again(tmp_path):
+    write_result(tmp_path, RESULT)
+    other = replace(RESULT, key="deepcrack-bce-100ep-s1-abc", seed=1)
+    write_result(tmp_path, other)
+    assert read_results(tmp_path) == {RESULT.key: RESULT, other.key: other}
+    assert RESULT.counts_array().sum(axis=0).tolist() == [5, 7, 9]
+    # An entry per line, for people and for version control.
+    assert len((tmp_path / f"{RESULT.key}.json").read_text().splitlines()) == 20
+
+
+def test_a_folder_that_does_not_exist_has_no_results(tmp_path):
+    assert read_results(tmp_path / "runs") == {}
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"format": 1}', '{"format": 2}', "nonsense"])
+def test_other_files_are_told_in_a_sentence(tmp_path, content):
+    file = tmp_path / "x.json"
+    file.write_text(content)
+    with pytest.raises(InputError, match=r"x\.json"):
+        read_result(file)
+
+
+def test_entries_of_a_later_version_are_passed_over(tmp_path):
+    write_result(tmp_path, RESULT)
+    file = tmp_path / f"{RESULT.key}.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"more": 1}))
+    assert read_result(file) == RESULT
