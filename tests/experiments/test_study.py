@@ -161,7 +161,7 @@ def command(out: Path, root: Path, *options: str) -> list[str]:
     ]
 
 
-def wait_for(condition, seconds: float = 120) -> None:
+def wait_for(condition, seconds: float = 600) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it took too long"
@@ -174,11 +174,14 @@ def test_a_stopped_study_goes_on_to_the_same_bits(data_root, tmp_path, how):
     size = ("--epochs", "12", "--width", "4", "--workers", "2")
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     subprocess.run(command(whole, data_root, *size), check=True)
-    process = subprocess.Popen(command(cut, data_root, *size))
-    wait_for(lambda: len(read_results(cut / "runs")) >= 1)
-    time.sleep(0.5)
-    process.send_signal(how)
-    status = process.wait(timeout=60)
+    with subprocess.Popen(command(cut, data_root, *size)) as process:
+        try:
+            wait_for(lambda: len(read_results(cut / "runs")) >= 1)
+            time.sleep(0.5)
+            process.send_signal(how)
+            status = process.wait(timeout=120)
+        finally:
+            process.kill()
     assert status == (-9 if how == signal.SIGKILL else 128 + how)
     # The workers of a killed study notice within a second or so.
     wait_for(lambda: not workers_of(cut))

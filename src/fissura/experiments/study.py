@@ -29,6 +29,11 @@ RECIPES: dict[str, Recipe] = {
     for module in (table1, table2, table3, table4, fig1, fig3, fig4)
 }
 
+FIG4 = (
+    "Fig. 4: the same photos by six losses. The photos are from DeepCrack-DB (Liu et al. 2019), "
+    "for non-commercial research and education."
+)
+
 
 @dataclass(frozen=True)
 class Study:
@@ -114,7 +119,8 @@ def write_page(folder: Path, out: Path) -> list[Path]:
     """Write the page that judges the paper's claims, from the results in `folder` alone.
 
     The same results give the same bytes. Figures 1 and 3 are drawn anew into `images/` beside the
-    page; Fig. 4 needs trained networks, and is shown where a study has drawn it there.
+    page; Fig. 4 needs trained networks, and is taken from `folder`, where a study has drawn it, or
+    stays as it is there.
     """
     results = read_results(folder / "runs")
     if not results:
@@ -138,8 +144,11 @@ def write_page(folder: Path, out: Path) -> list[Path]:
         recipe = replace(part.recipe, name="fig3" if number == 1 else f"fig3-{number}")
         title = f"Fig. 3: gain by the margin, {describe_part(part)}."
         figures[title] = _first(recipe.show(recipe, part.found, images))
+    for drawn in folder.glob("fig4.*"):
+        with replacing(images / drawn.name) as temporary:
+            temporary.write_bytes(drawn.read_bytes())
     if (images / "fig4.png").exists():
-        figures["Fig. 4: the same photos by six losses."] = images / "fig4.png"
+        figures[FIG4] = images / "fig4.png"
     shown = [(title, str(file.relative_to(out.parent))) for title, file in figures.items()]
     with replacing(out) as temporary:
         temporary.write_text(results_page(results, shown))
