@@ -83,7 +83,7 @@ class Run:
 
         >>> from fissura.experiments.datasets import DEEPCRACK
         >>> Run(Experiment(DEEPCRACK, TrainConfig(loss="bce", protocol="deepcrack96")), 3).key
-        'deepcrack-bce-100ep-s3-KEY'
+        'deepcrack-bce-100ep-s3-addba734'
         """
         identity = self.experiment.identity()
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
