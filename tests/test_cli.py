@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from fissura.cli import app
+from fissura.cli import RecipeName, app
 from fissura.data.prepare import PROTOCOLS
+from fissura.experiments.study import RECIPES
 from fissura.losses import LOSSES
 from fissura.training.config import Loss, ProtocolName
 
-COMMANDS = ["demo", "evaluate", "predict", "synth", "train"]
+COMMANDS = ["demo", "evaluate", "predict", "results", "study", "synth", "train"]
 
 
 def fissura(*arguments, cwd=None):
@@ -75,6 +76,7 @@ def test_help_explains_every_option(name):
 def test_choices_on_the_command_line_are_those_of_the_library():
     assert {name.replace("-", "_") for name in get_args(Loss)} == set(LOSSES)
     assert set(get_args(ProtocolName)) == set(PROTOCOLS)
+    assert get_args(RecipeName) == tuple(RECIPES)
 
 
 def test_version():
@@ -170,3 +172,23 @@ def test_synth_writes_a_set_that_train_can_read(tmp_path):
     options = ["--width", 2, "--epochs", 1, "--accelerator", "cpu"]
     result = fissura("train", tmp_path / "set", "--out", tmp_path / "run", *options)
     assert result.returncode == 0, result.stderr
+
+
+def test_study_and_results_on_the_command_line(data_root, tmp_path):
+    toy = ("--runs", "1", "--epochs", "1", "--width", "2", "--workers", "1")
+    out = tmp_path / "study"
+    done = fissura(
+        "study", "table1", "--out", out, "--data", data_root, *toy, "--only", "hf", "bce"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "2 of 2 runs to do" in words(done.stdout)
+    assert len(list((out / "runs").glob("*.json"))) == 2
+    page = tmp_path / "docs" / "results.md"
+    done = fissura("results", out, "--out", page)
+    assert done.returncode == 0, done.stderr
+    assert page.read_text().startswith("# Results")
+    assert (page.parent / "images" / "fig1.svg").exists()
+    wrong = fissura("study", "table1", "--out", out, "--data", tmp_path / "nowhere", *toy)
+    assert wrong.returncode == 2
+    assert "DeepCrack-DB in a folder named deepcrack" in words(wrong.stderr)
+    assert "Traceback" not in wrong.stderr

@@ -154,6 +154,16 @@ def test_the_page_is_the_same_each_time(done, tmp_path):
         write_page(tmp_path, tmp_path / "page.md")
 
 
+def test_the_page_in_the_repository_is_what_its_results_give(tmp_path):
+    """`fissura results results --out docs/results.md` changes nothing."""
+    root = Path(__file__).parents[2]
+    if (figure := root / "docs" / "images" / "fig4.png").exists():
+        (tmp_path / "images").mkdir()
+        (tmp_path / "images" / "fig4.png").write_bytes(figure.read_bytes())
+    write_page(root / "results", tmp_path / "results.md")
+    assert (tmp_path / "results.md").read_text() == (root / "docs" / "results.md").read_text()
+
+
 def command(out: Path, root: Path, *options: str) -> list[str]:
     return [
         *(sys.executable, "-m", "fissura.cli", "study", "table1", "--out", str(out)),
