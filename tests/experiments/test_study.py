@@ -161,7 +161,8 @@ def test_the_page_in_the_repository_is_what_its_results_give(tmp_path):
         (tmp_path / "images").mkdir()
         (tmp_path / "images" / "fig4.png").write_bytes(figure.read_bytes())
     write_page(root / "results", tmp_path / "results.md")
-    assert (tmp_path / "results.md").read_text() == (root / "docs" / "results.md").read_text()
+    same = (tmp_path / "results.md").read_text() == (root / "docs" / "results.md").read_text()
+    assert same, "results/runs has changed: fissura results results --out docs/results.md"
 
 
 def command(out: Path, root: Path, *options: str) -> list[str]:
