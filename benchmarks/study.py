@@ -30,6 +30,7 @@ from pathlib import Path
 import torch
 
 from fissura.checkpoint import versions
+from fissura.data.prepare import PROTOCOLS
 from fissura.data.synth import synth
 from fissura.device import choose_device, describe_machine
 from fissura.experiments.datasets import panels
@@ -103,7 +104,7 @@ def main() -> None:
         synth(root / "data", count=400, size_hw=(96, 96), crack_share=0.05)
         jobs = plan(root / "data", asked.runs, asked.epochs, device)
         for split in ("train", "test"):  # into the cache, which all ways then read
-            prepared(root / "data", split, "native", None)
+            prepared(root / "data", split, PROTOCOLS["native"])
         for repeat in range(asked.repeats):
             for name, way in ways.items():
                 study = root / f"{name}-{repeat}"

@@ -48,6 +48,18 @@ def test_a_run_that_another_process_finished_is_left_alone(data_root, tmp_path):
     assert ends[1] == Ended(wanted[0].run)
 
 
+def test_side_by_side_too_a_finished_run_is_left_alone(data_root, tmp_path):
+    wanted = jobs(data_root, {"loss": "bce"}, ours(0.5))
+    ends: list[Ended] = []
+    run_on_device(wanted[:1], tmp_path, together=2, report=ends.append)
+    result = tmp_path / "runs" / f"{wanted[0].run.key}.json"
+    before = result.stat().st_mtime_ns
+    run_on_device(wanted, tmp_path, together=2, report=ends.append)
+    assert ends[1] == Ended(wanted[0].run)
+    assert ends[2].result is not None
+    assert result.stat().st_mtime_ns == before
+
+
 def test_the_number_of_threads_is_given_back(data_root, tmp_path):
     before = torch.get_num_threads()
     torch.set_num_threads(2)

@@ -65,10 +65,13 @@ def run_on_device(
     See `fissura.training.together`. Returns the signal that stopped it, or None.
     """
     for start in range(0, len(jobs), together):
-        group = jobs[start : start + together]
+        group: list[Job] = []
         with ExitStack() as locks:
-            for job in group:
-                locks.enter_context(claimed(study, job.run.key))
+            for job in jobs[start : start + together]:
+                if locks.enter_context(claimed(study, job.run.key, again=job.again)):
+                    group.append(job)
+                else:
+                    report(Ended(job.run))
             watches = {
                 run_folder(study, job.run.key): TestCurve.of(job.run, job.data, study)
                 for job in group

@@ -15,13 +15,14 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+import torch
 
 from fissura.checkpoint import versions
 from fissura.data.batches import ImageStore
 from fissura.data.folder import find_pairs
 from fissura.data.load import PreparedSet, load_split
-from fissura.data.prepare import choose_protocol
-from fissura.device import choose_device, choose_precision, describe_machine
+from fissura.data.prepare import Protocol, choose_protocol
+from fissura.device import describe_machine
 from fissura.errors import InputError
 from fissura.evaluation.evaluate import score_model
 from fissura.evaluation.score import Scores
@@ -69,8 +70,8 @@ def execute(run: Run, data: Path, study: Path, *, again: bool = False) -> Ended:
     it is, unless it shall be trained `again`, for its weights. What the user could mend, and a loss
     that becomes NaN, are errors of this run alone.
     """
-    with claimed(study, run.key):
-        if result_file(study, run.key).exists() and not again:
+    with claimed(study, run.key, again=again) as to_do:
+        if not to_do:
             return Ended(run)
         folder = run_folder(study, run.key)
         watch = TestCurve.of(run, data, study)
@@ -102,18 +103,17 @@ def judge(run: Run, data: Path, folder: Path) -> RunResult:
     """Return the result of the finished training in `folder`."""
     config = run.config
     began = perf_counter()
-    test = prepared(data, "test", config.protocol, config.area_threshold)
+    test = prepared_for(config, data, "test")
     scores, predictor = score_model(
         folder, test, device=config.accelerator, precision=config.precision
     )
     lines = read_metrics(folder / "metrics.jsonl")
-    device = choose_device(config.accelerator)
     return RunResult(
         key=run.key,
         seed=run.seed,
         identity=run.experiment.identity(),
         config=asdict(config),
-        train=_describe(prepared(data, "train", config.protocol, config.area_threshold)),
+        train=_describe(prepared_for(config, data, "train")),
         test=_describe(test),
         figures=_figures(scores),
         other_masks=_against_other_masks(scores, data, config),
@@ -125,7 +125,7 @@ def judge(run: Run, data: Path, folder: Path) -> RunResult:
             "train": round(sum(line["seconds"] for line in lines), 1),
             "evaluate": round(perf_counter() - began, 1),
         },
-        precision=str(choose_precision(config.precision, device)).removeprefix("torch."),
+        precision=str(predictor.dtype).removeprefix("torch."),
         versions=versions(),
         machine=describe_machine(predictor.device),
         date=datetime.now(UTC).date().isoformat(),
@@ -156,9 +156,7 @@ class TestCurve:
         """Judge the session's network if this is one of the epochs; `epoch` counts those done."""
         if epoch not in self.epochs:
             return
-        config = session.config
-        test = prepared(self.data, "test", config.protocol, config.area_threshold)
-        store = ImageStore.of(test.images, test.masks, session.fabric.device)
+        store = _test_store(self.data, _protocol(session.config), session.fabric.device)
         value = float(iou(counts_at(validate(session, store), 0.5)))
         with self.file.open("a") as file:
             file.write(json.dumps({"epoch": epoch, "iou": round(value, 6)}) + "\n")
@@ -169,20 +167,40 @@ class TestCurve:
         return [[epoch, noted[epoch]] for epoch in sorted(noted)]
 
 
-@lru_cache(maxsize=6)
-def prepared(data: Path, split: str, protocol: str, area_threshold: float | None) -> PreparedSet:
+def prepared_for(config: TrainConfig, data: Path, split: str) -> PreparedSet:
+    """The images of a split as a run of this configuration sees them."""
+    return prepared(data, split, _protocol(config))
+
+
+@lru_cache(maxsize=8)
+def prepared(data: Path, split: str, protocol: Protocol) -> PreparedSet:
     """Read and prepare a split once per process; a study's runs share it."""
-    return load_split(find_pairs(data), split, choose_protocol(protocol, area_threshold))
+    return load_split(find_pairs(data), split, protocol)
+
+
+@lru_cache(maxsize=2)
+def _test_store(data: Path, protocol: Protocol, device: torch.device) -> ImageStore:
+    """The test images on the device, once per process."""
+    test = prepared(data, "test", protocol)
+    return ImageStore.of(test.images, test.masks, device)
+
+
+def _protocol(config: TrainConfig) -> Protocol:
+    return choose_protocol(config.protocol, config.area_threshold)
 
 
 @contextmanager
-def claimed(study: Path, key: str) -> Iterator[None]:
-    """Hold a run for this process; wait while another has it. A process that dies lets go."""
+def claimed(study: Path, key: str, *, again: bool = False) -> Iterator[bool]:
+    """Hold a run for this process; wait while another has it. A process that dies lets go.
+
+    Gives whether there is anything to do: False where the run has its result, from before or from
+    the process that was waited for, and shall not be trained `again`.
+    """
     file = study / "trained" / f".{key}.lock"
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        yield again or not result_file(study, key).exists()
     # The empty file stays: to remove it would let two processes hold two files of one name.
 
 
@@ -224,7 +242,7 @@ def _against_other_masks(
     threshold = 1 / 8 if own.area_threshold == 1 / 2 else 1 / 2
     # Without `cracks_only` every piece is there, whatever its masks are.
     other = replace(choose_protocol(config.protocol, threshold), cracks_only=False)
-    masks = load_split(find_pairs(data), "test", other)
+    masks = prepared(data, "test", other)
     by_name = dict(zip(masks.names, masks.masks, strict=True))
     counts = np.sum(
         [

@@ -21,7 +21,7 @@ from fissura.experiments.pool import Job, run_in_workers, run_on_device
 from fissura.experiments.results import read_results
 from fissura.experiments.rows import Recipe, Scale
 from fissura.experiments.scales import collect, describe_part, index, parts
-from fissura.experiments.single import Ended, prepared, result_file, run_folder
+from fissura.experiments.single import Ended, prepared_for, result_file, run_folder
 from fissura.files import replacing
 
 RECIPES: dict[str, Recipe] = {
@@ -194,9 +194,12 @@ def _missing(
 def _check_data(jobs: list[Job], out: Path) -> None:
     """Refuse to mix results of different images: what is there must be of the data at hand."""
     results = read_results(out / "runs").values()
-    for job in {job.data: job for job in jobs}.values():
+    kinds = {
+        (job.data, job.run.config.protocol, job.run.config.area_threshold): job for job in jobs
+    }
+    for job in kinds.values():
         config = job.run.config
-        test = prepared(job.data, "test", config.protocol, config.area_threshold)
+        test = prepared_for(config, job.data, "test")
         name = job.run.experiment.data.name
         for result in results:
             same = (result.identity["data"], result.identity.get("area_threshold")) == (
