@@ -6,7 +6,7 @@ SOURCES := src tests $(wildcard benchmarks)
 # One thread per test process: two of them fill two cores without fighting over them.
 TEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
-.PHONY: demo test test-slow check fmt
+.PHONY: demo test test-slow check bench fmt
 
 demo: $(VENV)/run
 	$(BIN)/fissura demo
@@ -24,6 +24,11 @@ check: $(VENV)/dev
 	$(BIN)/lint-imports
 	$(MAKE) test
 
+# Ours and the peers side by side; writes benchmarks/results/ and docs/performance.md.
+bench: $(VENV)/bench
+	for script in startup loss train predict; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+	$(BIN)/python benchmarks/page.py
+
 fmt: $(VENV)/dev
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
@@ -37,4 +42,8 @@ $(VENV)/run: pyproject.toml constraints.txt
 
 $(VENV)/dev: $(VENV)/run
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(VENV)/bench: $(VENV)/run
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench,openvino]'
 	touch $@

@@ -182,9 +182,8 @@ def verdict(result: Result, goal: Goal) -> str:
     if goal.at_least is not None:
         return f"{ratio:.2f}× (at least {goal.at_least:g}: {_met(ratio >= goal.at_least)})"
     if goal.at_most is not None:  # the time of ours by the bound's
-        return (
-            f"{1 / ratio:.2f} of it (at most {goal.at_most:g}: {_met(1 / ratio <= goal.at_most)})"
-        )
+        share = 1 / ratio
+        return f"{share:.2f} times it (at most {goal.at_most:g}: {_met(share <= goal.at_most)})"
     return f"{ratio:.2f}×"
 
 

@@ -1,0 +1,69 @@
+"""The benchmarks' shared parts, and that the page follows from the committed figures."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parent.parent
+SCRIPTS = sorted((ROOT / "benchmarks").glob("*.py"))
+
+
+@pytest.fixture
+def shared(monkeypatch) -> SimpleNamespace:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    for name in ("side_by_side", "page"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    import page
+    import side_by_side
+
+    return SimpleNamespace(**vars(side_by_side) | {"page": page.page})
+
+
+def test_the_page_is_what_the_results_give(shared):
+    assert (ROOT / "docs" / "performance.md").read_text() == shared.page()
+
+
+def test_a_result_becomes_json_and_a_page_with_its_ratio(shared, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("side_by_side.RESULTS", tmp_path)
+    result = shared.Result("How fast?", unit="images", work={"small": 10})
+    result.seconds = {"small": {"ours": [1.0, 2.0, 9.0], "peer": [6.0, 7.0, 5.0], "copy": [1.0]}}
+    result.goals = [
+        shared.Goal("small", "ours", "peer", at_least=4),
+        shared.Goal("small", "ours", "copy", at_most=2.5),
+    ]
+    asked = shared.arguments("How fast?").parse_args(["--device", "cpu"])
+    shared.finish("loss", result, asked)
+    shared.finish("loss", result, asked)  # measured again, it replaces the entry
+    printed = capsys.readouterr().out
+    assert "ours against peer: 3.00× (at least 4: missed)" in printed
+    assert list(json.loads((tmp_path / "loss.json").read_text())) == ["cpu"]
+    page = shared.page(tmp_path)
+    assert "| small | ours | peer | 3.00× (at least 4: missed) |" in page
+    assert "| small | ours | copy | 2.00 times it (at most 2.5: met) |" in page
+    assert "| ours | 2000 ms (1000 to 9000) | 5 |" in page
+    assert "Not measured yet: `python benchmarks/train.py`" in page
+
+
+def test_no_record_leaves_the_figures_alone(shared, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("side_by_side.RESULTS", tmp_path)
+    asked = shared.arguments("?").parse_args(["--device", "cpu", "--no-record"])
+    shared.finish("loss", shared.Result("?"), asked)
+    assert not list(tmp_path.iterdir())
+
+
+def test_ways_are_timed_in_turn(shared):
+    calls: list[str] = []
+    ways = {name: (lambda name=name: calls.append(name)) for name in "ab"}
+    seconds = shared.in_turn(ways, repeats=3, warmup=2, device=torch.device("cpu"))
+    assert calls == ["a"] * 3 + ["b"] * 3 + ["a", "b"] * 3
+    assert all(len(values) == 3 and min(values) > 0 for values in seconds.values())
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_every_script_can_be_read(shared, script):
+    runpy.run_path(str(script), run_name="not main")
