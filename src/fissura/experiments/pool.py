@@ -170,7 +170,8 @@ class _Worker:
 def _serve(connection: Connection, study: Path) -> None:
     """Do jobs as they come, until the study's process closes the connection or is gone."""
     # A terminal's Ctrl-C goes to a whole process group; this one hears of it from the study alone.
-    os.setpgrp()
+    if hasattr(os, "setpgrp"):  # not on Windows
+        os.setpgrp()
     torch.set_num_threads(1)
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     while True:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 
 from fissura.checkpoint import versions
 from fissura.data.batches import ImageStore
@@ -198,10 +198,8 @@ def claimed(study: Path, key: str, *, again: bool = False) -> Iterator[bool]:
     """
     file = study / "trained" / f".{key}.lock"
     file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with FileLock(file, poll_interval=0.2):
         yield again or not result_file(study, key).exists()
-    # The empty file stays: to remove it would let two processes hold two files of one name.
 
 
 def _describe(images: PreparedSet) -> dict[str, Any]:
