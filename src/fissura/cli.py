@@ -14,6 +14,7 @@ from cyclopts.config import Yaml
 
 from fissura import __version__
 from fissura.errors import InputError
+from fissura.memory import keep_freed_memory
 from fissura.training.config import ProtocolName, TrainConfig
 
 if TYPE_CHECKING:
@@ -408,6 +409,7 @@ def demo(out: Path | None = None, *, seed: int = 0) -> int:
 
 def main() -> None:
     """Run the command line; what the user can mend is told in sentences, with exit status 2."""
+    keep_freed_memory()
     try:
         sys.exit(app(result_action="return_value"))
     except InputError as error:

@@ -18,6 +18,7 @@ import torch
 from fissura.errors import InputError
 from fissura.experiments.experiment import Run
 from fissura.experiments.single import Ended, TestCurve, claimed, conclude, execute, run_folder
+from fissura.memory import keep_freed_memory
 from fissura.training.stop import StopRequest, stop_on_signals
 from fissura.training.together import Planned, train_together
 
@@ -173,6 +174,7 @@ def _serve(connection: Connection, study: Path) -> None:
     if hasattr(os, "setpgrp"):  # not on Windows
         os.setpgrp()
     torch.set_num_threads(1)
+    keep_freed_memory()
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     while True:
         try:
