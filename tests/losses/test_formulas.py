@@ -7,6 +7,8 @@ import torch
 
 from fissura.losses import LOSSES
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 # (name, options): every loss with its defaults, and with every option away from its default.
 VARIANTS = [
     ("bce", {}),

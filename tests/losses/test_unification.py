@@ -19,6 +19,8 @@ from fissura.losses import (
     unified_focal_loss,
 )
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 PLAIN = {"gamma_hat": 0.0, "delta": 0.5, "gamma": 1.0}
 
 

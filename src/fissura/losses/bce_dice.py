@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
+from fissura.losses._fused import Form, fused_images
 from fissura.losses._valid_pixels import check_option, pixel_mean, reduce_images, valid_pixels
 from fissura.losses.cross_entropy import bce_per_pixel
 from fissura.losses.dice import dice_error
@@ -22,6 +23,7 @@ def bce_dice_loss(
     reduction: str = "mean",
     smooth: float = 1.0,
     per_image: bool = False,
+    fused: bool = True,
 ) -> Float[Tensor, "*reduced"]:
     """BCE + Dice: cross-entropy for a smooth start, overlap against the imbalance.
 
@@ -37,6 +39,7 @@ def bce_dice_loss(
         smooth: s ≥ 0 of the Dice part. Above 0, false positives on pure background count there too.
         per_image: False pools both parts over the batch; True makes both per image (the BCE a mean
             over its valid pixels), and the mean is over the images with valid pixels.
+        fused: whether the fused form may be taken, which gives the same in a fraction of the time.
 
     Raises ValueError as `bce_loss` does.
 
@@ -50,6 +53,11 @@ def bce_dice_loss(
     tensor(0.6211)
     """
     check_option("smooth", smooth, 0.0)
+    form = Form(region=1.0, smooth=smooth / 2)
+    if fused:
+        loss = fused_images(form, logits, target, mask, reduction, per_image=per_image)
+        if loss is not None:
+            return loss
     pixels = valid_pixels(logits, target, mask)
     bce = pixel_mean(bce_per_pixel(pixels), pixels, per_image=per_image)
     dice = dice_error(pixels, smooth, per_image=per_image)
@@ -60,11 +68,12 @@ class BCEDiceLoss(nn.Module):
     """`bce_dice_loss` as a module: its options are given once, and kept in `options`."""
 
     def __init__(
-        self, *, reduction: str = "mean", smooth: float = 1.0, per_image: bool = False
-    ) -> None:
+        self, *, reduction: str = "mean", smooth: float = 1.0, per_image: bool = False,
+        fused: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.options: dict[str, Any]
-        self.options = {"reduction": reduction, "smooth": smooth, "per_image": per_image}
+        self.options: dict[str, Any] = {"reduction": reduction, "smooth": smooth}
+        self.options |= {"per_image": per_image, "fused": fused}
 
     def forward(self, logits: Tensor, target: Tensor, *, mask: Tensor | None = None) -> Tensor:
         """Return `bce_dice_loss` of the logits and the target."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fissura.losses._fused import Form, fused_pixels
 from fissura.losses._valid_pixels import Pixels, reduce_pixels, valid_pixels
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ def bce_loss(
     *,
     mask: Shaped[Tensor, "n 1 *spatial"] | None = None,
     reduction: str = "mean",
+    fused: bool = True,
 ) -> Float[Tensor, "*reduced"]:
     """Binary cross-entropy: the log-likelihood of each pixel, all pixels weighing the same.
 
@@ -30,6 +32,7 @@ def bce_loss(
         mask: the valid pixels (boolean, or 0 and 1); the others have no influence, whatever they
             hold. None: all are valid. Where none is valid, the loss is 0.
         reduction: "mean" over the valid pixels, "sum", or "none" (per pixel, 0 where invalid).
+        fused: whether the fused form may be taken, which gives the same in a fraction of the time.
 
     Raises ValueError for other shapes, dtypes and options, and for targets outside [0, 1] (these
     are looked for on the CPU, outside of torch.compile and vmap).
@@ -45,6 +48,9 @@ def bce_loss(
     >>> bce_loss(logits, target, reduction="none")
     tensor([[[0.1269, 0.3133, 0.6931]]])
     """
+    form = Form()
+    if fused and (loss := fused_pixels(form, logits, target, mask, reduction)) is not None:
+        return loss
     pixels = valid_pixels(logits, target, mask)
     return reduce_pixels(bce_per_pixel(pixels), pixels, reduction)
 
@@ -58,9 +64,9 @@ def bce_per_pixel(pixels: Pixels) -> Tensor:
 class BCELoss(nn.Module):
     """`bce_loss` as a module: its options are given once, and kept in `options`."""
 
-    def __init__(self, *, reduction: str = "mean") -> None:
+    def __init__(self, *, reduction: str = "mean", fused: bool = True) -> None:
         super().__init__()
-        self.options = {"reduction": reduction}
+        self.options: dict[str, Any] = {"reduction": reduction, "fused": fused}
 
     def forward(self, logits: Tensor, target: Tensor, *, mask: Tensor | None = None) -> Tensor:
         """Return `bce_loss` of the logits and the target."""

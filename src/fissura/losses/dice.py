@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from fissura.losses._fused import Form, fused_images
 from fissura.losses._valid_pixels import Pixels, check_option, reduce_images, total, valid_pixels
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def dice_loss(
     smooth: float = 1.0,
     squared: bool = False,
     per_image: bool = False,
+    fused: bool = True,
 ) -> Float[Tensor, "*reduced"]:
     """Dice loss: one minus the overlap of the predicted and the true crack.
 
@@ -42,6 +44,7 @@ def dice_loss(
         squared: Milletari's squares in the denominator.
         per_image: False pools the sums over the batch; True makes one loss per image, and its
             mean is over the images with valid pixels.
+        fused: whether the fused form may be taken, which gives the same in a fraction of the time.
 
     Raises ValueError as `bce_loss` does.
 
@@ -53,6 +56,11 @@ def dice_loss(
     tensor(0.2433)
     """
     check_option("smooth", smooth, 0.0)
+    form = Form(focal=0.0, region=1.0, smooth=smooth / 2)
+    if fused and not squared:
+        loss = fused_images(form, logits, target, mask, reduction, per_image=per_image)
+        if loss is not None:
+            return loss
     pixels = valid_pixels(logits, target, mask)
     return reduce_images(
         dice_error(pixels, smooth, squared=squared, per_image=per_image),
@@ -86,10 +94,11 @@ class DiceLoss(nn.Module):
         smooth: float = 1.0,
         squared: bool = False,
         per_image: bool = False,
+        fused: bool = True,
     ) -> None:
         super().__init__()
         self.options: dict[str, Any] = {"reduction": reduction, "smooth": smooth}
-        self.options |= {"squared": squared, "per_image": per_image}
+        self.options |= {"squared": squared, "per_image": per_image, "fused": fused}
 
     def forward(self, logits: Tensor, target: Tensor, *, mask: Tensor | None = None) -> Tensor:
         """Return `dice_loss` of the logits and the target."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fissura.losses._fused import Form, fused_pixels
 from fissura.losses._valid_pixels import Pixels, check_option, reduce_pixels, valid_pixels
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def asymmetric_large_margin_loss(
     mask: Shaped[Tensor, "n 1 *spatial"] | None = None,
     reduction: str = "mean",
     margin: float = 0.5,
+    fused: bool = True,
 ) -> Float[Tensor, "*reduced"]:
     """Asymmetric large-margin loss: crack pixels are only content when right by a margin.
 
@@ -55,6 +57,7 @@ def asymmetric_large_margin_loss(
             hold. None: all are valid. Where none is valid, the loss is 0.
         reduction: "mean" over the valid pixels, "sum", or "none" (per pixel, 0 where invalid).
         margin: m ≥ 0, in logits; see `recommended_margin`.
+        fused: whether the fused form may be taken, which gives the same in a fraction of the time.
 
     Raises ValueError as `bce_loss` does.
 
@@ -69,6 +72,9 @@ def asymmetric_large_margin_loss(
     tensor(0.4026)
     """
     check_option("margin", margin, 0.0)
+    form = Form(margin=margin)
+    if fused and (loss := fused_pixels(form, logits, target, mask, reduction)) is not None:
+        return loss
     pixels = valid_pixels(logits, target, mask)
     return reduce_pixels(asymmetric_large_margin_per_pixel(pixels, margin), pixels, reduction)
 
@@ -82,9 +88,9 @@ def asymmetric_large_margin_per_pixel(pixels: Pixels, margin: float) -> Tensor:
 class AsymmetricLargeMarginLoss(nn.Module):
     """`asymmetric_large_margin_loss` as a module: its options are given once, see `options`."""
 
-    def __init__(self, *, reduction: str = "mean", margin: float = 0.5) -> None:
+    def __init__(self, *, reduction: str = "mean", margin: float = 0.5, fused: bool = True) -> None:
         super().__init__()
-        self.options: dict[str, Any] = {"reduction": reduction, "margin": margin}
+        self.options: dict[str, Any] = {"reduction": reduction, "margin": margin, "fused": fused}
 
     def forward(self, logits: Tensor, target: Tensor, *, mask: Tensor | None = None) -> Tensor:
         """Return `asymmetric_large_margin_loss` of the logits and the target."""

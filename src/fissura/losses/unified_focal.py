@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fissura.losses._fused import Form, fused_images
 from fissura.losses._valid_pixels import (
     Pixels,
     check_option,
@@ -36,6 +37,7 @@ def unified_focal_loss(
     symmetric: bool = False,
     focal_weight: float = 0.5,
     per_image: bool = False,
+    fused: bool = True,
 ) -> Float[Tensor, "*reduced"]:
     """Unified focal loss: one δ weighs the classes, one γ fades easy pixels and enhances crack.
 
@@ -59,6 +61,7 @@ def unified_focal_loss(
         focal_weight: λ in [0, 1], the weight of the focal part.
         per_image: False pools both parts over the batch; True makes both per image (the focal part
             a mean over its valid pixels), and the mean is over the images with valid pixels.
+        fused: whether the fused form may be taken, which gives the same in a fraction of the time.
 
     Raises ValueError as `bce_loss` does.
 
@@ -79,6 +82,15 @@ def unified_focal_loss(
         raise ValueError("gamma must be below 1: with exponent 1 − γ = 0 the loss is constant.")
     check_option("smooth", smooth, 0.0)
     check_option("focal_weight", focal_weight, 0.0, 1.0)
+    form = Form(
+        gamma=gamma, crack_fades=float(symmetric), crack=delta, background=1 - delta,
+        region=0.5, power=1 - gamma, region_background=0.5,
+        power_background=1 - gamma if symmetric else 1.0, delta=delta, smooth=smooth,
+    ).weighted(focal_weight)  # fmt: skip
+    if fused:
+        loss = fused_images(form, logits, target, mask, reduction, per_image=per_image)
+        if loss is not None:
+            return loss
     pixels = valid_pixels(logits, target, mask)
     focal = weighted_focal_per_pixel(pixels, delta, gamma, symmetric=symmetric)
     loss = weighted_sum(
@@ -125,12 +137,12 @@ class UnifiedFocalLoss(nn.Module):
     def __init__(
         self, *, reduction: str = "mean", delta: float = 0.6, gamma: float = 0.5,
         smooth: float = 1.0, symmetric: bool = False, focal_weight: float = 0.5,
-        per_image: bool = False,
+        per_image: bool = False, fused: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
         self.options: dict[str, Any] = {"reduction": reduction, "delta": delta, "gamma": gamma}
         self.options |= {"smooth": smooth, "symmetric": symmetric}
-        self.options |= {"focal_weight": focal_weight, "per_image": per_image}
+        self.options |= {"focal_weight": focal_weight, "per_image": per_image, "fused": fused}
 
     def forward(self, logits: Tensor, target: Tensor, *, mask: Tensor | None = None) -> Tensor:
         """Return `unified_focal_loss` of the logits and the target."""

@@ -1,0 +1,253 @@
+"""The fused form on the CPU equals the plain one, and steps aside where it does not apply."""
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.autograd import forward_ad
+
+from fissura.losses import LOSSES, _fused, _fused_cpu, hybrid_focal_margin_loss
+
+NAMES = sorted(LOSSES)
+# As docs/losses.md states them: of the value, relative; of the gradient, of its largest.
+TOLERANCES = {
+    torch.float64: (1e-12, 1e-12),
+    torch.float32: (1e-5, 1e-5),
+    torch.bfloat16: (1e-5, 1e-2),
+    torch.float16: (1e-5, 1e-3),
+}
+VALUES = {
+    "gamma_hat": [0.0, 0.3, 0.5, 1.0, 2.0, 3.5],
+    "margin": [0.0, 0.5, 1.5, 30.0],
+    "delta": [0.1, 0.5, 0.7, 1.0],
+    "gamma": [0.25, 0.5, 0.75],
+    "smooth": [0.0, 1e-3, 1.0],
+    "focal_weight": [0.0, 0.3, 1.0],
+    "symmetric": [False, True],
+    "per_image": [False, True],
+    "squared": [False, True],
+}
+
+
+def value_and_gradient(name, logits, target, weight=1.0, **options):
+    logits = logits.detach().clone().requires_grad_()
+    loss = LOSSES[name](logits, target, **options)
+    (gradient,) = torch.autograd.grad(weight * loss.sum(), logits)
+    return loss.detach(), gradient
+
+
+def assert_same(name, logits, target, **options):
+    loss, gradient = value_and_gradient(name, logits, target, **options)
+    plain, plain_gradient = value_and_gradient(name, logits, target, fused=False, **options)
+    of_value, of_gradient = TOLERANCES[logits.dtype]
+    torch.testing.assert_close(loss, plain, rtol=of_value, atol=1e-7)
+    largest = plain_gradient.abs().max().item()
+    assert gradient.dtype == logits.dtype
+    # Where every pixel is certain and wrong, p(1−p) is as exact as p itself, and nothing else.
+    atol = of_gradient * largest + (1e-15 if logits.dtype == torch.float64 else 2e-7)
+    torch.testing.assert_close(gradient, plain_gradient, rtol=0, atol=atol)
+
+
+@st.composite
+def cases(draw):
+    name = draw(st.sampled_from(NAMES))
+    parameters = inspect.signature(LOSSES[name]).parameters
+    options = {key: draw(st.sampled_from(VALUES[key])) for key in parameters if key in VALUES}
+    if "per_image" not in parameters or options["per_image"]:
+        options["reduction"] = draw(st.sampled_from(["mean", "sum"]))
+    shape = (
+        draw(st.integers(1, 3)), 1, *draw(st.lists(st.integers(1, 9), min_size=1, max_size=3))
+    )  # fmt: skip
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 10**6)))
+    scale = draw(st.sampled_from([0.1, 3.0, 15.0, 100.0, 1e4]))
+    dtype = draw(st.sampled_from(list(TOLERANCES)))
+    logits = (scale * torch.randn(shape, generator=generator)).to(dtype)
+    target = torch.rand(shape, generator=generator)
+    kind = draw(st.sampled_from([torch.float32, torch.uint8, torch.bool, torch.bfloat16, "soft"]))
+    if kind != "soft":
+        target = (target < draw(st.sampled_from([0.0, 0.1, 0.5, 1.0]))).to(kind)
+    valid = draw(st.sampled_from([None, 0.0, 0.6, 1.0]))
+    if valid is not None:
+        options["mask"] = torch.rand(shape, generator=generator) < valid
+    return name, logits, target, options
+
+
+@given(case=cases(), chunk=st.sampled_from([5, 64, 131072]))
+@settings(max_examples=400, deadline=None)
+def test_fused_equals_plain(case, chunk):
+    name, logits, target, options = case
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_fused_cpu, "CHUNK", chunk)
+        assert_same(name, logits, target, **options)
+
+
+def random_case(shape=(2, 1, 5, 6), seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    logits = 3 * torch.randn(shape, generator=generator)
+    return logits, (torch.rand(shape, generator=generator) < 0.3).float()
+
+
+@pytest.fixture
+def taken(monkeypatch):
+    """How often the fused form was taken."""
+    calls = []
+    forward = _fused_cpu.forward
+    monkeypatch.setattr(
+        _fused_cpu, "forward", lambda *given: calls.append(given) or forward(*given)
+    )
+    return calls
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_taken_by_default_and_not_when_off(name, taken):
+    logits, target = random_case()
+    LOSSES[name](logits, target, fused=False)
+    assert not taken
+    LOSSES[name](logits, target)
+    assert len(taken) == 1
+
+
+def test_hard_and_soft_chunks_mix(monkeypatch):
+    logits, target = random_case((4, 1, 8, 8))
+    target[1, 0, 3, 3] = 0.5
+    logits[2, 0, 0, 0], target[2, 0, 0, 0] = 200.0, 0.0
+    monkeypatch.setattr(_fused_cpu, "CHUNK", 16)
+    for name in NAMES:
+        assert_same(name, logits, target)
+
+
+def test_layouts_without_contiguous_memory():
+    logits, target = random_case((6, 1, 8, 10))
+    for view in [lambda x: x[::2], lambda x: x.transpose(2, 3), lambda x: x[..., ::3],
+                 lambda x: x.contiguous(memory_format=torch.channels_last)]:  # fmt: skip
+        assert_same("hybrid_focal_margin", view(logits), view(target))
+    assert_same("hybrid_focal_margin", logits, target[:1].expand_as(logits))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_incoming_gradient_scales(dtype):
+    logits, target = random_case((4, 1, 32, 32))
+    logits = logits.to(dtype)
+    for weight in [0.0, -1.0, 3.0, 2.0**16]:  # the last that of a gradient scaler
+        _, gradient = value_and_gradient("bce_dice", logits, target, weight)
+        _, plain = value_and_gradient("bce_dice", logits, target, weight, fused=False)
+        tolerance = TOLERANCES[dtype][1] * plain.abs().max().item()
+        torch.testing.assert_close(gradient, plain, rtol=0, atol=tolerance)
+
+
+def test_second_backward_through_a_kept_graph():
+    logits, target = random_case()
+    logits.requires_grad_()
+    loss = hybrid_focal_margin_loss(logits, target)
+    loss.backward(retain_graph=True)
+    once = logits.grad.clone()
+    (2 * loss).backward()
+    torch.testing.assert_close(logits.grad, 3 * once)
+
+
+def test_double_backward_is_that_of_the_plain_form():
+    logits, target = random_case()
+    for name in NAMES:
+        second = []
+        for fused in [True, False]:
+            z = logits.clone().requires_grad_()
+            loss = LOSSES[name](z, target, fused=fused)
+            (gradient,) = torch.autograd.grad(loss, z, create_graph=True)
+            second.append(torch.autograd.grad((gradient**2).sum(), z)[0])
+        torch.testing.assert_close(*second, rtol=1e-4, atol=1e-8)
+
+
+@pytest.mark.filterwarnings("ignore:.*jit.script:FutureWarning")  # of torch's make_dual
+def test_it_steps_aside(taken):
+    logits, target = random_case()
+
+    class Own(torch.Tensor):
+        pass
+
+    loss = hybrid_focal_margin_loss
+    soft = target.clone().requires_grad_()
+    loss(logits, soft).backward()
+    assert soft.grad is not None
+    loss(logits.as_subclass(Own), target)
+    loss(logits.to("meta"), target.to("meta"))
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(logits, torch.ones_like(logits))
+        assert forward_ad.unpack_dual(loss(dual, target)).tangent is not None
+    torch.func.grad(loss)(logits, target)
+    torch.func.vmap(loss)(logits[None], target[None])
+    LOSSES["bce"](logits, target, reduction="none")
+    LOSSES["dice"](logits, target, squared=True)
+    LOSSES["unified_focal"](logits, target, delta=0.0)
+    assert not taken
+
+
+def test_no_gradient_asked_for_is_none_made(taken):
+    logits, target = random_case()
+    with torch.no_grad():
+        without = hybrid_focal_margin_loss(logits.requires_grad_(), target)
+    assert not taken[-1][-1]
+    assert torch.equal(without, hybrid_focal_margin_loss(logits, target))
+    assert taken[-1][-1]
+
+
+def test_autocast_changes_nothing():
+    logits, target = random_case((2, 1, 16, 16))
+    half = logits.bfloat16()
+    expected = value_and_gradient("hybrid_focal_margin", half, target)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = value_and_gradient("hybrid_focal_margin", half, target)
+    assert all(map(torch.equal, inside, expected))
+
+
+MEMORY = """
+import resource, torch
+from fissura.losses import hybrid_focal_margin_loss as loss
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+z = torch.randn(64, 1, 512, 512).requires_grad_()
+t = (torch.rand(z.shape) < 0.05).to(torch.uint8)
+loss(z[:1], t[:1]).backward()
+z.grad = None
+before = peak()
+torch.autograd.grad(loss(z, t), z)
+print((peak() - before) / (4 * z.numel()))
+"""
+
+
+def test_memory_is_that_of_the_gradient():
+    """Logits of 64 MB, whose gradient there must be: nothing of their size beside it."""
+    result = subprocess.run(
+        [sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True
+    )
+    assert float(result.stdout) < 1.5
+
+
+def test_triton_is_not_imported_on_the_cpu():
+    code = (
+        "import sys, torch, fissura.losses as losses\n"
+        "known = 'triton' in sys.modules\n"
+        "losses.bce_dice_loss(torch.zeros(1, 1, 4), torch.zeros(1, 1, 4))\n"
+        "assert known or 'triton' not in sys.modules\n"
+        "assert 'torch._dynamo' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_deterministic():
+    logits, target = random_case((3, 1, 70, 70))
+    first = value_and_gradient("hybrid_focal_margin", logits, target)
+    for _ in range(5):
+        again = value_and_gradient("hybrid_focal_margin", logits, target)
+        assert all(map(torch.equal, first, again))
+
+
+def test_form_in_plain_operations_is_the_losses():
+    """The double backward goes through `plain_form`."""
+    logits, target = random_case()
+    form = _fused.Form(gamma=2.0, margin=0.5, region=1.0, power=0.75, delta=0.7)
+    value = _fused.plain_form(form, logits, target, None, per_image=False)
+    torch.testing.assert_close(value[0], hybrid_focal_margin_loss(logits, target, fused=False))
