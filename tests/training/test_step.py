@@ -60,3 +60,10 @@ def test_nan_gradients_are_reported_with_advice_also_where_they_are_clipped(line
     config = replace(SMALL, learning_rate=1e30, optimizer="sgd", clip_norm=1.0)
     with pytest.raises(InputError, match="became NaN or infinite"):
         train(lines, out=tmp_path / "run", config=config, quiet=True)
+
+
+def test_a_batch_too_small_for_batch_normalisation_is_explained(lines, tmp_path):
+    # Twelve images in batches of eleven leave one; a crop of 16 pixels is one value at stride 16.
+    config = replace(SMALL, crop=16, batch_size=11)
+    with pytest.raises(InputError, match=r"A batch of 1 image of 16×16 .* larger --crop"):
+        train(lines, out=tmp_path / "run", config=config, quiet=True)

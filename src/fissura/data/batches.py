@@ -75,7 +75,9 @@ class ImageStore:
         if crop is None:
             if not (isinstance(self.images, Tensor) and isinstance(self.masks, Tensor)):
                 raise ValueError("images of differing sizes make a batch only with a crop size")
-            where = torch.from_numpy(indices).to(self.images.device)
+            where = torch.from_numpy(indices)
+            if self.images.is_cuda:  # from pinned memory, so that the host does not wait
+                where = where.pin_memory().to(self.images.device, non_blocking=True)
             return self.images[where], self.masks[where]
         if rng is None:
             raise ValueError("random crops need rng")

