@@ -25,6 +25,7 @@ DEFAULTS = TrainConfig()
 Switch = Annotated[bool, Parameter(negative="")]
 RecipeName = Literal["table1", "table2", "table3", "table4", "fig1", "fig3", "fig4"]
 Precision = Literal["auto", "float32", "bfloat16"]
+Engine = Literal["torch", "openvino"]
 
 
 def _options_from_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
@@ -172,12 +173,13 @@ def predict(
     probabilities: Switch = False,
     overlays: bool = True,
     tta: Switch = False,
-    tile: int = 512,
+    tile: int | None = None,
     overlap: float = 0.25,
     batch_size: int | None = None,
     scale: float | None = None,
     device: str = "auto",
     precision: Precision = "auto",
+    engine: Engine = "torch",
     resume: Switch = False,
     overwrite: Switch = False,
 ) -> int:
@@ -204,17 +206,22 @@ def predict(
     tta:
         Average over flips and turns: eight times the work, slightly better masks.
     tile:
-        Side of the tiles that large photos are cut into, in pixels.
+        Side of the tiles that large photos are cut into, in pixels. [default: none where the
+        network can take a photo row by row, else 512]
     overlap:
         Share of a tile that it has in common with the next.
     batch_size:
-        Tiles computed at once; less takes less memory. [default: 1 on a CPU, 8 on a GPU]
+        Tiles, or as many pixels, computed at once; less takes less memory. [default: 1 on a CPU,
+        8 on a GPU]
     scale:
         Factor by which photos are resized for the network. [default: as in training]
     device:
         Where to compute: auto, cpu, cuda or mps.
     precision:
         Arithmetic of the network; auto takes bfloat16 where the hardware is fast at it.
+    engine:
+        What computes the network: torch, or openvino on a CPU, which is faster for networks other
+        than crackseg without an encoder.
     resume:
         Go on where an earlier run with the same settings was stopped.
     overwrite:
@@ -238,6 +245,7 @@ def predict(
         scale=scale,
         device=device,
         precision=precision,
+        engine=engine,
         resume=resume,
         overwrite=overwrite,
     )

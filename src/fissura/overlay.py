@@ -42,12 +42,17 @@ def overlay(
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha lies in [0, 1]; got {alpha}.")
     if outline is None:
-        outline = 1 + max(mask.shape) // 1500
+        outline = outline_of(mask.shape)
     drawn = image.copy()
     drawn[mask] = _mix(image[mask], color, alpha)
     if outline:
         drawn[_grown(mask, outline) & ~mask] = color
     return drawn
+
+
+def outline_of(shape: tuple[int, ...]) -> int:
+    """Return how thick the line around the masks of an image (h, w, …) is, in pixels."""
+    return 1 + max(shape) // 1500
 
 
 def error_overlay(

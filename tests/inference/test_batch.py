@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -233,3 +235,69 @@ def test_nothing_is_written_where_the_input_is_wrong(model, photos, tmp_path):
         with pytest.raises(InputError):
             predict(**options)
     assert not out.exists()
+
+
+def test_photos_too_large_to_wait_beside_others_give_the_same(model, photos, tmp_path, monkeypatch):
+    predict(model, [photos], tmp_path / "expected", probabilities=True)
+    monkeypatch.setattr(batch, "AHEAD_PIXELS", 4000)  # of these photos 2800 to 5040
+    monkeypatch.setattr(batch, "HUGE", 4500)
+    console = Console(record=True, width=200, file=(tmp_path / "log").open("w"))
+    out = tmp_path / "out"
+    predict_files(
+        model, [photos], out, tile=64, device="cpu", precision="float32", probabilities=True,
+        console=console,
+    )  # fmt: skip
+    console.file.close()
+    assert written(out) == written(tmp_path / "expected")
+    for name in written(out):
+        if name.endswith((".png", ".jpg")):
+            assert (out / name).read_bytes() == (tmp_path / "expected" / name).read_bytes()
+    said = console.export_text()
+    assert "deck/north/a.jpg has 0 megapixels" in said
+    assert "deck/2.jpg has" not in said
+
+
+def test_a_picture_that_cannot_be_written_ends_the_run(model, photos, tmp_path, monkeypatch):
+    def fail(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(batch, "write_pictures", fail)
+    with pytest.raises(OSError, match="No space left"):
+        predict(model, [photos], tmp_path / "out")
+    assert not (tmp_path / "out" / "predictions.csv").exists()
+
+
+MEMORY = """
+import resource, sys
+from pathlib import Path
+from fissura.data.images import read_image
+from fissura.inference.batch import predict_files
+photo, model, out = map(Path, sys.argv[1:])
+if out.name == "read":
+    read_image(photo)
+else:
+    predict_files(model, [photo], out, scale=1, precision="float32", device="cpu")
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+@pytest.mark.slow
+def test_memory_beyond_the_readers_is_in_proportion_to_the_rows(tmp_path):
+    """A 20,000×20,000 photo may take 2 GiB beyond its reader: 5.4 bytes per pixel."""
+    torch.manual_seed(0)
+    options = {"width": 16}
+    save_model(
+        tmp_path / "model",
+        build_model("crackseg", **options),
+        ModelConfig(model="crackseg", options=options),
+    )
+    side = 6000
+    panel = np.random.default_rng(0).integers(0, 256, (50, 60, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "photo.png"), np.tile(panel, (side // 50, side // 60, 1)))
+
+    def peak(out):
+        arguments = [tmp_path / "photo.png", tmp_path / "model", tmp_path / out]
+        command = [sys.executable, "-c", MEMORY, *map(str, arguments)]
+        return int(subprocess.run(command, check=True, capture_output=True).stdout)
+
+    assert peak("out") - peak("read") < 2**30

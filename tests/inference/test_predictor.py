@@ -1,5 +1,8 @@
 """Whole photos through small networks whose answers are known."""
 
+import sys
+import weakref
+
 import cv2
 import numpy as np
 import pytest
@@ -8,8 +11,10 @@ from torch import nn
 
 from fissura.checkpoint import ModelConfig, save_model
 from fissura.errors import InputError
+from fissura.inference import predictor as module
 from fissura.inference.predictor import Predictor
 from fissura.models import build_model
+from fissura.models.normalise import normalise
 
 
 class Darkness(nn.Module):
@@ -248,3 +253,76 @@ def test_on_a_gpu():
     here = predictor(model, tile=128).prob(image)
     there = predictor(model, tile=128, device="cuda").prob(image)
     np.testing.assert_allclose(there, here, atol=5e-3)
+
+
+def crackseg(width=2):
+    torch.manual_seed(0)
+    return build_model("crackseg", width=width).eval()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("size", [(40, 50), (700, 90), (90, 700), (33, 7)])
+def test_a_crackseg_gives_the_probabilities_of_the_whole_photo(size, monkeypatch):
+    monkeypatch.setattr(module, "PIECE_BYTES", 4 * 200 * 64)
+    monkeypatch.setattr(module, "WIDEST", 320)
+    model, image = crackseg(), photo(*size)
+    x = torch.from_numpy(image).permute(2, 0, 1)[None]
+    whole = model(normalise(x, config().mean, config().std))[0, 0].sigmoid().numpy()
+    np.testing.assert_allclose(predictor(model).prob(image), whole, atol=1e-5)
+
+
+def test_tiles_are_taken_where_they_are_asked_for():
+    image = photo(200, 300)
+    whole = predictor(crackseg()).prob(image)
+    tiled = predictor(crackseg(), tile=96).prob(image)
+    assert not np.array_equal(tiled, whole)
+    assert np.abs(tiled - whole).mean() < 0.01
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.3, 1.7])
+def test_findings_are_the_predictions(scale):
+    images = [photo(120, 90), photo(50, 60), photo(50, 60, seed=1)]
+    settings = {"scale": scale, "threshold": 0.4, "tile": 64}
+    predictions = predictor(**settings).predictions(images)
+    findings = list(predictor(**settings).findings(images, levels=True))
+    for prediction, finding in zip(predictions, findings, strict=True):
+        assert finding.mask.dtype == np.uint8
+        assert np.array_equal(finding.mask, prediction.mask * np.uint8(255))
+        assert finding.levels.dtype == np.uint16
+        np.testing.assert_allclose(finding.levels / 65535, prediction.prob, atol=1 / 65535)
+        assert finding.crack_share == pytest.approx(prediction.crack_share)
+        assert finding.threshold == 0.4
+    assert next(predictor().findings(images)).levels is None
+
+
+def test_photos_are_let_go_as_soon_as_they_are_predicted():
+    seen = []
+
+    def images():
+        for seed in range(4):
+            image = photo(100, 70, seed)
+            seen.append(weakref.ref(image))
+            yield image
+            del image
+            assert seen[-1]() is None
+
+    for _ in predictor(tile=64).findings(images()):
+        pass
+
+
+def test_openvino_gives_the_same():
+    pytest.importorskip("openvino")
+    image = photo(150, 100)
+    for model in (crackseg(4), build_model("smp:Unet", encoder="resnet18").eval()):
+        for tile in (64, 512):
+            expected = predictor(model, tile=tile).prob(image)
+            found = predictor(model, tile=tile, engine="openvino").prob(image)
+            np.testing.assert_allclose(found, expected, atol=1e-4)
+    rough = predictor(crackseg(4), engine="openvino", precision="bfloat16").prob(image)
+    np.testing.assert_allclose(rough, predictor(crackseg(4)).prob(image), atol=0.05)
+
+
+def test_openvino_that_is_not_there_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(InputError, match=r"pip install 'fissura\[openvino\]'"):
+        predictor(crackseg(), engine="openvino")

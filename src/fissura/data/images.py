@@ -20,6 +20,7 @@ SUFFIXES = (
     *(".ppm", ".pnm", ".pgm", ".pbm", ".bmp", ".gif", ".png"),
 )
 ORIENTATION_TAG = 0x0112
+BAND_PIXELS = 2**22
 
 # Pillow's guard against 'decompression bombs' is for web servers; scans of whole panels pass it.
 Image.MAX_IMAGE_PIXELS = None
@@ -175,7 +176,21 @@ def _photo_values(image: Image.Image) -> NDArray[np.uint8]:
         return np.asarray(image.convert("L"))
     if image.mode in ("P", "PA"):  # by way of RGBA, since Pillow warns of lost transparency
         image = image.convert("RGBA")
-    return np.asarray(image.convert("RGB"))
+    # Even where nothing changes, `convert` copies the image, 4 bytes a pixel.
+    return _copied(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _copied(image: Image.Image) -> NDArray[np.uint8]:
+    """Copy the pixels of an RGB image, a band at a time: Pillow's own way makes two copies."""
+    width, height = image.size
+    rows = max(BAND_PIXELS // width, 1)
+    if height <= rows:
+        return np.array(image)
+    pixels = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        pixels[top:bottom] = np.asarray(image.crop((0, top, width, bottom)))
+    return pixels
 
 
 def _to_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

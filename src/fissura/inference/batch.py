@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from fissura.checkpoint import find_model
 from fissura.data.folder import find_images
-from fissura.data.images import read_image
+from fissura.data.images import read_image, read_size
 from fissura.device import Precision
 from fissura.errors import InputError
-from fissura.inference.predictor import Prediction, Predictor
+from fissura.inference.predictor import Engine, Finding, Predictor
 from fissura.inference.results import (
     TABLE,
     is_result,
@@ -28,6 +29,13 @@ from fissura.inference.results import (
     write_pictures,
     write_table,
 )
+
+AHEAD = 8  # photos that are read before their turn, or written after it
+AHEAD_PIXELS = 2**26  # and of how many pixels together
+HUGE = 100_000_000  # pixels, from which on a photo's memory is worth a word
+
+
+_Ahead = deque[tuple[Path, int, Future[NDArray[np.uint8]] | None]]
 
 
 @dataclass(frozen=True)
@@ -63,12 +71,13 @@ def predict_files(
     probabilities: bool = False,
     overlays: bool = True,
     tta: bool = False,
-    tile: int = 512,
+    tile: int | None = None,
     overlap: float = 0.25,
     batch_size: int | None = None,
     scale: float | None = None,
     device: str = "auto",
     precision: Precision = "auto",
+    engine: Engine = "torch",
     resume: bool = False,
     overwrite: bool = False,
     console: Console | None = None,
@@ -88,7 +97,7 @@ def predict_files(
       inputs:        image files, and folders that are searched to any depth; results that lie
                      there already are not taken for photos.
       out:           the folder for the results.
-      threshold, tta, tile, overlap, batch_size, scale, device, precision: see `Predictor`.
+      threshold, tta, tile, overlap, batch_size, scale, device, precision, engine: see `Predictor`.
       resume:        go on where an earlier run with the same settings stopped.
       overwrite:     write into a folder that is not empty.
       console:       for progress and complaints; standard error if None.
@@ -103,6 +112,7 @@ def predict_files(
         model,
         device=device,
         precision=precision,
+        engine=engine,
         tile=tile,
         overlap=overlap,
         batch_size=batch_size,
@@ -137,36 +147,100 @@ def predict_files(
             console.print(f"Left out: {reason}", style="red", highlight=False, markup=False)
             advance()
 
-        for file, image, prediction in _predict(predictor, waiting, leave_out):
-            write_pictures(
-                out, names[file], image, prediction, overlays=overlays, probabilities=probabilities
-            )
-            add_line(file, names[file], prediction)
-            advance()
+        taken: deque[tuple[Path, NDArray[np.uint8]]] = deque()
+        written: deque[tuple[Future[None], Path, Finding]] = deque()
+
+        def settle(most: int = 0) -> None:
+            """Wait until photos of at most so many pixels are being written; line by line."""
+            while written and (len(written) > AHEAD or _pixels_of(written) > most):
+                future, file, finding = written.popleft()
+                future.result()
+                add_line(file, names[file], finding)
+                advance()
+
+        with ThreadPoolExecutor(1) as writer:
+            photos = _read_ahead(waiting, taken, leave_out, settle, console)
+            for finding in predictor.findings(photos, levels=probabilities):
+                file, image = taken.popleft()
+                future = writer.submit(
+                    write_pictures, out, names[file], image, finding, overlays=overlays
+                )
+                written.append((future, file, finding))
+                del image, finding  # they may be large, and the next photo has to fit in
+                settle(AHEAD_PIXELS)
+            settle()
     predicted = len(waiting) - len(failures)
     return Summary(out / TABLE, predicted, len(files) - len(waiting), failures)
 
 
-def _predict(
-    predictor: Predictor, files: list[Path], leave_out: Callable[[Path, str], None]
-) -> Iterator[tuple[Path, NDArray[np.uint8], Prediction]]:
-    """Read and predict one file after the other, small ones in batches."""
-    read: deque[tuple[Path, NDArray[np.uint8]]] = deque()
+def _read_ahead(
+    files: list[Path],
+    taken: deque[tuple[Path, NDArray[np.uint8]]],
+    leave_out: Callable[[Path, str], None],
+    settle: Callable[[], None],
+    console: Console,
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield the photos, and append each with its file to `taken`; the next are read meanwhile.
 
-    def images() -> Iterator[NDArray[np.uint8]]:
-        for file in files:
+    A photo that is too large for that is read when nothing else is in memory.
+    """
+    coming = ((file, _pixels(file)) for file in files)
+    following = next(coming, None)
+    ahead: _Ahead = deque()
+    with ThreadPoolExecutor(1) as reader:
+        while following or ahead:
+            while following and (not ahead or _fits(following[1], ahead)):
+                file, pixels = following
+                # Not in a thread if large: threads keep the memory that Pillow gives back.
+                alone = pixels > AHEAD_PIXELS
+                ahead.append((file, pixels, None if alone else reader.submit(read_image, file)))
+                following = next(coming, None)
+            file, pixels, future = ahead.popleft()
+            if future is None:
+                settle()
+            if pixels > HUGE:
+                _warn_of_size(console, file, pixels)
             try:
-                image = read_image(file)
+                image = future.result() if future else read_image(file)
             except InputError as error:
                 leave_out(file, str(error))
             except MemoryError:
                 leave_out(file, f"{file} is too large for the memory of this machine.")
             else:
-                read.append((file, image))
+                del future
+                taken.append((file, image))
                 yield image
+                del image
 
-    for prediction in predictor.predictions(images()):
-        yield *read.popleft(), prediction
+
+def _fits(pixels: int, ahead: _Ahead) -> bool:
+    """Whether a photo may be read while those before it wait."""
+    return len(ahead) < AHEAD and pixels + sum(entry[1] for entry in ahead) <= AHEAD_PIXELS
+
+
+def _pixels(file: Path) -> int:
+    """Count a photo's pixels by its header; 0 where that is damaged, which reading will tell."""
+    try:
+        (height, width), _ = read_size(file)
+    except InputError:
+        return 0
+    return height * width
+
+
+def _pixels_of(written: Iterable[tuple[Future[None], Path, Finding]]) -> int:
+    return sum(finding.mask.size for _, _, finding in written)
+
+
+def _warn_of_size(console: Console, file: Path, pixels: int) -> None:
+    """Say what reading a huge photo takes: 4 bytes a pixel in Pillow, and 3 in our array."""
+    console.print(
+        f"{file} has {pixels / 1e6:.0f} megapixels. Its format is not read in parts: that takes "
+        f"about {7e-9 * pixels:.1f} GB of memory, {3e-9 * pixels:.1f} GB of it until the photo is "
+        "done.",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 @contextmanager

@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from fissura.checkpoint import versions
 from fissura.errors import InputError
 from fissura.files import replacing
-from fissura.inference.predictor import Prediction
-from fissura.overlay import overlay
+from fissura.inference.predictor import Finding
+from fissura.overlay import outline_of, overlay
 
 MASKS, OVERLAYS, PROBABILITIES = "masks", "overlays", "probabilities"
 TABLE, PARTIAL_TABLE, SETTINGS = "predictions.csv", "predictions.partial.csv", "prediction.json"
+BAND = 512  # rows that are drawn at once
 COLUMNS = ("file", "mask", "crack_share", "threshold", "seconds")
 
 
@@ -96,7 +97,7 @@ def start_results(
 @contextmanager
 def write_table(
     out: Path, rows: list[dict[str, str]]
-) -> Iterator[Callable[[Path, str, Prediction], None]]:
+) -> Iterator[Callable[[Path, str, Finding], None]]:
     """Open the table with these lines in it; give the function that adds a line.
 
     A line is in the file as soon as it is added. The file gets its final name at the end.
@@ -109,9 +110,9 @@ def write_table(
     with path.open("a", newline="", encoding="utf-8", buffering=1) as file:
         writer = csv.writer(file)
 
-        def add(photo: Path, name: str, prediction: Prediction) -> None:
-            share, seconds = f"{prediction.crack_share:.6f}", f"{prediction.seconds:.3f}"
-            writer.writerow((photo, mask_of(name), share, prediction.threshold, seconds))
+        def add(photo: Path, name: str, finding: Finding) -> None:
+            share, seconds = f"{finding.crack_share:.6f}", f"{finding.seconds:.3f}"
+            writer.writerow((photo, mask_of(name), share, finding.threshold, seconds))
 
         yield add
         file.flush()
@@ -120,22 +121,29 @@ def write_table(
 
 
 def write_pictures(
-    out: Path,
-    name: str,
-    image: NDArray[np.uint8],
-    prediction: Prediction,
-    *,
-    overlays: bool,
-    probabilities: bool,
+    out: Path, name: str, image: NDArray[np.uint8], finding: Finding, *, overlays: bool
 ) -> None:
-    """Write the mask of a photo (h, w, 3), and its overlay and probabilities where wanted."""
+    """Write the mask of a photo (h, w, 3), its probabilities if there, and its overlay if wanted.
+
+    The overlay is drawn into `image`, which may be too large to have it twice.
+    """
     if overlays:
-        drawn = overlay(image, prediction.mask)
-        _write(out / OVERLAYS / f"{name}.jpg", cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
-    if probabilities:
-        levels = np.rint(prediction.prob * 65535).astype(np.uint16)
-        _write(out / PROBABILITIES / f"{name}.png", levels)
-    _write(out / mask_of(name), prediction.mask.astype(np.uint8) * 255)
+        image = np.require(image, requirements="W")
+        _draw(image, finding.mask)
+        _write(out / OVERLAYS / f"{name}.jpg", image)
+    if finding.levels is not None:
+        _write(out / PROBABILITIES / f"{name}.png", finding.levels)
+    _write(out / mask_of(name), finding.mask)
+
+
+def _draw(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
+    """Turn a photo into its overlay in OpenCV's order of colours, a band of rows at a time."""
+    outline = outline_of(image.shape)
+    for top in range(0, len(image), BAND):
+        above = min(top, outline)  # rows beside the band, whose cracks have outlines within it
+        band = slice(top - above, top + BAND + outline)
+        drawn = overlay(image[band], mask[band] > 0, outline=outline)
+        image[top : top + BAND] = drawn[above : above + BAND, :, ::-1]
 
 
 def _write(path: Path, image: NDArray[Any]) -> None:
@@ -143,7 +151,7 @@ def _write(path: Path, image: NDArray[Any]) -> None:
     options = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, 92], ".png": [cv2.IMWRITE_PNG_COMPRESSION, 3]}
     _, encoded = cv2.imencode(path.suffix, image, options[path.suffix])
     with replacing(path) as temporary:
-        temporary.write_bytes(encoded.tobytes())
+        temporary.write_bytes(encoded.data)
 
 
 def _check_same(record: Path, settings: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -93,13 +94,32 @@ def blend_tiles(
     `overlap`, `align`, `halo`, see `cover`; `batch_size` ≥ 1, the largest n.
 
     All tiles of an image have one size. Where the last ones reach past the border, the border
-    pixels are repeated. The result is float32, on the device of the values. Beside image and
-    result, memory is needed for one batch alone.
+    pixels are repeated. The result is float32, on the device of the values.
 
     >>> image = torch.arange(70 * 90.0).view(70, 90, 1)
     >>> blended = blend_tiles(image, lambda tiles: tiles[..., 0] / 2, tile=64)
     >>> torch.allclose(blended, image[..., 0] / 2)
     True
+    """
+    bands = blend_rows(
+        image, function, tile=tile, overlap=overlap, batch_size=batch_size, align=align, halo=halo
+    )
+    return torch.cat(list(bands))
+
+
+def blend_rows(
+    image: Shaped[Tensor, "h w c"],
+    function: Callable[[Tensor], Tensor],
+    *,
+    tile: int = 512,
+    overlap: float = 0.25,
+    batch_size: int = 1,
+    align: int = ALIGN,
+    halo: int = HALO,
+) -> Iterator[Float[Tensor, "rows w"]]:
+    """Yield the rows of `blend_tiles`, which has the same arguments, from top to bottom in bands.
+
+    Beside the image, memory is needed for one batch and one row of tiles alone.
     """
     if batch_size < 1:
         raise ValueError(f"The batch size must be at least 1, but is {batch_size}.")
@@ -107,24 +127,30 @@ def blend_tiles(
     rows = cover(height, tile, overlap, align=align, halo=halo)
     columns = cover(width, tile, overlap, align=align, halo=halo)
     if len(rows.starts) == len(columns.starts) == 1:
-        return function(image.unsqueeze(0))[0].float()
+        yield function(image.unsqueeze(0))[0].float()
+        return
 
-    blended, row_weights, column_weights = None, rows.weights, columns.weights
+    first, band = 0, None  # the first row that a tile to come may add to, and those from it on
+    row_weights, column_weights = rows.weights, columns.weights
     for batch in _batches(rows, columns, batch_size):
         tiles = torch.stack([_tile(image, rows, columns, i, j) for i, j in batch])
-        values = function(tiles)
-        if blended is None:
-            device = values.device
-            blended = torch.zeros(height, width, device=device)
-            row_weights, column_weights = row_weights.to(device), column_weights.to(device)
+        values = function(tiles).float()
+        if band is None:
+            band = torch.zeros(0, width, device=values.device)
+            row_weights, column_weights = row_weights.to(band), column_weights.to(band)
         for (i, j), value in zip(batch, values, strict=True):
             top, left = rows.starts[i], columns.starts[j]
-            part = blended[top : top + rows.tile, left : left + columns.tile]
+            if top > first:
+                yield band[: top - first]
+                first, band = top, band[top - first :]
+            missing = min(rows.tile, height - top) - len(band)
+            band = F.pad(band, (0, 0, 0, missing)) if missing > 0 else band
+            part = band[: rows.tile, left : left + columns.tile]
             h, w = part.shape
             weight = row_weights[i, :h, None] * column_weights[j, None, :w]
-            part.addcmul_(value[:h, :w].float(), weight)
-    assert blended is not None
-    return blended
+            part.addcmul_(value[:h, :w], weight)
+    assert band is not None
+    yield band
 
 
 def _shares(starts: tuple[int, ...], tile: int, halo: int) -> Tensor:
