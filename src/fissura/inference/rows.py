@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from fissura.models.blocks import ResidualBlock, pad_to_multiple
+from fissura.models.blocks import ResidualBlock, pad_to_multiple, upsampling_kernel
 from fissura.models.crackseg import CrackSeg
 from fissura.models.encoders import UNetEncoder
 
@@ -92,20 +92,14 @@ class Residual:
 class Merge:
     """Nearest ×2, concatenate the skip, 3×3 convolution, BatchNorm, ReLU, without the first two.
 
-    conv([up(x), skip]) = conv₁(up(x)) + conv₂(skip). And the 3×3 convolution of a map whose rows
-    and columns are doubled is a transposed convolution of stride 2 with the kernel
-    K(i, j) = Σ_{a, b ∈ {0, 1}} W(i − a, j − b), of 4×4: 4 multiplications per value instead of 9.
-    Its border is that of zero padding.
+    As `fissura.models.blocks.upsample_concat_conv`, row by row; its border is that of zero padding.
     """
 
     def __init__(
         self, conv: nn.Conv2d, norm: nn.BatchNorm2d, deep_channels: int, dtype: torch.dtype
     ) -> None:
         weight, bias = _merged_weights(conv, norm)
-        turned = weight[:, :deep_channels].flip(2, 3)  # a transposed convolution turns its kernel
-        kernel = sum(F.pad(turned, (b, 1 - b, a, 1 - a)) for a in (0, 1) for b in (0, 1))
-        assert isinstance(kernel, Tensor)
-        self.deep_weight = kernel.transpose(0, 1).to(dtype).contiguous()
+        self.deep_weight = upsampling_kernel(weight[:, :deep_channels]).to(dtype)
         self.skip_weight = weight[:, deep_channels:].to(dtype)
         self.skip_weight = self.skip_weight.contiguous(memory_format=torch.channels_last)
         self.bias = bias.to(dtype)

@@ -37,7 +37,7 @@ def conv_bn_relu(in_channels: int, out_channels: int) -> nn.Sequential:
     )
 
 
-# Rows: the 4×4 taps of `upsample_concat_conv`; columns: which of the 3×3 are their sum.
+# Rows: the 4×4 taps of `upsampling_kernel`; columns: which of the 3×3 are their sum.
 _ALONG = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 1.0], [1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
 _TAPS = torch.kron(_ALONG, _ALONG)
 
@@ -111,13 +111,22 @@ def upsample_concat_conv(
     products for each 9 and, in training, no gradient of the enlarged or the concatenated features.
     Differs from the plain form in the rounding of these sums, in bfloat16 also of the two parts.
     """
-    channels = [x.shape[1], weight.shape[1] - x.shape[1]]
-    of_x, of_skip = weight.split(channels, dim=1)
+    of_x, of_skip = weight.split([x.shape[1], weight.shape[1] - x.shape[1]], dim=1)
     with torch.autocast(x.device.type, enabled=False):
-        taps = of_x.transpose(0, 1).reshape(-1, 9).mm(_TAPS.t().to(weight))
-    kernel = taps.view(channels[0], -1, 4, 4)
+        kernel = upsampling_kernel(of_x)
     enlarged = F.conv_transpose2d(x, kernel, stride=2, padding=1)
     return enlarged if skip is None else enlarged.add_(F.conv2d(skip, of_skip, padding=1))
+
+
+def upsampling_kernel(weight: Float[Tensor, "d c 3 3"]) -> Float[Tensor, "c d 4 4"]:
+    """Return the kernel of the transposed convolution, stride 2, padding 1, of `weight` after ×2.
+
+    Of nearest ×2 and the 3×3 convolution, padded by one, that is the whole: K(i, j), turned as a
+    transposed convolution has it, is the sum of the weights that meet the same pixel.
+    """
+    out_channels, channels, _, _ = weight.shape
+    taps = weight.transpose(0, 1).reshape(-1, 9).mm(_TAPS.t().to(weight))
+    return taps.view(channels, out_channels, 4, 4)
 
 
 def he_initialise(module: nn.Module) -> None:
