@@ -1,6 +1,6 @@
 """How long until Fissura answers, from the shell?
 
-    python benchmarks/startup.py [--repeats 7] [--no-record]
+    python benchmarks/startup.py [--repeats 3] [--no-record]
 
 Whole processes, the interpreter's start included: the help, the import of the losses, and a mask
 from one photo of 544×384 with a CrackSeg of width 16 (fresh weights: time depends on the network's
@@ -103,7 +103,7 @@ def main() -> None:
             },
         }
         for case, ways in cases.items():
-            result.seconds[case] = in_turn(ways, repeats=asked.repeats or 7)
+            result.seconds[case] = in_turn(ways, repeats=asked.repeats or 3)
     result.goals = [
         Goal("the command line's help", "fissura --help", "import torch"),
         Goal("a loss", "import fissura.losses", "import segmentation_models_pytorch.losses"),
