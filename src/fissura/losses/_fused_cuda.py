@@ -25,7 +25,7 @@ BLOCK = 2048
 PROGRAMS = 1024  # in all, at most; a power of two
 # Triton warns of a default that is about to change; sums of products may be fused.
 LAUNCH = {"enable_fp_fusion": True}
-SUMS = 8  # per program: loss, tp, fn, fp, crack, valid, and two of nothing
+SUMS = 8  # per program: loss, tp, fn, fp, tn, valid, and two of nothing
 
 
 def forward(
