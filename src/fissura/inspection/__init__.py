@@ -1,0 +1,1 @@
+"""Photos in, a measured and judged report out."""

@@ -1,0 +1,235 @@
+"""Judge a photo's cracks by the rules of a `limits.yaml`."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fissura.errors import InputError
+from fissura.measure.crack import Crack
+
+# What a rule demands, in words.
+RULES = {
+    "max_width_mm": "no crack is wider, at its widest place",
+    "max_width_px": "no crack is wider, at its widest place",
+    "max_length_mm": "no crack is longer, all its branches together",
+    "max_length_px": "no crack is longer, all its branches together",
+    "max_cracks": "no photo shows more cracks",
+    "max_area_percent": "no greater share of a photo is crack",
+    "total_length_mm_per_m2": "all cracks of a photo together are no longer, per square metre",
+    "min_length_mm": "shorter cracks are left out of every rule",
+    "min_length_px": "shorter cracks are left out of every rule",
+}
+SELECTING = ("min_length_mm", "min_length_px")
+ADVICE = "Give --mm-per-pixel, or use rules in px."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """The rules that a photo must keep; None where there is no such rule.
+
+    A value equal to its limit is allowed. Cracks shorter than `min_length` count in no rule, not
+    in the sums either. All are 0 or more; `max_area_percent` is at most 100.
+    """
+
+    max_width_mm: float | None = None
+    max_width_px: float | None = None
+    max_length_mm: float | None = None
+    max_length_px: float | None = None
+    max_cracks: int | None = None
+    max_area_percent: float | None = None
+    total_length_mm_per_m2: float | None = None
+    min_length_mm: float | None = None
+    min_length_px: float | None = None
+
+    def given(self) -> dict[str, float]:
+        """Return the rules that there are, by name.
+
+        >>> Limits(max_width_mm=0.3).given()
+        {'max_width_mm': 0.3}
+        """
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @property
+    def need_scale(self) -> list[str]:
+        """Names of the rules in millimetres."""
+        return [name for name in self.given() if "_mm" in name]
+
+
+def read_limits(path: Path) -> Limits:
+    """Read a `limits.yaml`: a line such as `max_width_mm: 0.3` per rule; `RULES` has them all.
+
+    Raises `InputError` where the file cannot be read or holds no rule, a rule twice, one that is
+    not known, or one whose value is not a number of its range. A misspelt rule is never passed
+    over: what it should have caught would pass.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        node = yaml.compose(text, yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path} cannot be read as limits ({error}). {_example()}") from error
+    if not values:
+        raise InputError(f"{path} is empty: it holds no rule. {_example()}")
+    if not isinstance(values, dict) or not isinstance(node, yaml.MappingNode):
+        raise InputError(f"{path} is not a list of rules. {_example()}")
+    keys = [key.value for key, _ in node.value]
+    for key in values:
+        if keys.count(key) > 1:
+            raise InputError(f"{path} holds {key} {keys.count(key)} times. Keep one of them.")
+    rules: dict[str, Any] = {
+        _known(path, key): _number(path, key, value) for key, value in values.items()
+    }
+    limits = Limits(**rules)
+    if not limits.given().keys() - set(SELECTING):
+        raise InputError(
+            f"{path} only says which cracks are judged ({', '.join(values)}), and holds no rule "
+            f"to judge them by. {_example()}"
+        )
+    return limits
+
+
+def judge(
+    limits: Limits,
+    cracks: Sequence[Crack],
+    *,
+    size_hw: tuple[int, int],
+    mm_per_pixel: float | None,
+) -> list[str]:
+    """Return why a photo fails, a sentence per violation; nothing where it keeps all rules.
+
+    size_hw:      height and width of the photo, in pixels.
+    mm_per_pixel: its scale, or None where it is not known. Then each rule in millimetres is itself
+                  a reason to fail, and a `min_length_mm` leaves no crack out: what cannot be judged
+                  does not pass.
+
+    So with a crack whose width could not be measured (NaN): it fails a `max_width` rule, unless
+    the diagonal of its box, which no width exceeds, is within the limit.
+    """
+    failures = []
+    if mm_per_pixel is None:
+        failures = [
+            f"{name} cannot be judged: the scale of the photo is not known. {ADVICE}"
+            for name in limits.need_scale
+        ]
+    judged = [crack for crack in cracks if _long_enough(limits, crack, mm_per_pixel)]
+    for unit, scale in (("mm", mm_per_pixel), ("px", 1.0)):
+        if scale is not None:
+            failures += _each(limits, judged, unit, scale)
+    return failures + list(_together(limits, judged, size_hw, mm_per_pixel))
+
+
+def _each(limits: Limits, cracks: Sequence[Crack], unit: str, scale: float) -> Iterator[str]:
+    widest: float | None = getattr(limits, f"max_width_{unit}")
+    longest: float | None = getattr(limits, f"max_length_{unit}")
+    for crack in cracks:
+        if widest is not None and math.isnan(crack.width_max):
+            if _diagonal(crack) * scale > widest:
+                yield (
+                    f"The width of crack {crack.number} at {_place(*_middle(crack))} could not be "
+                    f"measured; at most {widest:g} {unit} are allowed. Look at it, or leave short "
+                    f"cracks out with min_length_{unit}."
+                )
+        elif widest is not None and crack.width_max * scale > widest:
+            yield (
+                f"Crack {crack.number} is {_above(crack.width_max * scale, widest)} {unit} wide at "
+                f"{_place(*crack.widest_at)}; at most {widest:g} {unit} are allowed."
+            )
+        if longest is not None and crack.length * scale > longest:
+            yield (
+                f"Crack {crack.number} is {_above(crack.length * scale, longest)} {unit} long; "
+                f"at most {longest:g} {unit} are allowed."
+            )
+
+
+def _together(
+    limits: Limits, cracks: Sequence[Crack], size_hw: tuple[int, int], mm_per_pixel: float | None
+) -> Iterator[str]:
+    if limits.max_cracks is not None and len(cracks) > limits.max_cracks:
+        yield f"There are {len(cracks)} cracks; at most {limits.max_cracks} are allowed."
+    pixels = size_hw[0] * size_hw[1]
+    percent, most = 100 * sum(crack.area for crack in cracks) / pixels, limits.max_area_percent
+    if most is not None and percent > most:
+        yield (
+            f"Cracks cover {_above(percent, most)} % of the photo; at most {most:g} % are allowed."
+        )
+    most = limits.total_length_mm_per_m2
+    if most is not None and mm_per_pixel is not None:
+        length = sum(crack.length for crack in cracks) * mm_per_pixel
+        density = length / (pixels * (mm_per_pixel / 1000) ** 2)
+        if density > most:
+            yield (
+                f"The cracks are {_above(density, most)} mm long per square metre, all together; "
+                f"at most {most:g} mm per square metre are allowed."
+            )
+
+
+def _long_enough(limits: Limits, crack: Crack, mm_per_pixel: float | None) -> bool:
+    if limits.min_length_px is not None and crack.length < limits.min_length_px:
+        return False
+    if limits.min_length_mm is None or mm_per_pixel is None:
+        return True
+    return crack.length * mm_per_pixel >= limits.min_length_mm
+
+
+def _above(value: float, limit: float) -> str:
+    """Write a value that exceeds a limit with as many digits as it takes to see that.
+
+    >>> _above(0.30004, 0.3), _above(0.4213, 0.3)
+    ('0.30004', '0.421')
+    """
+    decimals = max(0, 2 - math.floor(math.log10(value)))
+    while decimals < 16 and float(f"{value:.{decimals}f}") <= limit:
+        decimals += 1
+    return f"{value:.{decimals}f}"
+
+
+def _place(row: float, column: float) -> str:
+    return f"(row {row:.0f}, column {column:.0f})"
+
+
+def _middle(crack: Crack) -> tuple[float, float]:
+    top, left, bottom, right = crack.box
+    return (top + bottom - 1) / 2, (left + right - 1) / 2
+
+
+def _diagonal(crack: Crack) -> float:
+    top, left, bottom, right = crack.box
+    return math.hypot(bottom - top, right - left)
+
+
+def _known(path: Path, key: Any) -> str:
+    if key in RULES:
+        return key
+    near = difflib.get_close_matches(str(key), RULES, n=1)
+    guess = f" Did you mean {near[0]}?" if near else ""
+    raise InputError(
+        f"{path} holds a rule that Fissura does not know: {key}.{guess} It knows "
+        f"{', '.join(RULES)}."
+    )
+
+
+def _number(path: Path, key: str, value: Any) -> float:
+    if value is None:
+        wrong = "has no value. Write a number behind the colon, or remove the line."
+    elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        wrong = f"is {value!r}; it must be a number, with a decimal point, such as 0.3."
+    elif value < 0:
+        wrong = f"is {value}; it must be 0 or more."
+    elif key == "max_cracks" and value != int(value):
+        wrong = f"is {value}; it must be a whole number."
+    elif key == "max_area_percent" and value > 100:
+        wrong = f"is {value}; a share of the photo is at most 100 %."
+    else:
+        return int(value) if key == "max_cracks" else float(value)
+    raise InputError(f"{path}: {key} {wrong}")
+
+
+def _example() -> str:
+    return f"Write a rule per line, such as 'max_width_mm: 0.3'. The rules are {', '.join(RULES)}."

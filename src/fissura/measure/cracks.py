@@ -1,0 +1,385 @@
+"""From the probabilities of a picture to its cracks, measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components, dijkstra
+
+from fissura.errors import InputError
+from fissura.measure.across import Edges, find_edges
+from fissura.measure.bridges import bridge_gaps
+from fissura.measure.centreline import (
+    centre,
+    cut_blunt_end,
+    end_direction,
+    free_of_junctions,
+    normal,
+    search_reach,
+    tangents,
+)
+from fissura.measure.crack import Crack
+from fissura.measure.graph import Branch, Graph, build_graph, prune
+from fissura.measure.skeleton import BLOCK, EIGHT, HALO, Read, Skeleton, find_skeleton
+
+PROB_ERROR = 0.1
+
+
+def measure(
+    prob_or_mask: NDArray[np.floating] | NDArray[np.bool_],
+    *,
+    mm_per_pixel: float | None = None,
+    threshold: float = 0.5,
+    min_length: float = 0.0,
+    spur: float = 1.0,
+    bridge: float = 0.0,
+    prob_error: float = PROB_ERROR,
+) -> list[Crack]:
+    """Measure the cracks in a picture: length, width, area, course.
+
+    A crack is a connected area (diagonal neighbours count) of pixels with a probability of at
+    least `threshold`. Its centre line is the skeleton of the area, pruned of spurs, moved into the
+    middle between the edges and smoothed; where it ends freely, it goes on in its direction to the
+    crack's tip. Widths are measured across the centre line at each of its points, outside the
+    inscribed circles of junctions: from edge to edge, each where the probability passes through the
+    threshold (see `fissura.measure.across.find_edges`). A crack that the picture's border cuts off
+    lengthwise has no widths there.
+
+    prob_or_mask:  (h, w) probabilities, 0 to 1, or a mask.
+    mm_per_pixel:  scale, above 0, or None; kept in the cracks, whose figures stay in pixels.
+    threshold:     above 0, at most 1; of a mask it means nothing.
+    min_length:    cracks with a shorter centre line are left out; in pixels.
+    spur:          what counts as a spur, see `fissura.measure.graph.prune`; 0 prunes nothing.
+    bridge:        gaps up to this length, in pixels, are bridged where two free ends point at each
+                   other, see `fissura.measure.bridges.bridge_gaps`; 0 for none. A bridge counts as
+                   length, and has no widths.
+    prob_error:    standard deviation of the probabilities at the edges, above 0, from which the
+                   uncertainties of the widths follow.
+
+    Returns the cracks, longest first.
+
+    Raises `InputError` for values outside these ranges and `ValueError` for other arrays.
+
+    >>> mask = np.zeros((9, 60), bool)
+    >>> mask[3:6, 5:55] = True
+    >>> (crack,) = measure(mask, mm_per_pixel=0.2)
+    >>> [round(crack.figures()[name], 2) for name in ("length_mm", "width_mean_mm", "area_mm2")]
+    [10.0, 0.6, 6.0]
+    """
+    prob = np.asarray(prob_or_mask)
+    if prob.ndim != 2 or not (prob.dtype == np.bool_ or np.issubdtype(prob.dtype, np.floating)):
+        raise ValueError(
+            f"measure takes probabilities or a mask, floats or bools (h, w); got {prob.dtype} "
+            f"{prob.shape}."
+        )
+    if prob.dtype == np.bool_:
+        threshold = 0.5
+
+    def read(top: int, left: int, bottom: int, right: int) -> NDArray[np.float32]:
+        return prob[top:bottom, left:right].astype(np.float32)
+
+    return measure_windows(
+        read,
+        (prob.shape[0], prob.shape[1]),
+        mm_per_pixel=mm_per_pixel,
+        threshold=threshold,
+        min_length=min_length,
+        spur=spur,
+        bridge=bridge,
+        prob_error=prob_error,
+    )
+
+
+def measure_windows(
+    read: Read,
+    size_hw: tuple[int, int],
+    *,
+    mm_per_pixel: float | None = None,
+    threshold: float = 0.5,
+    min_length: float = 0.0,
+    spur: float = 1.0,
+    bridge: float = 0.0,
+    prob_error: float = PROB_ERROR,
+    block: int = BLOCK,
+    halo: int = HALO,
+) -> list[Crack]:
+    """Measure the cracks in a picture that is read by windows, because it does not fit in memory.
+
+    The result is that of `measure` for the whole picture, whatever the size of the windows: no
+    crack is cut in two where they meet. The picture is gone through three times.
+
+    read:     called with top, left, bottom and right of a window, returns the probabilities
+              (h, w) in it, float32.
+    size_hw:  height and width of the picture.
+    block:    side of the windows, without the surroundings that are read as well, in pixels.
+    halo:     least width of these surroundings.
+
+    The other arguments, the result and the errors are those of `measure`.
+    """
+    _check(threshold, min_length, spur, bridge, prob_error, mm_per_pixel)
+    skeleton = find_skeleton(read, size_hw, threshold, block=block, halo=halo)
+    graph = build_graph(skeleton)
+    prune(graph, spur)
+    centre(graph, read, size_hw, threshold)
+    tips = _find_tips(graph, read, size_hw, threshold)
+    bridged = bridge_gaps(graph, tips, bridge)
+    widths = _measure_widths(graph, bridged, read, size_hw, threshold, prob_error)
+    cracks = _assemble(graph, skeleton, widths, bridged, mm_per_pixel)
+    kept = [crack for crack in cracks if crack.length >= min_length]
+    kept.sort(key=lambda crack: (-crack.length, crack.anchors))
+    return [replace(crack, number=number) for number, crack in enumerate(kept, 1)]
+
+
+def crack_labels(mask: NDArray[np.bool_], cracks: list[Crack]) -> NDArray[np.int32]:
+    """Return (h, w) with the number of the crack at each of its pixels, 0 elsewhere.
+
+    mask:    (h, w), the pixels that the cracks were measured on.
+    """
+    found, count = ndimage.label(mask, EIGHT)
+    numbers = np.zeros(count + 1, np.int32)
+    for crack in cracks:
+        for row, column in crack.anchors:
+            numbers[found[row, column]] = crack.number
+    return numbers[found]
+
+
+def _check(
+    threshold: float,
+    min_length: float,
+    spur: float,
+    bridge: float,
+    prob_error: float,
+    mm_per_pixel: float | None,
+) -> None:
+    problem = None
+    if not 0 < threshold <= 1:
+        problem = f"The threshold is {threshold}, but must be above 0 and at most 1."
+    elif not min(min_length, spur, bridge) >= 0:
+        problem = "The least length, the spur factor and the bridged gap are 0 or more."
+    elif not prob_error > 0:
+        problem = f"The error of the probabilities is {prob_error}, but must be above 0."
+    elif mm_per_pixel is not None and not 0 < mm_per_pixel < float("inf"):
+        problem = f"The scale is {mm_per_pixel} mm per pixel, but must be above 0."
+    if problem:
+        raise InputError(problem)
+
+
+def _find_tips(
+    graph: Graph, read: Read, size_hw: tuple[int, int], threshold: float
+) -> dict[int, NDArray[np.float64]]:
+    """Extend branches to the crack's rim at their free ends; return the direction at each end."""
+    ends = [
+        (node, number, graph.branches[number].ends[0] == node)
+        for node, at in graph.at.items()
+        if len(set(at)) == 1 and len(at) == 1
+        for number in at
+    ]
+    ends += [  # a single point has two ends
+        (branch.ends[0], number, side)
+        for number, branch in graph.branches.items()
+        if branch.ends[0] == branch.ends[1] and len(branch.points) == 2
+        for side in (True, False)
+    ]
+    if not ends:
+        return {}
+    for _, number, at_start in ends:
+        cut_blunt_end(graph.branches[number], at_start)
+    sides = [0 if at_start else -1 for _, _, at_start in ends]
+    branches = [graph.branches[number] for _, number, _ in ends]
+    places = np.array([b.points[side] for b, side in zip(branches, sides, strict=True)])
+    radius = np.array([b.radius[side] for b, side in zip(branches, sides, strict=True)])
+    ahead = np.array(
+        [end_direction(b, start) for b, (_, _, start) in zip(branches, ends, strict=True)]
+    )
+    reach = search_reach(2 * radius)
+    edges = find_edges(read, size_hw, threshold, places, ahead, reach, prob_error=1.0)
+    tips = places + np.nan_to_num(np.maximum(edges.after, 0.0))[:, None] * ahead
+    for (node, _, at_start), branch, tip in zip(ends, branches, tips, strict=True):
+        parts = [tip[None], branch.points] if at_start else [branch.points, tip[None]]
+        branch.points = np.vstack(parts)
+        edge = branch.radius[0 if at_start else -1 :][:1]
+        parts = [edge, branch.radius] if at_start else [branch.radius, edge]
+        branch.radius = np.concatenate(parts)
+        graph.place[node] = tip
+    return {node: direction for (node, _, _), direction in zip(ends, ahead, strict=True)}
+
+
+@dataclass(frozen=True)
+class _Widths:
+    """Of all branches after another: (n,) number of the branch, and what was measured there."""
+
+    branch: NDArray[np.int64]
+    places: NDArray[np.float64]
+    widths: NDArray[np.float64]
+    errors: NDArray[np.float64]
+
+
+def _measure_widths(
+    graph: Graph,
+    bridged: set[int],
+    read: Read,
+    size_hw: tuple[int, int],
+    threshold: float,
+    prob_error: float,
+) -> _Widths:
+    parts: list[tuple[NDArray[np.float64], ...]] = []
+    for number, branch in graph.branches.items():
+        if number in bridged:
+            continue
+        free = free_of_junctions(graph, branch)
+        # A tip has no width: it is where the crack ends.
+        for side, node in zip((0, -1), branch.ends, strict=True):
+            free[side] &= len(graph.at[node]) > 1
+        if free.any():
+            along = tangents(branch.points)[free]
+            numbers = np.full(len(along), float(number))
+            parts.append((numbers, branch.points[free], normal(along), branch.radius[free]))
+    if not parts:
+        return _Widths(np.empty(0, np.int64), np.empty((0, 2)), np.empty(0), np.empty(0))
+    numbers, places, normals, radius = (np.concatenate(part) for part in zip(*parts, strict=True))
+    edges = find_edges(
+        read, size_hw, threshold, places, normals, search_reach(radius), prob_error=prob_error
+    )
+    inside = _inside(places, normals, edges, size_hw)
+    known = np.isfinite(edges.before) & np.isfinite(edges.after) & inside
+    return _Widths(
+        numbers[known].astype(np.int64),
+        places[known] + ((edges.before + edges.after) / 2)[known, None] * normals[known],
+        (edges.after - edges.before)[known],
+        edges.error[known],
+    )
+
+
+def _inside(
+    places: NDArray[np.float64],
+    normals: NDArray[np.float64],
+    edges: Edges,
+    size_hw: tuple[int, int],
+) -> NDArray[np.bool_]:
+    """Whether both edges are those of the crack, and neither that of the picture."""
+    inside = np.ones(len(places), bool)
+    for distance in (edges.before, edges.after):
+        at = places + distance[:, None] * normals
+        inside &= ((at > 0) & (at < np.array(size_hw) - 1)).all(1)
+    return inside
+
+
+def _assemble(
+    graph: Graph,
+    skeleton: Skeleton,
+    measured: _Widths,
+    bridged: set[int],
+    mm_per_pixel: float | None,
+) -> list[Crack]:
+    """Put together what belongs to each crack: an area, or several joined by bridges."""
+    count = len(skeleton.area)
+    joins = np.array(
+        [[graph.component[node] for node in graph.branches[number].ends] for number in bridged]
+    ).reshape(-1, 2)
+    matrix = coo_array((np.ones(len(joins), np.int8), tuple(joins.T)), (count, count))
+    total, crack_of = connected_components(matrix, directed=False)
+    numbers: list[list[int]] = [[] for _ in range(total)]
+    for number in sorted(graph.branches):
+        numbers[crack_of[graph.component[graph.branches[number].ends[0]]]].append(number)
+    members: list[list[int]] = [[] for _ in range(total)]
+    for component in range(count):
+        members[crack_of[component]].append(component)
+    of_crack = crack_of[
+        graph.component[[graph.branches[number].ends[0] for number in measured.branch.tolist()]]
+        if len(measured.branch)
+        else np.empty(0, np.int64)
+    ]
+    order = np.argsort(of_crack, kind="stable")
+    starts = np.searchsorted(of_crack[order], np.arange(total + 1))
+    cracks = []
+    for index in range(total):
+        mine = order[starts[index] : starts[index + 1]]
+        branches = [graph.branches[number] for number in numbers[index]]
+        if not branches:
+            continue
+        widths, errors = measured.widths[mine], measured.errors[mine]
+        cracks.append(
+            Crack(
+                number=0,
+                length=sum(branch.length for branch in branches),
+                longest_path=_longest_path(branches),
+                **_width_figures(widths, errors, measured.places[mine]),
+                area=float(skeleton.area[members[index]].sum()),
+                orientation=_orientation(branches),
+                branches=len(branches) - sum(number in bridged for number in numbers[index]),
+                box=_box(skeleton.box[members[index]]),
+                lines=[branch.points for branch in branches],
+                places=measured.places[mine],
+                widths=widths,
+                width_errors=errors,
+                mm_per_pixel=mm_per_pixel,
+                anchors=tuple(
+                    (int(row), int(column)) for row, column in skeleton.anchor[members[index]]
+                ),
+            )
+        )
+    return cracks
+
+
+def _width_figures(
+    widths: NDArray[np.float64], errors: NDArray[np.float64], places: NDArray[np.float64]
+) -> dict[str, float | tuple[float, float]]:
+    if not len(widths):
+        nan = float("nan")
+        names = ("width_mean", "width_median", "width_p95", "width_max", "width_error")
+        return {**dict.fromkeys(names, nan), "widest_at": (nan, nan)}
+    widest = int(widths.argmax())
+    return {
+        "width_mean": float(widths.mean()),
+        "width_median": float(np.median(widths)),
+        "width_p95": float(np.percentile(widths, 95)),
+        "width_max": float(widths[widest]),
+        "width_error": float(np.median(errors)),
+        "widest_at": (float(places[widest, 0]), float(places[widest, 1])),
+    }
+
+
+def _box(boxes: NDArray[np.int64]) -> tuple[int, int, int, int]:
+    top, left = boxes[:, :2].min(0).tolist()
+    bottom, right = boxes[:, 2:].max(0).tolist()
+    return top, left, bottom, right
+
+
+def _orientation(branches: list[Branch]) -> float:
+    """Mean direction of the steps, weighted by length; opposite directions are the same."""
+    steps = np.concatenate([np.diff(branch.points, axis=0) for branch in branches])
+    length, angle = np.hypot(*steps.T), np.arctan2(-steps[:, 0], steps[:, 1])
+    double = np.arctan2((length * np.sin(2 * angle)).sum(), (length * np.cos(2 * angle)).sum())
+    return float(np.degrees(double / 2) % 180)
+
+
+def _longest_path(branches: list[Branch]) -> float:
+    """Greatest distance along the branches: exact for trees, at least as long with loops.
+
+    Of a loop a way goes the shorter half. Found by going from any node to the farthest, and from
+    there to the farthest, which in a tree are the two ends of the longest path.
+    """
+    if len(branches) == 1:
+        (branch,) = branches
+        closed = branch.ends[0] == branch.ends[1] and len(branch.points) > 4
+        return branch.length / 2 if closed else branch.length
+    edges: list[tuple[int, int, float]] = []
+    extra = 1 + max(max(branch.ends) for branch in branches)
+    for branch in branches:  # halved, so that two branches between the same nodes stay two
+        edges += [(branch.ends[0], extra, branch.length / 2), (extra, branch.ends[1], branch.length / 2)]
+        extra += 1
+    ends = np.array([edge[:2] for edge in edges])
+    nodes, ends = np.unique(ends, return_inverse=True)
+    ends = ends.reshape(-1, 2)
+    lengths = np.array([edge[2] for edge in edges]) + 1e-9  # 0 would be no edge
+    matrix = coo_array((lengths, tuple(ends.T)), (len(nodes), len(nodes))).tocsr()
+    farthest, longest = 0, 0.0
+    for _ in range(3):
+        distance = dijkstra(matrix, directed=False, indices=farthest)
+        farthest = int(np.where(np.isfinite(distance), distance, -1).argmax())
+        longest = max(longest, float(distance[farthest]))
+    return longest
