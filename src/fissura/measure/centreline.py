@@ -11,7 +11,7 @@ from fissura.measure.graph import Branch, Graph
 from fissura.measure.skeleton import Read
 
 SMOOTHING = 2.0  # points; a skeleton jumps by whole pixels, about every second one
-BLUNT = 1.5
+BLUNT, FINE = 1.5, 1.5
 MARGIN = 3.0  # pixels beyond the inscribed circle within which edges are looked for
 
 
@@ -110,13 +110,13 @@ def cut_blunt_end(branch: Branch, at_start: bool) -> None:
 
     There it turns into one of the corners. What is within 1.5 times the radius of the inscribed
     circle of a point is taken off behind that point (a square's corner is 1.41 times as far as its
-    sides); pointed ends stay. At most half of the branch goes.
+    sides); pointed ends and cracks of up to 3 pixels stay. At most half of the branch goes.
     """
     if branch.ends[0] == branch.ends[1]:
         return
     points = branch.points if at_start else branch.points[::-1]
     radius = branch.radius if at_start else branch.radius[::-1]
-    within = np.hypot(*(points - points[0]).T) <= BLUNT * radius
+    within = (np.hypot(*(points - points[0]).T) <= BLUNT * radius) & (radius > FINE)
     cut = int(np.flatnonzero(within[: len(points) // 2]).max(initial=0))
     kept = slice(cut, None) if at_start else slice(0, len(points) - cut)
     branch.points, branch.radius = branch.points[kept], branch.radius[kept]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ PROB_ERROR = 0.1
 
 
 def measure(
-    prob_or_mask: NDArray[np.floating] | NDArray[np.bool_],
+    prob_or_mask: NDArray[Any],
     *,
     mm_per_pixel: float | None = None,
     threshold: float = 0.5,
@@ -158,7 +159,7 @@ def _check(
     problem = None
     if not 0 < threshold <= 1:
         problem = f"The threshold is {threshold}, but must be above 0 and at most 1."
-    elif not min(min_length, spur, bridge) >= 0:
+    elif not all(value >= 0 for value in (min_length, spur, bridge)):
         problem = "The least length, the spur factor and the bridged gap are 0 or more."
     elif not prob_error > 0:
         problem = f"The error of the probabilities is {prob_error}, but must be above 0."
@@ -317,9 +318,7 @@ def _assemble(
                 widths=widths,
                 width_errors=errors,
                 mm_per_pixel=mm_per_pixel,
-                anchors=tuple(
-                    (int(row), int(column)) for row, column in skeleton.anchor[members[index]]
-                ),
+                anchors=tuple(sorted(map(tuple, skeleton.anchor[members[index]].tolist()))),
             )
         )
     return cracks
@@ -370,7 +369,10 @@ def _longest_path(branches: list[Branch]) -> float:
     edges: list[tuple[int, int, float]] = []
     extra = 1 + max(max(branch.ends) for branch in branches)
     for branch in branches:  # halved, so that two branches between the same nodes stay two
-        edges += [(branch.ends[0], extra, branch.length / 2), (extra, branch.ends[1], branch.length / 2)]
+        edges += [
+            (branch.ends[0], extra, branch.length / 2),
+            (extra, branch.ends[1], branch.length / 2),
+        ]
         extra += 1
     ends = np.array([edge[:2] for edge in edges])
     nodes, ends = np.unique(ends, return_inverse=True)

@@ -165,8 +165,7 @@ def _turned(branch: Branch) -> Branch:
 
 def _edges(skeleton: Skeleton) -> NDArray[np.int64]:
     """Pairs (m, 2) of neighbouring points."""
-    height, width = skeleton.size_hw
-    stride = width + 2  # so that no step leads around the picture's side
+    stride = skeleton.size_hw[1] + 2  # so that no step leads around the picture's side
     keys = skeleton.points[:, 0] * stride + skeleton.points[:, 1] + 1
 
     def step(rows: int, columns: int) -> NDArray[np.int64]:
@@ -211,9 +210,13 @@ def _nodes(
     members = np.flatnonzero(is_node)
     total = int(node.max(initial=-1)) + 1
     size = np.bincount(node[members], minlength=total)
-    places = np.stack(
-        [np.bincount(node[members], skeleton.points[members, axis], total) for axis in (0, 1)], 1
-    ) / np.maximum(size, 1)[:, None]
+    places = (
+        np.stack(
+            [np.bincount(node[members], skeleton.points[members, axis], total) for axis in (0, 1)],
+            1,
+        )
+        / np.maximum(size, 1)[:, None]
+    )
     radii = np.zeros(total)
     np.maximum.at(radii, node[members], skeleton.radius[members])
     components = np.zeros(total, np.int64)

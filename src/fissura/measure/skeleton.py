@@ -17,6 +17,8 @@ from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from fissura.measure.thinning import thin
+
 # Called with top, left, bottom, right of a window; returns the probabilities (h, w) in it.
 Read = Callable[[int, int, int, int], NDArray[np.float32]]
 
@@ -52,9 +54,9 @@ def find_skeleton(
 ) -> Skeleton:
     """Find the skeleton of the pixels whose probability is at least `threshold`.
 
-    Thinning is Zhang and Suen's (scikit-image). One of its rounds looks 2 pixels far, and it takes
-    as many rounds as the thickest crack has pixels to its middle; so the halo around a block is at
-    least twice that, and is made larger where it is less. The result does not depend on `block`.
+    One pair of rounds of `thin` looks 2 pixels far, and it takes about as many pairs as the thickest
+    crack has pixels to its middle; so the halo around a block is at least four times that, and is
+    made larger where it is less. The result does not depend on `block`.
     """
     parts: list[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]] = []
     areas = _Areas(size_hw[1])
@@ -66,7 +68,9 @@ def find_skeleton(
         points = np.argwhere(skeleton[inner])
         if len(points):
             at = tuple(points.T)
-            parts.append((points + (top, left), distance[inner][at], labels[at]))
+            parts.append(
+                (points + np.array([top, left]), distance[inner][at].astype(np.float64), labels[at])
+            )
     points = np.concatenate([part[0] for part in parts] or [np.empty((0, 2), np.int64)])
     radius = np.concatenate([part[1] for part in parts] or [np.empty(0)])
     labels = np.concatenate([part[2] for part in parts] or [np.empty(0, np.int64)])
@@ -104,8 +108,6 @@ def _thinned(
     halo: int,
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float32], tuple[int, int]]:
     """Mask, skeleton and distances of a window around the core, and its first row and column."""
-    from skimage.morphology import skeletonize
-
     while True:
         top, left, bottom, right = grown(core, halo, size_hw)
         mask = read(top, left, bottom, right) >= threshold
@@ -122,15 +124,16 @@ def _thinned(
             distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
             distance = distance[1:-1, 1:-1]
         whole = (top, left, bottom, right) == (0, 0, *size_hw)
-        if whole or (not padded.all() and 2 * float(distance[mask].max()) + 2 <= halo):
+        if whole or (not padded.all() and 4 * float(distance[mask].max()) <= halo):
             break
         halo *= 2
     filled = ndimage.find_objects(mask.view(np.uint8))[0]
-    skeleton[filled] = skeletonize(mask[filled])
+    skeleton[filled] = thin(mask[filled])
     return mask, skeleton, distance, (top, left)
 
 
 def _sides(padded: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], ...]:
+    """Views of the four border lines: top, bottom, left, right."""
     return padded[0], padded[-1], padded[:, 0], padded[:, -1]
 
 
@@ -149,9 +152,7 @@ class _Areas:
         self.first, self.last = self.above.copy(), self.above.copy()
         self.beside = np.empty(0, np.int64)
 
-    def add(
-        self, mask: NDArray[np.bool_], core: tuple[int, int, int, int]
-    ) -> NDArray[np.int64]:
+    def add(self, mask: NDArray[np.bool_], core: tuple[int, int, int, int]) -> NDArray[np.int64]:
         """Label the areas of a block, -1 outside; blocks come row by row."""
         top, left, _, right = core
         found, count = ndimage.label(mask, EIGHT)
