@@ -54,7 +54,7 @@ def find_skeleton(
 ) -> Skeleton:
     """Find the skeleton of the pixels whose probability is at least `threshold`.
 
-    One pair of rounds of `thin` looks 2 pixels far, and it takes about as many pairs as the thickest
+    A pair of rounds of `thin` looks 2 pixels far, and it takes about as many pairs as the thickest
     crack has pixels to its middle; so the halo around a block is at least four times that, and is
     made larger where it is less. The result does not depend on `block`.
     """
