@@ -18,6 +18,7 @@ from torch import nn
 from fissura.errors import InputError
 from fissura.files import replacing
 from fissura.models import build_model
+from fissura.shipped import MODELS, shipped
 
 FORMAT = 1
 
@@ -64,13 +65,19 @@ def save_model(folder: Path, model: nn.Module, config: ModelConfig) -> None:
 
 
 def find_model(path: Path) -> Path:
-    """Return the model folder meant by `path`: itself, or the `model/` of a run folder."""
+    """Return the model folder meant by `path`: itself, or the `model/` of a run folder.
+
+    A name of `fissura.shipped.MODELS` means that model, unless there is such a folder.
+    """
+    if str(path) in MODELS and not path.exists():
+        return shipped(str(path)).folder
     for folder in (path, path / "model"):
         if (folder / "config.json").is_file() and (folder / "model.safetensors").is_file():
             return folder
     raise InputError(
         f"{path} holds no trained model: neither it nor {path / 'model'} has the files config.json "
-        "and model.safetensors. Give the folder that `fissura train --out` wrote."
+        "and model.safetensors. Give the folder that `fissura train --out` wrote, or a name that "
+        "`fissura models` lists."
     )
 
 

@@ -7,7 +7,7 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -75,23 +75,43 @@ def start_results(
     Raises `InputError` where the folder is not empty and may not be written to, or where it holds
     the results of other settings.
     """
-    record = out / SETTINGS
+    tables = [out / table for table in (TABLE, PARTIAL_TABLE)]
+    going_on = claim(out / SETTINGS, settings, resume=resume, overwrite=overwrite, stale=tables)
+    return _read_rows(out) if going_on else []
+
+
+def claim(
+    record: Path,
+    settings: dict[str, Any],
+    *,
+    resume: bool,
+    overwrite: bool,
+    stale: Iterable[Path] = (),
+) -> bool:
+    """Take a folder for results: write a record of the settings into it, or find the same there.
+
+    record:  the file, in the folder for the results.
+    stale:   files that hold what was done with earlier settings, to be deleted on `overwrite`.
+
+    Returns whether to go on with earlier results. Raises `InputError` as `start_results` does.
+    """
+    out = record.parent
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file. Give a folder for the results.")
     if out.is_dir() and any(out.iterdir()):
         if resume and record.is_file():
             _check_same(record, settings)
-            return _read_rows(out)
+            return True
         if not overwrite:
             raise InputError(
                 f"{out} is not empty. Give a new folder, or use --resume to go on with an earlier "
                 "run there, or --overwrite to replace results of the same names."
             )
-        for table in (TABLE, PARTIAL_TABLE):
-            (out / table).unlink(missing_ok=True)
+        for file in stale:
+            file.unlink(missing_ok=True)
     with replacing(record) as temporary:
         temporary.write_text(json.dumps(settings | {"versions": versions()}, indent=2) + "\n")
-    return []
+    return False
 
 
 @contextmanager
@@ -130,10 +150,10 @@ def write_pictures(
     if overlays:
         image = np.require(image, requirements="W")
         _draw(image, finding.mask)
-        _write(out / OVERLAYS / f"{name}.jpg", image)
+        write_image(out / OVERLAYS / f"{name}.jpg", image)
     if finding.levels is not None:
-        _write(out / PROBABILITIES / f"{name}.png", finding.levels)
-    _write(out / mask_of(name), finding.mask)
+        write_image(out / PROBABILITIES / f"{name}.png", finding.levels)
+    write_image(out / mask_of(name), finding.mask)
 
 
 def _draw(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
@@ -146,8 +166,11 @@ def _draw(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
         image[top : top + BAND] = drawn[above : above + BAND, :, ::-1]
 
 
-def _write(path: Path, image: NDArray[Any]) -> None:
-    """Write an image file whole. OpenCV only encodes: it would not report a full disk."""
+def write_image(path: Path, image: NDArray[Any]) -> None:
+    """Write an image file (.jpg or .png; BGR or grey) whole or not at all.
+
+    OpenCV only encodes: it would not report a full disk.
+    """
     options = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, 92], ".png": [cv2.IMWRITE_PNG_COMPRESSION, 3]}
     _, encoded = cv2.imencode(path.suffix, image, options[path.suffix])
     with replacing(path) as temporary:

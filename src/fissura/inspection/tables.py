@@ -56,6 +56,17 @@ PHOTO_COLUMNS = [
     "scale_source",
 ]
 
+WIDTH_COLUMNS = [
+    "photo",
+    "crack",
+    "row",
+    "column",
+    "width_mm",
+    "width_error_mm",
+    "width_px",
+    "width_error_px",
+]
+
 
 @dataclass(frozen=True)
 class Totals:
@@ -102,6 +113,32 @@ def write_cracks_csv(path: Path, inspected: Iterable[Inspected]) -> None:
 def write_photos_csv(path: Path, inspected: Iterable[Inspected]) -> None:
     """Write a row per photo, with its totals and its verdict; `PHOTO_COLUMNS` are its columns."""
     _write(path, PHOTO_COLUMNS, map(_photo_row, inspected))
+
+
+def write_widths_csv(path: Path, inspected: Iterable[Inspected]) -> None:
+    """Write a row per place where a width was measured; `WIDTH_COLUMNS` are its columns."""
+    rows = (row for photo in inspected for crack in photo.cracks for row in _widths(photo, crack))
+    _write(path, WIDTH_COLUMNS, rows)
+
+
+def _widths(photo: Inspected, crack: Crack) -> Iterator[dict[str, Any]]:
+    scale = photo.mm_per_pixel
+    places, widths, errors = (
+        crack.places.tolist(),
+        crack.widths.tolist(),
+        crack.width_errors.tolist(),
+    )
+    for (row, column), width, error in zip(places, widths, errors, strict=True):
+        yield {
+            "photo": photo.name,
+            "crack": crack.number,
+            "row": row,
+            "column": column,
+            "width_px": width,
+            "width_error_px": error,
+            "width_mm": None if scale is None else width * scale,
+            "width_error_mm": None if scale is None else error * scale,
+        }
 
 
 def _crack_row(photo: Inspected, crack: Crack) -> dict[str, Any]:

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from fissura.data.synthetic.raster import coverage, near_pixels
 
-FINE = 16  # samples per pixel and axis
+FINE = 8  # samples per pixel and axis
 
 
 def bar(
@@ -64,7 +64,7 @@ def covered(
     size_hw: tuple[int, int],
     inside: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.bool_]],
 ) -> NDArray[np.float32]:
-    """Return the share of each pixel where `inside(row, column)` holds, from 16×16 samples."""
+    """Return the share of each pixel where `inside(row, column)` holds, from 8×8 samples."""
     rows, columns = ((np.arange(side * FINE) + 0.5) / FINE - 0.5 for side in size_hw)
     hit = inside(rows[:, None], columns[None, :])
     return hit.reshape(size_hw[0], FINE, size_hw[1], FINE).mean((1, 3)).astype(np.float32)
@@ -84,7 +84,7 @@ def length_within(branches: Sequence[NDArray[np.float64]], size_hw: tuple[int, i
     total = 0.0
     for branch in branches:
         places = branch[:, :2]
-        inside = ((places >= -0.5) & (places <= np.array(size_hw) - 0.5)).all(1)
+        inside = np.all((places >= -0.5) & (places <= np.array(size_hw) - 0.5), axis=1)
         steps = np.hypot(*np.diff(places, axis=0).T)
         total += float(steps[inside[1:] & inside[:-1]].sum())
     return total
@@ -95,5 +95,5 @@ def true_widths(
 ) -> NDArray[np.float64]:
     """Return the width of the branches at the point nearest to each place (n, 2); (n,)."""
     points = np.concatenate(branches)
-    _, nearest = cKDTree(points[:, :2]).query(places)
+    _, nearest = KDTree(points[:, :2]).query(places)
     return points[nearest, 2]

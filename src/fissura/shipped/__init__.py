@@ -1,0 +1,52 @@
+"""Models that come with the package: a folder each, with weights, config.json and a card.
+
+How they were trained is in `recipes/` of the project.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT = "crackseg-small"
+
+MODELS: dict[str, str] = {
+    "crackseg-small": "roads, pavements, concrete and panels, photos from near by at full size",
+}
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """A model that comes with the package.
+
+    folder:     for `fissura.checkpoint.load_model`.
+    purpose:    what it is for.
+    card:       the text of its model card, Markdown.
+    terms:      of use, in short.
+    threshold:  probability from which a pixel counts as crack.
+    bytes:      size of its weights.
+    """
+
+    name: str
+    folder: Path
+    purpose: str
+    card: str
+    terms: str
+    threshold: float
+    bytes: int
+
+
+def shipped(name: str) -> Shipped:
+    """Return what is known of a model in `MODELS`."""
+    folder = Path(__file__).parent / name.replace("-", "_")
+    config = json.loads((folder / "config.json").read_text())
+    return Shipped(
+        name=name,
+        folder=folder,
+        purpose=MODELS[name],
+        card=(folder / "card.md").read_text(encoding="utf-8"),
+        terms=config["training"]["terms"],
+        threshold=config["threshold"],
+        bytes=(folder / "model.safetensors").stat().st_size,
+    )
