@@ -80,13 +80,21 @@ def lines(branches: Sequence[NDArray[np.float64]], size_hw: tuple[int, int]) -> 
 
 
 def length_within(branches: Sequence[NDArray[np.float64]], size_hw: tuple[int, int]) -> float:
-    """Add up the lengths of the branches' lines inside the picture, in pixels."""
+    """Add up the lengths of the branches' lines that can be seen in the picture, in pixels.
+
+    Left out is what lies outside the picture, and where a branch runs within another one before it:
+    within half of that one's width, and half a pixel.
+    """
     total = 0.0
-    for branch in branches:
+    for index, branch in enumerate(branches):
         places = branch[:, :2]
-        inside = np.all((places >= -0.5) & (places <= np.array(size_hw) - 0.5), axis=1)
+        seen = np.all((places >= -0.5) & (places <= np.array(size_hw) - 0.5), axis=1)
+        if index:
+            before = np.concatenate(branches[:index])
+            distance, nearest = KDTree(before[:, :2]).query(places)
+            seen &= distance > before[nearest, 2] / 2 + 0.5
         steps = np.hypot(*np.diff(places, axis=0).T)
-        total += float(steps[inside[1:] & inside[:-1]].sum())
+        total += float(steps[seen[1:] & seen[:-1]].sum())
     return total
 
 
