@@ -27,7 +27,7 @@ from fissura.inspection.inspector import Inspector, read_labels
 from fissura.inspection.limits import Limits, judge, read_limits
 from fissura.inspection.report import write_report
 from fissura.inspection.sources import Kind
-from fissura.inspection.store import StoredPhotos, load_inspected, save_inspected
+from fissura.inspection.store import StoredPhotos, save_inspected
 from fissura.inspection.tables import write_cracks_csv, write_photos_csv, write_widths_csv
 from fissura.inspection.vectors import write_vectors
 from fissura.measure.options import MeasureOptions, ScaleOptions

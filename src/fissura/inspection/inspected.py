@@ -7,15 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fissura.ground import Transform
 from fissura.measure.crack import Crack
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-# Row and column to x and y: x = a·column + b·row + c, y = d·column + e·row + f, where (0, 0) is the
-# corner of the first pixel; the order of rasterio's Affine and of world files' A D B E C F is not.
-Transform = tuple[float, float, float, float, float, float]
 
 # Without georeference: x to the right, y upwards, so that a GIS lays the cracks on the picture.
 PIXELS: Transform = (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)

@@ -118,11 +118,20 @@ def judge(
             f"{name} cannot be judged: the scale of the photo is not known. {ADVICE}"
             for name in limits.need_scale
         ]
-    judged = [crack for crack in cracks if _long_enough(limits, crack, mm_per_pixel)]
+    judged = [crack for crack in cracks if is_judged(limits, crack, mm_per_pixel)]
     for unit, scale in (("mm", mm_per_pixel), ("px", 1.0)):
         if scale is not None:
             failures += _each(limits, judged, unit, scale)
     return failures + list(_together(limits, judged, size_hw, mm_per_pixel))
+
+
+def is_judged(limits: Limits, crack: Crack, mm_per_pixel: float | None) -> bool:
+    """Tell whether a crack is long enough to be judged at all."""
+    if limits.min_length_px is not None and crack.length < limits.min_length_px:
+        return False
+    if limits.min_length_mm is None or mm_per_pixel is None:
+        return True
+    return crack.length * mm_per_pixel >= limits.min_length_mm
 
 
 def _each(limits: Limits, cracks: Sequence[Crack], unit: str, scale: float) -> Iterator[str]:
@@ -168,14 +177,6 @@ def _together(
                 f"The cracks are {_above(density, most)} mm long per square metre, all together; "
                 f"at most {most:g} mm per square metre are allowed."
             )
-
-
-def _long_enough(limits: Limits, crack: Crack, mm_per_pixel: float | None) -> bool:
-    if limits.min_length_px is not None and crack.length < limits.min_length_px:
-        return False
-    if limits.min_length_mm is None or mm_per_pixel is None:
-        return True
-    return crack.length * mm_per_pixel >= limits.min_length_mm
 
 
 def _above(value: float, limit: float) -> str:

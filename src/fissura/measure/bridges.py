@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from fissura.measure.graph import Branch, Graph
 
@@ -26,7 +26,7 @@ def bridge_gaps(graph: Graph, tips: dict[int, NDArray[np.float64]], longest: flo
     if not longest or len(nodes) < 2:
         return set()
     places, ahead = graph.place[nodes], np.array([tips[node] for node in nodes])
-    pairs = cKDTree(places).query_pairs(longest, output_type="ndarray")
+    pairs = KDTree(places).query_pairs(longest, output_type="ndarray")
     gap = places[pairs[:, 1]] - places[pairs[:, 0]]
     length = np.hypot(*gap.T)
     to_other = gap / np.maximum(length, 1e-9)[:, None]

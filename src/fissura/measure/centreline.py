@@ -36,7 +36,7 @@ def tangents(points: NDArray[np.float64]) -> NDArray[np.float64]:
     if len(points) < 2:
         return np.tile([0.0, 1.0], (len(points), 1))
     ahead = np.gradient(points, axis=0)
-    length = np.hypot(*ahead.T)[:, None]
+    length = np.linalg.norm(ahead, axis=1)[:, None]
     return np.where(length > 0, ahead / np.where(length > 0, length, 1.0), [0.0, 1.0])
 
 

@@ -160,7 +160,8 @@ def _merge(graph: Graph, node: int) -> set[int]:
 
 
 def _turned(branch: Branch) -> Branch:
-    return Branch(branch.ends[::-1], branch.points[::-1], branch.radius[::-1])
+    one, other = branch.ends
+    return Branch((other, one), branch.points[::-1], branch.radius[::-1])
 
 
 def _edges(skeleton: Skeleton) -> NDArray[np.int64]:

@@ -121,15 +121,21 @@ def _thinned(
             if is_open:
                 side[:] = 0
         if not padded.all():
-            distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-            distance = distance[1:-1, 1:-1]
-        whole = (top, left, bottom, right) == (0, 0, *size_hw)
-        if whole or (not padded.all() and 4 * float(distance[mask].max()) <= halo):
+            whole = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+            distance = whole[1:-1, 1:-1].astype(np.float32)
+        everything = (top, left, bottom, right) == (0, 0, *size_hw)
+        if everything or (not padded.all() and 4 * float(distance[mask].max()) <= halo):
             break
         halo *= 2
     filled = ndimage.find_objects(mask.view(np.uint8))[0]
     skeleton[filled] = thin(mask[filled])
     return mask, skeleton, distance, (top, left)
+
+
+def label_areas(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
+    """Number the connected areas of a mask (h, w) from 1, diagonal neighbours joined."""
+    labels = np.empty(mask.shape, np.int32)
+    return labels, int(ndimage.label(mask, EIGHT, output=labels))  # pyright: ignore[reportArgumentType]
 
 
 def _sides(padded: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], ...]:
@@ -155,16 +161,14 @@ class _Areas:
     def add(self, mask: NDArray[np.bool_], core: tuple[int, int, int, int]) -> NDArray[np.int64]:
         """Label the areas of a block, -1 outside; blocks come row by row."""
         top, left, _, right = core
-        found, count = ndimage.label(mask, EIGHT)
+        found, count = label_areas(mask)
         labels = np.where(mask, found.astype(np.int64) + (self.count - 1), -1)
         self.count += count
         if count:
             self.sizes.append(np.bincount(found.ravel())[1:])
-            spans = ndimage.find_objects(found)
-            self.boxes.append(
-                np.array([(r.start, c.start, r.stop, c.stop) for r, c in spans])
-                + np.array([top, left, top, left])
-            )
+            spans: list[tuple[slice, slice]] = ndimage.find_objects(found)
+            boxes = [(rows.start, cols.start, rows.stop, cols.stop) for rows, cols in spans]
+            self.boxes.append(np.array(boxes) + np.array([top, left, top, left]))
             firsts = np.unique(found.ravel(), return_index=True)[1][-count:]
             self.anchors.append(
                 np.stack(np.divmod(firsts, mask.shape[1]), 1) + np.array([top, left])

@@ -1,0 +1,153 @@
+"""Write docs/measurement.md from benchmarks/results/measurement.json."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from side_by_side import RESULTS
+
+from fissura.files import replacing
+
+PAGE = Path(__file__).parents[1] / "docs" / "measurement.md"
+
+
+def page(results: dict[str, Any]) -> str:
+    """The text of the page."""
+    date = datetime.fromisoformat(results["created"])
+    branching, predicted = results["branching"], results["predicted"]
+    worst = max(row["mae"] for row in _clean(results) if row["width"] >= 1.5)
+    length = max(row["length_mae"] for row in _clean(results) if row["width"] >= 1.5)
+    return f"""# Measuring cracks
+
+How `fissura measure` and `fissura inspect` get from probabilities to millimetres, and how far their figures are from the truth. The figures come from `python benchmarks/measurement.py` (seed {results["seed"]}; {results["machine"]}; torch {results["versions"]["torch"]}; {date:%-d %B %Y}; {results["seconds"]:.0f} s).
+
+## What is measured
+
+A **crack** is a connected area (diagonal neighbours count) of pixels whose probability is at least the threshold. Of each:
+
+| figure | what it is |
+|---|---|
+| length | of the centre line, all branches together |
+| longest path | the longest of the shortest ways along the centre line between two of its points |
+| width: mean, median, 95th percentile, maximum | over all places of the centre line where it could be measured; and where the maximum is |
+| width error | typical uncertainty of one width, see below |
+| area | its pixels |
+| orientation | of the centre line on average: 0° lies, 90° stands, 45° rises to the right |
+| branches | stretches between ends and junctions |
+
+Every column says its unit. Without a scale that is the pixel.
+
+**The centre line** is the area thinned to a line (Guo and Hall 1989), pruned, moved into the middle between the crack's edges, and smoothed by a Gaussian of two points. Where it ends freely it goes on in its direction to the crack's tip.
+
+**Spurs** are pruned by this rule: a branch with a free end goes if it is shorter than the crack is wide at the junction where it begins (times `--spur`), or shorter than 4 pixels.
+
+**Gaps** stay unless `--bridge N` is given: then two free ends at most N pixels apart are joined where the line between them turns by at most 30° from the direction of either. A bridge counts as length and has no width.
+
+**A width** is the distance between two edges along the normal of the centre line; an edge is where the probability, interpolated between pixels, passes through the threshold. Within a crack's own half width of a junction there are none, since the edges there are another branch's, nor where the picture's border cuts a crack off lengthwise. The maximum is that of many noisy values and so a little high; the 95th percentile is the steadier figure.
+
+**Its uncertainty** follows from how steep the probability is at the two edges, g₁ and g₂ per pixel: σ·√(1/g₁² + 1/g₂²), with σ = 0.1 for the probability (`--prob-error`). It says how sharply the model sees the edges. It knows nothing of a model that is wrong, or of training masks that were drawn too wide.
+
+**The scale** comes from `--mm-per-pixel`; or `--distance-mm` with focal length and sensor (from EXIF or given); or `--marker-mm`, the side of an ArUco or AprilTag marker in the picture; or the transform of a GeoTIFF.
+
+**Size does not matter**: a picture that doesn't fit into memory is thinned and measured block by block, each with surroundings of four times its thickest crack's half width, and its centre lines are put together before anything is measured. The results are those of the whole picture (tested).
+
+## How true it is
+
+![Error of a width against the width](images/width_error.png)
+
+**On shapes of exactly known size** ({len(results["bars"]["rows"])} widths, {results["bars"]["rows"][0]["shapes"]} straight and {results["arcs"]["rows"][0]["shapes"]} bent ones of each, at random places and angles, each pixel with the share of it that is covered). From 1.5 pixels up the mean absolute error of a width is at most **{worst:.2f} px** (wanted: 0.25), that of a length at most **{100 * length:.1f} %** (wanted: 2 %).
+
+| width, px | straight: error | bias | length error | bent: error | bias | length error | as a mask: error | bias |
+|--:|--:|--:|--:|--:|--:|--:|--:|--:|
+{_shape_rows(results)}
+
+Errors of widths in pixels, mean absolute; lengths likewise, in percent. {_broken(results)}
+
+**On branching cracks** of the generator (`fissura.data.synthetic`; {branching["pictures"]} pictures of 400×600 pixels, drawn at least 1.5 px wide, exact probabilities): widths {branching["mae"]:.2f} px mean absolute error, bias {branching["bias"]:+.2f} px; length of all cracks of a picture {100 * branching["length_mae"]:.1f} % mean absolute error, bias {100 * branching["length_bias"]:+.1f} %, {100 * branching["length_largest"]:.1f} % at worst. (Where a branch runs within another one, the truth counts it once.)
+
+| true width, px | places | error | bias |
+|--:|--:|--:|--:|
+{_binned_rows(branching)}
+
+**On what the shipped model sees** (`{predicted["model"]}`, threshold {predicted["threshold"]:.3f}; {predicted["panels"]} synthetic panels of 384×384 pixels that it was not trained on; cracks as fine as 0.7 px): the error of a width is {predicted["mae"]:.2f} px on average, its bias {predicted["bias"]:+.2f} px. It finds {100 * predicted["length_found"]:.0f} % of the true length (within 3 px), and all it measures is {100 * predicted["length_over_truth"]:.0f} % of the true length. {100 * predicted["within_one_sigma"]:.0f} % of the widths are within their stated uncertainty of the truth and {100 * predicted["within_two_sigma"]:.0f} % within twice that (of a normal distribution it would be 68 and 95).
+
+| true width, px | places | error | bias |
+|--:|--:|--:|--:|
+{_binned_rows(predicted)}
+
+So the measuring adds little to what the model gets wrong. {_advice(predicted)}
+"""
+
+
+def _clean(results: dict[str, Any]) -> list[dict[str, Any]]:
+    return [row for kind in ("bars", "arcs") for row in results[kind]["rows"] if row["mae"]]
+
+
+def _shape_rows(results: dict[str, Any]) -> str:
+    lines = []
+    kinds = [results[kind]["rows"] for kind in ("bars", "arcs", "masks")]
+    for straight, bent, mask in zip(*kinds, strict=True):
+        cells = [f"{straight['width']:g}"]
+        for row in (straight, bent):
+            cells += [_px(row["mae"]), _signed(row["bias"]), _percent(row["length_mae"])]
+        cells += [_px(mask["mae"]), _signed(mask["bias"])]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _binned_rows(results: dict[str, Any]) -> str:
+    return "\n".join(
+        f"| {row['width']:.1f} | {row['places']} | {row['mae']:.2f} | {row['bias']:+.2f} |"
+        for row in results["rows"]
+    )
+
+
+def _broken(results: dict[str, Any]) -> str:
+    broken = {
+        f"{row['width']:g}": row["broken"]
+        for row in (*results["bars"]["rows"], *results["arcs"]["rows"])
+        if row["broken"]
+    }
+    if not broken:
+        return "Each shape was found as one crack."
+    widths = ", ".join(f"{width} px" for width in dict.fromkeys(broken))
+    return (
+        f"{sum(broken.values())} shapes of {widths} were not found as one crack and are left out: "
+        "no pixel of them need be half covered."
+    )
+
+
+def _advice(predicted: dict[str, Any]) -> str:
+    direction = "too wide" if predicted["bias"] > 0 else "too narrow"
+    return (
+        f"Its widths are {direction} by {abs(predicted['bias']):.1f} px on average on these panels; "
+        "on other surfaces the bias is another one. Where tenths of a millimetre decide, "
+        "photograph so that the limit is at least 5 pixels wide, and compare with a crack-width "
+        "gauge at a few places first."
+    )
+
+
+def _px(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _signed(value: float | None) -> str:
+    return "–" if value is None else f"{value:+.2f}"
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
+def write() -> None:
+    """Write the page."""
+    text = page(json.loads((RESULTS / "measurement.json").read_text()))
+    with replacing(PAGE) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()

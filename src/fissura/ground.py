@@ -1,0 +1,100 @@
+"""How much ground a pixel of a georeferenced image shows."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+# Row and column to x and y: x = a·column + b·row + c, y = d·column + e·row + f, where (0, 0) is the
+# corner of the first pixel; the order of rasterio's Affine.
+Transform = tuple[float, float, float, float, float, float]
+
+SQUARE = 0.02  # by how much the sides of a pixel may differ without a word
+TRUE_TO_SCALE = 0.005  # by how much a projection may stretch the ground before that is undone
+AXIS, FLATTENING = 6378137.0, 1 / 298.257223563  # of WGS84's ellipsoid; metres
+STEP = 100  # pixels, over which the ground is measured: less drowns in rounding
+
+
+def pixel_scale(
+    crs: Any, name: str, transform: Transform, size_hw: tuple[int, int]
+) -> tuple[float | None, str, str | None]:
+    """Return millimetres per pixel, where they come from in words, and what is odd about them.
+
+    Of a projected system the sides of a pixel are those in its own unit (metres, feet), unless the
+    projection stretches the ground at the image's centre by more than 0.5 % (Web Mercator by half
+    in Central Europe). Then, and for systems in degrees, they are measured on the ground there.
+    Millimetres per pixel are the geometric mean of the sides; where these differ by more than 2 %,
+    the third value says so in a sentence.
+
+    Arguments: `crs`, a rasterio CRS; `name`, its code or WKT.
+
+    Returns None and "unknown" for a system without a place on the earth.
+    """
+    short = name if len(name) < 20 else "the file's coordinate system"
+    sides, source = _sides(crs, short, transform, size_hw)
+    if sides is None:
+        return None, "unknown", None
+    width, height = sides
+    mean = math.sqrt(width * height)
+    if abs(width / height - 1) <= SQUARE:
+        return mean, source, None
+    return (
+        mean,
+        source,
+        (
+            f"its pixels are not square ({width:.4g} mm wide, {height:.4g} mm high). Everything is "
+            f"measured with their mean of {mean:.4g} mm, and may be wrong by "
+            f"{100 * (max(sides) / mean - 1):.0f} %. Resample the image to square pixels."
+        ),
+    )
+
+
+def _sides(
+    crs: Any, name: str, transform: Transform, size_hw: tuple[int, int]
+) -> tuple[tuple[float, float] | None, str]:
+    """Width and height of a pixel in millimetres, and where they come from."""
+    ground = ground_sides(crs, transform, size_hw)
+    a, b, _, d, e, _ = transform
+    on_the_ground = "size of its pixels on the ground at the image's centre"
+    if crs.is_projected:
+        unit, metres = crs.linear_units_factor
+        width, height = 1000 * metres * math.hypot(a, d), 1000 * metres * math.hypot(b, e)
+        stretched = math.sqrt(width * height / (ground[0] * ground[1])) if ground else 1.0
+        if ground is None or abs(stretched - 1) <= TRUE_TO_SCALE:
+            return (width, height), f"size of its pixels in {name} ({unit})"
+        return ground, f"{on_the_ground} ({name} stretches it {stretched:.3f} times)"
+    if crs.is_geographic:
+        return ground, f"{on_the_ground} ({name})"
+    return None, "unknown"
+
+
+def ground_sides(
+    crs: Any, transform: Transform, size_hw: tuple[int, int]
+) -> tuple[float, float] | None:
+    """Return width and height, in mm, of the ground that the pixel at the image's centre shows.
+
+    On WGS84's ellipsoid, a the equator's radius, f the flattening, e² = f(2 − f), φ the latitude,
+    λ the longitude, w² = 1 − e² sin²φ: north = a(1 − e²)/w³ dφ, east = a/w cos φ dλ.
+
+    None for a system without a place on the earth.
+    """
+    from rasterio.warp import transform as reproject
+
+    a, b, c, d, e, f = transform
+    row, column = size_hw[0] / 2, size_hw[1] / 2
+    columns = np.array([column, column + STEP, column])
+    rows = np.array([row, row, row + STEP])
+    x, y = a * columns + b * rows + c, d * columns + e * rows + f
+    try:
+        longitude, latitude = np.radians(reproject(crs, "EPSG:4326", x, y))
+    except Exception:  # GDAL's are of many kinds; what fails here has no place on the earth
+        return None
+    eccentricity = FLATTENING * (2 - FLATTENING)
+    w = math.sqrt(1 - eccentricity * math.sin(latitude[0]) ** 2)
+    north = AXIS * (1 - eccentricity) / w**3 * (latitude[1:] - latitude[0])
+    turned = (longitude[1:] - longitude[0] + math.pi) % (2 * math.pi) - math.pi
+    east = AXIS / w * math.cos(latitude[0]) * turned
+    width, height = (1000 * np.hypot(north, east) / STEP).tolist()
+    return (width, height) if math.isfinite(width * height) and width * height > 0 else None

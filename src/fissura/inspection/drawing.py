@@ -1,0 +1,228 @@
+"""Draw measured cracks over a photo: centre lines coloured by width, numbers, a scale."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from fissura.inspection.legend import draw_legend
+from fissura.inspection.number_labels import draw_numbers
+from fissura.measure.crack import Crack
+from fissura.overlay import YELLOW, overlay
+
+NUMBERED = 30  # cracks that get a number in the picture; the table has all
+SMALLEST = 560  # geometric mean of the sides under which a picture is enlarged, in pixels
+CASING = (16, 16, 20)
+UNMEASURED = (205, 205, 205)
+WHITE = (255, 255, 255)
+COLORMAP, DARKEST = "plasma", 0.3  # the dark end would drown in the casing
+SHADES = 64
+SUBPIXEL = 4  # bits behind the point in OpenCV's coordinates
+
+
+@dataclass(frozen=True)
+class Look:
+    """Sizes in the drawing, in its pixels."""
+
+    line: int
+    casing: int
+    font: int
+
+    @property
+    def ring(self) -> int:
+        """Radius of the marks where cracks are widest."""
+        return round(2.2 * self.line + self.casing)
+
+
+def draw_cracks(
+    image: NDArray[np.uint8],
+    cracks: Sequence[Crack],
+    labels: NDArray[np.int32] | None = None,
+    *,
+    scale: float = 1.0,
+    mm_per_pixel: float | None = None,
+    widest: float | None = None,
+) -> NDArray[np.uint8]:
+    """Return the picture of a photo's cracks, above a strip with their scales.
+
+    Centre lines are coloured by the width of the crack, from purple (0) to yellow (widest), in
+    matplotlib's plasma: even to the eye, and rising in lightness, so that it reads without seeing
+    colour. Grey is a line along which no width was measured. The 30 longest cracks and the widest
+    one have their numbers and a ring at their widest place. Numbers keep off the lines and off one
+    another where there is room.
+
+    A picture under about 560 pixels a side is enlarged by a whole number first, each pixel to a
+    square, so that numbers are readable. So the result is (k·h + strip, k·w, 3): its upper part
+    lies on the photo where both are given the same width.
+
+    image:        RGB, (h, w, 3): the photo, or shrunk.
+    labels:       (h, w), 0 outside cracks: they get a yellow outline; None for none.
+    scale:        size of `image` over that of the photo, which the cracks are measured in.
+    mm_per_pixel: of the photo, or None: lengths and widths are in its pixels then.
+    widest:       width that the colours end at, in mm (or pixels); None for the widest here.
+    """
+    drawn = image.copy()
+    if labels is not None:
+        drawn = overlay(drawn, labels > 0, YELLOW, alpha=0.0, outline=1)
+    zoom = max(1, math.ceil(SMALLEST / math.sqrt(image.shape[0] * image.shape[1])))
+    if zoom > 1:
+        drawn = np.repeat(np.repeat(drawn, zoom, axis=0), zoom, axis=1)
+    look = _look(drawn.shape[0], drawn.shape[1])
+    per_pixel = mm_per_pixel or 1.0
+    end = (widest or _widest(cracks) * per_pixel) / per_pixel
+    lines = [_paths(crack, scale * zoom) for crack in cracks]
+    for paths in lines:
+        _polylines(drawn, [xy for xy, _ in paths], CASING, look.line + 2 * look.casing)
+    # The longest last, upon the others.
+    for paths in reversed(lines):
+        _draw_by_width(drawn, paths, end, look)
+    numbered = _numbered(cracks)
+    rings = _draw_rings(drawn, numbered, scale * zoom, look)
+    free = [xy for paths in lines for xy, _ in paths]
+    draw_numbers(
+        drawn,
+        [(crack.number, _anchors(crack, scale * zoom)) for crack in numbered],
+        free,
+        [(x, y, look.ring) for x, y in rings],
+        font=look.font,
+        clearance=look.line + 2 * look.casing,
+    )
+    return draw_legend(
+        drawn,
+        font=look.font,
+        unit="px" if mm_per_pixel is None else "mm",
+        per_pixel=per_pixel / (scale * zoom),
+        widest=end * per_pixel if cracks and end > 0 else None,
+        colors=shades(),
+        unmeasured=any(np.isnan(widths).any() for paths in lines for _, widths in paths),
+        numbered=len(numbered),
+        cracks=len(cracks),
+    )
+
+
+def shades() -> NDArray[np.uint8]:
+    """Return the colours of widths, RGB (64, 3), from the narrowest to the widest."""
+    from matplotlib import colormaps
+
+    sampled = colormaps[COLORMAP](np.linspace(DARKEST, 1, SHADES))[:, :3]
+    return (255 * sampled).round().astype(np.uint8)
+
+
+def widths_along(crack: Crack, line: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the width at each place of a line, between those of the nearest two measurements.
+
+    line: (k, 2) places. Returns (k,), in pixels; NaN where no width was measured nearby, that is
+    within twice the crack's width: so junctions are spanned, and bridged gaps are not.
+    """
+    known = np.isfinite(crack.widths)
+    if not known.any():
+        return np.full(len(line), np.nan)
+    places, widths = crack.places[known], crack.widths[known]
+    if len(places) == 1:  # the second nearest is the same
+        places, widths = np.repeat(places, 2, axis=0), np.repeat(widths, 2)
+    distances, nearest = KDTree(places).query(line, k=2)
+    weights = 1 / (distances + 1e-6)
+    along = (weights * widths[nearest]).sum(axis=1) / weights.sum(axis=1)
+    return np.where(distances[:, 0] <= 2 * widths.max() + 3, along, np.nan)
+
+
+def _look(height: int, width: int) -> Look:
+    side = math.sqrt(height * width)
+    line = max(2, round(side / 420))
+    return Look(line=line, casing=max(1, round(line / 3)), font=max(12, round(side / 58)))
+
+
+def _widest(cracks: Sequence[Crack]) -> float:
+    widths = [crack.width_max for crack in cracks if math.isfinite(crack.width_max)]
+    return max(widths, default=0.0)
+
+
+def _numbered(cracks: Sequence[Crack]) -> list[Crack]:
+    """The longest cracks, and the widest one."""
+    shown = list(cracks[:NUMBERED])
+    measured = [crack for crack in cracks if math.isfinite(crack.width_max)]
+    if measured:
+        widest = max(measured, key=lambda crack: crack.width_max)
+        if widest not in shown:
+            shown.append(widest)
+    return shown
+
+
+def _to_xy(places: NDArray[np.float64], size: float) -> NDArray[np.float64]:
+    """Turn (k, 2) row and column of the photo into x and y of the drawing, pixel centres at 0."""
+    return (places[:, ::-1] + 0.5) * size - 0.5
+
+
+def _paths(crack: Crack, size: float) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Return each branch as (k, 2) x, y and (k,) widths, no denser than the drawing shows."""
+    paths = []
+    for line in crack.lines:
+        if not len(line):
+            continue
+        step = max(1, int(1.5 / size))
+        kept = line[np.unique(np.append(np.arange(0, len(line), step), len(line) - 1))]
+        paths.append((_to_xy(kept, size), widths_along(crack, kept)))
+    return paths
+
+
+def _polylines(
+    drawn: NDArray[np.uint8],
+    lines: Sequence[NDArray[np.float64]],
+    color: tuple[int, int, int],
+    thickness: int,
+) -> None:
+    points = [np.rint(line * 2**SUBPIXEL).astype(np.int32) for line in lines]
+    cv2.polylines(drawn, points, False, color, thickness, cv2.LINE_AA, SUBPIXEL)
+
+
+def _draw_by_width(
+    drawn: NDArray[np.uint8],
+    paths: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]],
+    end: float,
+    look: Look,
+) -> None:
+    """Draw branches in the colours of their widths, stretches of one colour at once."""
+    colors = shades()
+    for xy, widths in paths:
+        share = np.nan_to_num(widths / end if end > 0 else widths * np.nan, nan=-1.0)
+        shade = np.clip((share * (SHADES - 1)).round().astype(int), -1, SHADES - 1)
+        breaks = [0, *(np.flatnonzero(np.diff(shade)) + 1).tolist(), len(shade) - 1]
+        for first, last in pairwise(breaks):
+            at = shade[first]
+            color = UNMEASURED if at < 0 else tuple(colors[at].tolist())
+            _polylines(drawn, [xy[first : last + 1]], color, look.line)
+
+
+def _draw_rings(
+    drawn: NDArray[np.uint8], cracks: Sequence[Crack], size: float, look: Look
+) -> list[tuple[float, float]]:
+    """Draw a ring where each crack is widest; return their centres, x and y."""
+    centres = [
+        _to_xy(np.array([crack.widest_at]), size)[0]
+        for crack in cracks
+        if math.isfinite(crack.width_max)
+    ]
+    thin = max(1, look.line // 2)
+    for color, thickness in ((CASING, thin + 2 * look.casing), (WHITE, thin)):
+        for x, y in centres:
+            centre = (round(x * 2**SUBPIXEL), round(y * 2**SUBPIXEL))
+            radius = look.ring << SUBPIXEL
+            cv2.circle(drawn, centre, radius, color, thickness, cv2.LINE_AA, SUBPIXEL)
+    return [(float(x), float(y)) for x, y in centres]
+
+
+def _anchors(crack: Crack, size: float) -> NDArray[np.float64]:
+    """Places that a crack's number may stand beside: along its longest branch, its middle first."""
+    line = max(crack.lines, key=len, default=np.zeros((0, 2)))
+    if not len(line):
+        return _to_xy(np.array([crack.widest_at]), size)
+    shares = (0.5, 0.35, 0.65, 0.2, 0.8, 0.08, 0.92)
+    at = [round(share * (len(line) - 1)) for share in shares]
+    return _to_xy(line[np.array(at)], size)

@@ -1,0 +1,185 @@
+"""The strip under a drawing: a scale bar, the colours of widths, and what the marks mean."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fissura.inspection.number_labels import letters
+
+if TYPE_CHECKING:
+    from PIL.ImageDraw import ImageDraw
+
+PAPER, INK, FAINT = (250, 250, 250), (28, 30, 36), (110, 114, 122)
+UNMEASURED = (205, 205, 205)
+SUBSTANCE = 11  # widths of a legend's part, in heights of its letters
+
+
+def draw_legend(
+    drawn: NDArray[np.uint8],
+    *,
+    font: int,
+    unit: str,
+    per_pixel: float,
+    widest: float | None,
+    colors: NDArray[np.uint8],
+    unmeasured: bool,
+    numbered: int,
+    cracks: int,
+) -> NDArray[np.uint8]:
+    """Return a picture with a strip under it that explains it.
+
+    drawn:      RGB (h, w, 3).
+    font:       height of the letters, in pixels.
+    unit:       mm or px.
+    per_pixel:  how many of `unit` a pixel of `drawn` is.
+    widest:     the width at the end of the colours, in `unit`; None where no width was measured.
+    colors:     (n, 3), from width 0 to `widest`.
+    unmeasured: whether lines without a measured width are in the picture.
+    numbered, cracks: how many have their number in the picture, and how many there are.
+    """
+    from PIL import Image
+    from PIL.ImageDraw import Draw
+
+    width = drawn.shape[1]
+    margin = font
+    parts = ["scale"]
+    parts += ["widths"] if widest is not None else []
+    parts += ["marks"]
+    # Beside one another where there is room, else below.
+    columns = max(1, min(len(parts), (width - margin) // ((SUBSTANCE + 2) * font)))
+    rows = math.ceil(len(parts) / columns)
+    high = round(3.6 * font)
+    strip = Image.new("RGB", (width, rows * high + margin // 2), PAPER)
+    draw = Draw(strip)
+    wide = (width - margin) // columns
+    for index, part in enumerate(parts):
+        left = margin + index % columns * wide
+        top = margin // 2 + index // columns * high
+        room = min(wide - margin, 2 * SUBSTANCE * font)
+        if part == "scale":
+            _draw_scale_bar(draw, left, top, room, font, unit, per_pixel)
+        elif part == "widths" and widest is not None:
+            _draw_color_bar(draw, left, top, room, font, f"Crack width, {unit}", widest, colors)
+        else:
+            _draw_marks(
+                draw,
+                left,
+                top,
+                font,
+                cracks=cracks,
+                numbered=numbered,
+                measured=widest is not None,
+                unmeasured=unmeasured,
+            )
+    return np.concatenate([drawn, np.asarray(strip)])
+
+
+def round_length(longest: float) -> float:
+    """Return the greatest of 1, 2 and 5 times a power of ten that is not above `longest`.
+
+    >>> round_length(0.7), round_length(43), round_length(200)
+    (0.5, 20.0, 200.0)
+    """
+    power = 10.0 ** math.floor(math.log10(longest) + 1e-9)
+    steps = [step * power for step in (5, 2, 1) if step * power <= longest * (1 + 1e-9)]
+    return float(f"{steps[0]:.3g}")
+
+
+def written_length(length: float, unit: str) -> str:
+    """Write a length with the unit that suits it: µm, mm, cm or m; or px.
+
+    >>> [written_length(mm, "mm") for mm in (0.2, 5, 50, 2000)], written_length(100, "px")
+    (['200 µm', '5 mm', '5 cm', '2 m'], '100 px')
+    """
+    if unit == "px":
+        return f"{length:g} px"
+    for name, size in (("m", 1000.0), ("cm", 10.0), ("mm", 1.0)):
+        if length >= size:
+            return f"{length / size:g} {name}"
+    return f"{length * 1000:g} µm"
+
+
+def _draw_scale_bar(
+    draw: ImageDraw,
+    left: int,
+    top: int,
+    room: int,
+    font: int,
+    unit: str,
+    per_pixel: float,
+) -> None:
+    length = round_length(room * per_pixel)
+    pixels = round(length / per_pixel)
+    text = written_length(length, unit)
+    draw.text((left, top), "Length", font=letters(font), fill=FAINT)
+    y, thick, tick = top + round(1.75 * font), max(2, font // 7), font // 3
+    draw.rectangle((left, y - thick // 2, left + pixels, y - thick // 2 + thick - 1), fill=INK)
+    for x in (left, left + pixels):
+        draw.rectangle((x - thick // 2, y - tick, x - thick // 2 + thick - 1, y + tick), fill=INK)
+    draw.text((left, top + round(2.1 * font)), text, font=letters(font), fill=INK)
+
+
+def _draw_color_bar(
+    draw: ImageDraw,
+    left: int,
+    top: int,
+    room: int,
+    font: int,
+    title: str,
+    widest: float,
+    colors: NDArray[np.uint8],
+) -> None:
+    draw.text((left, top), title, font=letters(font), fill=FAINT)
+    y, thick = top + round(1.4 * font), round(0.65 * font)
+    for x in range(room):
+        shade = tuple(colors[x * len(colors) // room].tolist())
+        draw.line((left + x, y, left + x, y + thick), fill=shade)
+    draw.rectangle((left, y, left + room, y + thick), outline=INK)
+    step = round_length(widest / 2)
+    decimals = max(0, -math.floor(math.log10(step)))
+    end = f"{widest:.{decimals + 1}f}"
+    text_y, face = top + round(2.2 * font), letters(font)
+    free = left + room - face.getlength(end) - 0.6 * font  # in front of the last number
+    for count in range(int(widest / step) + 1):
+        x = left + round(room * count * step / widest)
+        text = f"{count * step:.{decimals}f}" if count else "0"
+        if count == 0 or x + face.getlength(text) / 2 < free:
+            draw.line((x, y + thick, x, y + thick + font // 5), fill=INK)
+            draw.text((x, text_y), text, font=face, fill=INK, anchor="ma" if count else "la")
+    draw.text((left + room, text_y), end, font=face, fill=INK, anchor="ra")
+
+
+def _draw_marks(
+    draw: ImageDraw,
+    left: int,
+    top: int,
+    font: int,
+    *,
+    cracks: int,
+    numbered: int,
+    measured: bool,
+    unmeasured: bool,
+) -> None:
+    face, x, radius = letters(font), left + round(1.2 * font), round(0.36 * font)
+    if not cracks:
+        draw.text((left, top), "No crack was found", font=face, fill=INK)
+        return
+    if measured:
+        middle = top + round(0.62 * font)
+        box = (left, middle - radius, left + 2 * radius, middle + radius)
+        draw.ellipse(box, outline=INK, width=max(1, font // 8))
+        draw.text((x, top), "widest place of a crack", font=face, fill=FAINT)
+        top += round(1.25 * font)
+    if unmeasured:
+        middle = top + round(0.62 * font)
+        box = (left, middle - font // 8, left + 2 * radius, middle + font // 8)
+        draw.rectangle(box, fill=UNMEASURED, outline=INK)
+        draw.text((x, top), "width not measured", font=face, fill=FAINT)
+        top += round(1.25 * font)
+    if numbered < cracks:
+        text = f"{numbered} of {cracks:,} cracks are numbered"
+        draw.text((left, top), text, font=face, fill=FAINT)
