@@ -13,7 +13,7 @@ from fissura.measure.skeleton import BLOCK, Read, blocks, grown
 STEP = 0.25  # pixels between samples; probabilities are linear between pixels
 OFF_CENTRE = 1.5  # how far beside its place a line may first meet the crack
 SLOPE_OVER = 0.5  # pixels to either side of an edge that its slope is taken over
-SAMPLES_AT_ONCE = 2**22
+SAMPLES_AT_ONCE = 2**20
 
 
 @dataclass(frozen=True)

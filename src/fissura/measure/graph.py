@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -79,13 +79,13 @@ def build_graph(skeleton: Skeleton) -> Graph:
     degree = np.bincount(edges.ravel(), minlength=count)
     node, places, radii, components = _nodes(skeleton, edges, degree)
     graph = Graph(places, radii, components)
-    neighbours = _neighbours(edges, count)
-    seen = np.zeros(count, bool)
-    paths = [
+    neighbours = _Neighbours(edges, count)
+    seen, node_of = bytearray(count), node.data
+    paths = (
         path
         for start in np.flatnonzero(node >= 0).tolist()
-        for path in _paths(start, neighbours, node, seen)
-    ]
+        for path in _paths(start, neighbours, node_of, seen)
+    )
     for number, path in enumerate(paths):
         ends = (int(node[path[0]]), int(node[path[-1]]))
         inner = path[1:-1]
@@ -230,34 +230,42 @@ def _connected(edges: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     return connected_components(matrix, directed=False)[1].astype(np.int64)
 
 
-def _neighbours(edges: NDArray[np.int64], count: int) -> list[list[int]]:
-    listed: list[list[int]] = [[] for _ in range(count)]
-    for one, other in edges.tolist():
-        listed[one].append(other)
-        listed[other].append(one)
-    return listed
+class _Neighbours:
+    """The neighbours of each point, in two arrays: lists of lists take ten times the memory."""
+
+    def __init__(self, edges: NDArray[np.int64], count: int) -> None:
+        ends = np.concatenate([edges[:, 0], edges[:, 1]])
+        order = np.argsort(ends, kind="stable")
+        # Memory views hand out Python's integers, which are what the walk below computes with.
+        self._others = np.concatenate([edges[:, 1], edges[:, 0]])[order].data
+        self._starts = np.searchsorted(ends[order], np.arange(count + 1)).data
+
+    def __getitem__(self, point: int) -> list[int]:
+        return self._others[self._starts[point] : self._starts[point + 1]].tolist()
 
 
 def _paths(
-    start: int, neighbours: list[list[int]], node: NDArray[np.int64], seen: NDArray[np.bool_]
-) -> Iterable[list[int]]:
+    start: int, neighbours: _Neighbours, node: memoryview, seen: bytearray
+) -> Iterator[list[int]]:
     """Ways from a node's point to the next node's, each from one of its ends only.
 
     An isolated point has the way from itself to itself.
     """
-    if not neighbours[start]:
+    beside = neighbours[start]
+    if not beside:
         yield [start, start]
-    for first in neighbours[start]:
+    for first in beside:
         if node[first] >= 0:
             if node[first] != node[start] and first > start:
                 yield [start, first]
             continue
         if seen[first]:
             continue
+        before, here = start, first
         path = [start, first]
-        seen[first] = True
-        while node[path[-1]] < 0:
-            onward = [point for point in neighbours[path[-1]] if point != path[-2]]
-            path.append(onward[0])
-            seen[path[-1]] = node[path[-1]] < 0
+        while node[here] < 0:
+            seen[here] = True
+            one, other = neighbours[here]
+            before, here = here, other if one == before else one
+            path.append(here)
         yield path

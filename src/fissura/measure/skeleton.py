@@ -169,7 +169,8 @@ class _Areas:
             spans: list[tuple[slice, slice]] = ndimage.find_objects(found)
             boxes = [(rows.start, cols.start, rows.stop, cols.stop) for rows, cols in spans]
             self.boxes.append(np.array(boxes) + np.array([top, left, top, left]))
-            firsts = np.unique(found.ravel(), return_index=True)[1][-count:]
+            inside = np.flatnonzero(mask)
+            firsts = inside[np.unique(found.ravel()[inside], return_index=True)[1]]
             self.anchors.append(
                 np.stack(np.divmod(firsts, mask.shape[1]), 1) + np.array([top, left])
             )
