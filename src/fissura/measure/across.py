@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from fissura.measure.skeleton import BLOCK, Read, blocks, grown
+from fissura.measure.skeleton import BLOCK, Read, grown
 
 STEP = 0.25  # pixels between samples; probabilities are linear between pixels
 OFF_CENTRE = 1.5  # how far beside its place a line may first meet the crack
@@ -64,14 +65,13 @@ def find_edges(
     of_block = row_block * (last[1] + 1) + column_block
     order = np.argsort(of_block, kind="stable")
     starts = np.searchsorted(of_block[order], np.arange((last[0] + 1) * (last[1] + 1) + 1))
-    for index, core in enumerate(blocks(size_hw, block)):
-        inside = order[starts[index] : starts[index + 1]]
+    for start, stop in pairwise(starts.tolist()):
+        inside = order[start:stop]
         if not len(inside):
             continue
         low = np.floor((places[inside] - reach[inside, None]).min(0)).astype(int) - 2
         high = np.ceil((places[inside] + reach[inside, None]).max(0)).astype(int) + 3
         top, left, bottom, right = grown((*low.tolist(), *high.tolist()), 0, size_hw)
-        del core
         prob = read(top, left, bottom, right)
         local = places[inside] - (top, left)
         for lines in _alike(reach[inside]):

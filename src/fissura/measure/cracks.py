@@ -174,7 +174,7 @@ def _find_tips(
     ends = [
         (node, number, graph.branches[number].ends[0] == node)
         for node, at in graph.at.items()
-        if len(set(at)) == 1 and len(at) == 1
+        if len(at) == 1
         for number in at
     ]
     ends += [  # a single point has two ends
