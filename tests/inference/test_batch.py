@@ -301,3 +301,28 @@ def test_a_large_photo_takes_less_than_a_gibibyte_beyond_its_reader(tmp_path):
         return int(subprocess.run(command, check=True, capture_output=True).stdout)
 
     assert peak("out") - peak("read") < 2**30
+
+
+def test_georeferenced_images_are_predicted_by_windows(model, photos, tmp_path):
+    rasterio = pytest.importorskip("rasterio")
+    image = cv2.imread(str(photos / "a.png"))[..., ::-1]
+    place = rasterio.Affine(0.01, 0, 400_000, 0, -0.01, 5_000_000)
+    file = photos / "ortho.tif"
+    height, width, _ = image.shape
+    profile = {"driver": "GTiff", "count": 3, "dtype": "uint8", "height": height, "width": width}
+    with rasterio.open(file, "w", crs="EPSG:32633", transform=place, **profile) as raster:
+        raster.write(image.transpose(2, 0, 1))
+    out = tmp_path / "out"
+    options = {"tile": None, "overlays": True}
+    summary = predict(model, [photos / "a.png", file], out, **options)
+    assert summary.predicted == 2
+    table = {row["mask"]: row for row in rows(out)}
+    assert set(table) == {"masks/a.png", "masks/ortho.tif"}
+    with rasterio.open(out / "masks/ortho.tif") as mask:
+        assert mask.transform == place
+        found = mask.read(1)
+    whole = cv2.imread(str(out / "masks/a.png"), cv2.IMREAD_UNCHANGED)
+    assert (found != whole).mean() < 0.02  # levels of 8 bits
+    assert (out / "overlays/ortho.jpg").is_file()
+    again = predict(model, [photos / "a.png", file], out, resume=True, **options)
+    assert (again.predicted, again.kept) == (0, 2)

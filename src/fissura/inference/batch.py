@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +20,7 @@ from fissura.data.folder import find_images
 from fissura.data.images import read_image, read_size
 from fissura.device import Precision
 from fissura.errors import InputError
+from fissura.inference.by_windows import by_windows, predict_by_windows, write_small_overlay
 from fissura.inference.predictor import Engine, Finding, Predictor
 from fissura.inference.results import (
     TABLE,
@@ -92,6 +94,9 @@ def predict_files(
     command runs, the table is called predictions.partial.csv. Each file appears whole or not at
     all.
 
+    Images that are read by windows (`fissura.inference.by_windows`) get masks/NAME.tif and
+    probabilities/NAME.tif instead, GeoTIFFs at the same place, and an overlay of reduced size.
+
     Arguments:
       model:         a run folder or a model folder.
       inputs:        image files, and folders that are searched to any depth; results that lie
@@ -137,40 +142,93 @@ def predict_files(
     }
     rows = start_results(out, settings, resume=resume, overwrite=overwrite)
     kept = {(Path(row["file"]).name, row["mask"]) for row in rows}
-    waiting = [file for file in files if (file.name, mask_of(names[file])) not in kept]
+    masks = {file: mask_of(names[file], ".tif" if by_windows(file) else ".png") for file in files}
+    todo = [file for file in files if (file.name, masks[file]) not in kept]
+    waiting = [file for file in todo if masks[file].endswith(".png")]
 
     failures: list[Failure] = []
-    with write_table(out, rows) as add_line, _progress(console, len(waiting)) as advance:
 
-        def leave_out(file: Path, reason: str) -> None:
-            failures.append(Failure(file, reason))
-            console.print(f"Left out: {reason}", style="red", highlight=False, markup=False)
-            advance()
+    def leave_out(file: Path, reason: str) -> None:
+        failures.append(Failure(file, reason))
+        console.print(f"Left out: {reason}", style="red", highlight=False, markup=False)
 
+    with write_table(out, rows) as add_line:
+        for file in todo:
+            if file in waiting:
+                continue
+            began = time.perf_counter()
+            try:
+                found = predict_by_windows(
+                    predictor,
+                    file,
+                    out,
+                    names[file],
+                    model=model,
+                    overwrite=overwrite,
+                    console=console,
+                )
+            except InputError as error:
+                leave_out(file, str(error))
+                continue
+            if overlays:
+                write_small_overlay(file, found.mask, out, names[file])
+            seconds = time.perf_counter() - began
+            add_line(file, masks[file], found.crack_share, found.threshold, seconds)
+        photos = _Photos(predictor, out, names, overlays, probabilities, console, leave_out)
+        photos.predict(
+            waiting,
+            lambda file, found: add_line(
+                file, masks[file], found.crack_share, found.threshold, found.seconds
+            ),
+        )
+    return Summary(out / TABLE, len(todo) - len(failures), len(files) - len(todo), failures)
+
+
+@dataclass(frozen=True)
+class _Photos:
+    """How photos that are held whole are predicted: read before their turn, written after it."""
+
+    predictor: Predictor
+    out: Path
+    names: dict[Path, str]
+    overlays: bool
+    probabilities: bool
+    console: Console
+    leave_out: Callable[[Path, str], None]
+
+    def predict(self, files: list[Path], done: Callable[[Path, Finding], None]) -> None:
+        """Predict the photos; `done` is called for each when its pictures are written."""
         taken: deque[tuple[Path, NDArray[np.uint8]]] = deque()
         written: deque[tuple[Future[None], Path, Finding]] = deque()
+        with ThreadPoolExecutor(1) as writer, _progress(self.console, len(files)) as advance:
 
-        def settle(most: int = 0) -> None:
-            """Wait until photos of at most so many pixels are being written; line by line."""
-            while written and (len(written) > AHEAD or _pixels_of(written) > most):
-                future, file, finding = written.popleft()
-                future.result()
-                add_line(file, names[file], finding)
+            def leave_out(file: Path, reason: str) -> None:
+                self.leave_out(file, reason)
                 advance()
 
-        with ThreadPoolExecutor(1) as writer:
-            photos = _read_ahead(waiting, taken, leave_out, settle, console)
-            for finding in predictor.findings(photos, levels=probabilities):
+            def settle(most: int = 0) -> None:
+                """Wait until photos of at most so many pixels are being written."""
+                while written and (len(written) > AHEAD or _pixels_of(written) > most):
+                    future, file, finding = written.popleft()
+                    future.result()
+                    done(file, finding)
+                    advance()
+
+            photos = _read_ahead(files, taken, leave_out, settle, self.console)
+            for finding in self.predictor.findings(photos, levels=self.probabilities):
                 file, image = taken.popleft()
                 future = writer.submit(
-                    write_pictures, out, names[file], image, finding, overlays=overlays
+                    write_pictures,
+                    self.out,
+                    self.names[file],
+                    image,
+                    finding,
+                    overlays=self.overlays,
                 )
                 written.append((future, file, finding))
                 del image, finding  # they may be large, and the next photo has to fit in
                 settle(AHEAD_PIXELS)
             settle()
-    predicted = len(waiting) - len(failures)
-    return Summary(out / TABLE, predicted, len(files) - len(waiting), failures)
 
 
 def _read_ahead(
@@ -253,6 +311,7 @@ def _progress(console: Console, total: int) -> Iterator[Callable[[], None]]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    shown = console.is_terminal and total > 0
+    with Progress(*columns, console=console, disable=not shown) as progress:
         task = progress.add_task("", total=total)
         yield lambda: progress.advance(task)

@@ -18,6 +18,7 @@ from fissura.data.folder import find_images
 from fissura.device import Precision, describe_machine
 from fissura.errors import InputError
 from fissura.inference.batch import Failure
+from fissura.inference.by_windows import by_windows
 from fissura.inference.predictor import Engine, Predictor
 from fissura.inference.results import claim, is_result, output_names
 from fissura.inspection.coco import write_coco
@@ -183,7 +184,9 @@ def _measure_all(inspector: Inspector, names: dict[Path, str], console: Console)
     waiting = [
         (file, name) for file, name in names.items() if not _stored(inspector.out, name).is_file()
     ]
-    shown = console.is_terminal and len(waiting) > 1
+    # Not beside the bar that each image has that is read by windows.
+    alone = not any(by_windows(file) for file, _ in waiting)
+    shown = console.is_terminal and len(waiting) > 1 and alone
     for file, name in track(waiting, description="Inspecting", console=console, disable=not shown):
         try:
             photo = inspector(file, name)

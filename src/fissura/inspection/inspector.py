@@ -14,7 +14,8 @@ from rich.console import Console
 
 from fissura.data.images import read_image
 from fissura.errors import InputError
-from fissura.inference.large import predict_raster, probability_reader
+from fissura.inference.by_windows import LARGE, by_windows, predict_by_windows
+from fissura.inference.large import probability_reader
 from fissura.inference.predictor import Predictor
 from fissura.inference.results import MASKS, OVERLAYS, PROBABILITIES, write_image
 from fissura.inspection.drawing import draw_cracks
@@ -23,13 +24,9 @@ from fissura.inspection.sources import LEVELS, Kind, kind_of, read_probability
 from fissura.measure import Crack, crack_labels, measure, measure_windows
 from fissura.measure.options import MeasureOptions, ScaleOptions
 from fissura.measure.scale import Scale, find_scale
-from fissura.raster import Raster, has_raster, open_raster, preview
+from fissura.raster import Raster, open_raster, preview
 
-PARTS = "parts"
 PREVIEW = 1600  # pixels of a preview's longer side
-RASTERS = (".tif", ".tiff", ".jp2")
-# Pixels from which on an image that can be read by windows is; below that, it is held whole.
-LARGE = 50_000_000
 
 
 class Inspector:
@@ -77,11 +74,9 @@ class Inspector:
         Raises `InputError` where it cannot be read, or its scale cannot be found as asked for.
         """
         kind = kind_of(file) if self.kind == "auto" else self.kind
-        if file.suffix.lower() in RASTERS and has_raster() and kind == "photo":
+        if kind == "photo" and by_windows(file):
             with open_raster(file) as raster:
-                height, width = raster.size_hw
-                if raster.transform is not None or height * width > LARGE:
-                    return self._raster(raster, name)
+                return self._raster(raster, name)
         if kind == "photo":
             return self._photo(file, name)
         prob, threshold = read_probability(file, kind)
@@ -126,14 +121,11 @@ class Inspector:
 
     def _raster(self, raster: Raster, name: str) -> Inspected:
         """Inspect an image by windows; it need not fit into memory."""
-        probability = self.out / PROBABILITIES / f"{name}.tif"
-        mask = self.out / MASKS / f"{name}.tif"
-        predicted = predict_raster(
+        predicted = predict_by_windows(
             self.predictor,
             raster.path,
-            probability,
-            mask,
-            work=self.out / PARTS / name,
+            self.out,
+            name,
             model=self.model,
             overwrite=self.overwrite,
             console=self.console,
@@ -141,7 +133,7 @@ class Inspector:
         scale = find_scale(self.scaling, raster.path, None, raster.size_hw)
         if scale is None and raster.mm_per_pixel is not None:
             scale = Scale(raster.mm_per_pixel, raster.scale_source, raster.remark)
-        with probability_reader(probability) as levels:
+        with probability_reader(predicted.probability) as levels:
 
             def read(top: int, left: int, bottom: int, right: int) -> NDArray[np.float32]:
                 return levels.read(top, left, bottom, right).astype(np.float32) / np.float32(255)
