@@ -95,7 +95,21 @@ def panel_photo(
     )
 
 
-@pytest.fixture
-def photo() -> Inspected:
-    """A photo without a scale, with two level cracks of 3 and 1.5 pixels."""
-    return fake_photo()
+@pytest.fixture(name="fake_crack", scope="session")
+def fake_crack_fixture():
+    return fake_crack
+
+
+@pytest.fixture(name="straight", scope="session")
+def straight_fixture():
+    return straight
+
+
+@pytest.fixture(name="fake_photo", scope="session")
+def fake_photo_fixture():
+    return fake_photo
+
+
+@pytest.fixture(name="panel_photo", scope="session")
+def panel_photo_fixture():
+    return panel_photo

@@ -161,7 +161,8 @@ def _together(
     limits: Limits, cracks: Sequence[Crack], size_hw: tuple[int, int], mm_per_pixel: float | None
 ) -> Iterator[str]:
     if limits.max_cracks is not None and len(cracks) > limits.max_cracks:
-        yield f"There are {len(cracks)} cracks; at most {limits.max_cracks} are allowed."
+        counted = "is 1 crack" if len(cracks) == 1 else f"are {len(cracks)} cracks"
+        yield f"There {counted}; at most {limits.max_cracks} are allowed."
     pixels = size_hw[0] * size_hw[1]
     percent, most = 100 * sum(crack.area for crack in cracks) / pixels, limits.max_area_percent
     if most is not None and percent > most:

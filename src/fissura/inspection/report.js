@@ -31,15 +31,22 @@
 
   for (const table of document.querySelectorAll("table.sortable")) {
     [...table.tHead.rows[0].cells].forEach((head, column) => {
-      const button = document.createElement("button");
-      button.type = "button";
+      // Not a <button>: Chromium prints a table's head on each page, and leaves buttons in it out.
+      const button = document.createElement("span");
+      button.setAttribute("role", "button");
+      button.tabIndex = 0;
       button.append(...head.childNodes);
       head.append(button);
-      button.addEventListener("click", () => {
+      const toggle = () => {
         // Figures from the largest first, words from A.
         const sorted = head.getAttribute("aria-sort");
-        const first = head.classList.contains("n") ? "descending" : "ascending";
-        sort(table, column, (sorted === null ? first === "descending" : sorted === "ascending"));
+        sort(table, column, sorted ? sorted === "ascending" : head.classList.contains("n"));
+      };
+      button.addEventListener("click", toggle);
+      button.addEventListener("keydown", (event) => {
+        if (event.key !== "Enter" && event.key !== " ") return;
+        event.preventDefault();
+        toggle();
       });
     });
   }
@@ -51,7 +58,7 @@
       [...table.tHead.rows[0].cells].findIndex((head) => head.textContent.startsWith(title));
     const filter = () => {
       const text = form.elements.text.value.trim().toLowerCase();
-      const least = [["Width, max", form.elements.width], ["Length", form.elements.length]];
+      const least = [["Width, max", form.elements["least-width"]], ["Length", form.elements["least-length"]]];
       let shown = 0, all = 0;
       for (const table of tables) {
         const bounds = least.filter(([, field]) => field.value !== "")
@@ -203,13 +210,10 @@
     row.classList.add("chosen");
     const photo = document.getElementById(`photo-${row.dataset.photo}`);
     history.pushState(null, "", `#${photo.id}`); // so that one gets back to the row
+    photo.style.contentVisibility = "visible"; // its size is needed now, not when it is in view
     photo.scrollIntoView();
-    // Its size is only known once it is in view.
-    requestAnimationFrame(() => {
-      const stage = photo.querySelector(".stage");
-      photo.scrollIntoView();
-      stage.focus({ preventScroll: true });
-      viewer(stage).showBox(row.dataset.box.split(" ").map(Number));
-    });
+    const stage = photo.querySelector(".stage");
+    stage.focus({ preventScroll: true });
+    viewer(stage).showBox(row.dataset.box.split(" ").map(Number));
   });
 })();

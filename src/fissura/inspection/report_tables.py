@@ -23,6 +23,7 @@ TITLES = {
     "area": "Area",
 }
 UNITS = ("mm", "px")
+WORDS = ("Photo", "Verdict", "Reasons")  # headings of columns that don't hold figures
 # How the tables of a unit are called where there are both.
 KINDS = {"mm": "Photos with a scale, in millimetres", "px": "Photos without a scale, in pixels"}
 REASON = 160  # letters of a reason in the table of photos; the photo's part has all
@@ -38,7 +39,7 @@ class Tables:
 
     def add(self, photo: Inspected, number: int) -> None:
         """Take a photo, which stands at #photo-NUMBER, and its cracks."""
-        self.photos[photo.unit].append(_photo_row(photo, number))
+        self.photos[photo.unit].append(_photo_row(photo, number, self.limits is not None))
         self.cracks[photo.unit] += [
             _crack_row(photo, number, crack, self.limits) for crack in photo.cracks
         ]
@@ -47,15 +48,11 @@ class Tables:
         """Return the tables of photos."""
         parts = []
         for unit, rows in self.photos.items():
-            heads = ["Photo", "Verdict", "Cracks", f"Total length, {unit}", f"Widest, {unit}"]
-            heads += ["Crack area, %", "mm per pixel"]
-            if self.limits:
-                heads.append("Reasons")
-            else:
-                heads.remove("Verdict")
-                rows = [row.replace(_NOT_JUDGED, "").replace(_NO_REASON, "") for row in rows]
+            heads = ["Photo", *(["Verdict"] if self.limits else []), "Cracks"]
+            heads += [f"Total length, {unit}", f"Widest, {unit}", "Crack area, %", "mm per pixel"]
+            heads += ["Reasons"] if self.limits else []
             if rows:
-                parts.append(self._title(self.photos, unit) + _table(heads, rows, "Photos", 1))
+                parts.append(self._title(self.photos, unit) + _table(heads, rows, "Photos"))
         return "".join(parts) or "<p>There are no photos.</p>"
 
     def cracks_html(self) -> str:
@@ -69,7 +66,7 @@ class Tables:
             ]
             heads += ["Direction, °", "Branches"]
             if rows:
-                tables.append(self._title(self.cracks, unit) + _table(heads, rows, "Cracks", 1))
+                tables.append(self._title(self.cracks, unit) + _table(heads, rows, "Cracks"))
         if not tables:
             return "<p>No crack was found on any photo.</p>"
         units = " or ".join(unit for unit, rows in self.cracks.items() if rows)
@@ -79,56 +76,48 @@ class Tables:
         return f"<h3>{KINDS[unit]}</h3>" if all(rows.values()) else ""
 
 
-FILTER = """<p class="needs-js note">Click a heading to sort, a row to see the crack in its photo.</p>
+FILTER = """<p class="needs-js note">Click a heading to sort, a row to see the crack.</p>
 <form class="needs-js filter" role="search" aria-label="Filter the table of cracks">
 <label>Photo contains <input type="search" name="text" autocomplete="off"></label>
-<label>At least <input type="number" name="width" min="0" step="any"> {units} wide</label>
-<label>At least <input type="number" name="length" min="0" step="any"> {units} long</label>
+<label>At least <input type="number" name="least-width" min="0" step="any"> {units} wide</label>
+<label>At least <input type="number" name="least-length" min="0" step="any"> {units} long</label>
 <output aria-live="polite"></output>
 </form>
 """
-_NOT_JUDGED = '<td><span class="badge judged">not judged</span></td>'
-_NO_REASON = '<td class="reason"></td>'
+ABOVE = '<b title="above the limit">▲<span class="unseen"> above the limit:</span></b>'
 
 
-def _table(heads: list[str], rows: list[str], caption: str, texts: int) -> str:
-    """Return a table. texts: how many of the first columns hold words, the others figures."""
+def _table(heads: list[str], rows: list[str], caption: str) -> str:
     cells = "".join(
-        f'<th scope="col"{"" if _is_text(head) else chr(32) + "class=" + chr(34) + "n" + chr(34)}>'
-        f"{head}</th>"
+        f'<th scope="col">{head}</th>'
+        if head in WORDS
+        else f'<th scope="col" class="n">{head}</th>'
         for head in heads
     )
+    body = "\n".join(rows)
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}">'
         f'<table class="sortable {caption.lower()}"><thead><tr>{cells}</tr></thead>'
-        f"<tbody>\n{chr(10).join(rows)}\n</tbody></table></div>"
+        f"<tbody>\n{body}\n</tbody></table></div>"
     )
 
 
-def _is_text(head: str) -> bool:
-    return head in ("Photo", "Verdict", "Reasons")
-
-
-def _photo_row(photo: Inspected, number: int) -> str:
+def _photo_row(photo: Inspected, number: int, judged: bool) -> str:
     found, scale = totals(photo), photo.mm_per_pixel
     widest = found.widest.width_max if found.widest else math.nan
-    figures = [
-        float(len(photo.cracks)),
-        found.length * (scale or 1.0),
-        widest * (scale or 1.0),
-        found.percent,
-        scale or math.nan,
-    ]
+    figures = [found.length * (scale or 1.0), widest * (scale or 1.0), found.percent]
     cells = "".join(_number_cell(value) for value in figures)
-    return (
-        f'<tr id="row-{number}"><td class="name"><a href="#photo-{number}">{escape(photo.name)}'
-        f"</a></td><td>{badge(photo)}</td>{cells}{_reason_cell(photo)}</tr>"
-    )
+    told = "unknown" if scale is None else f"{scale:.4g}"
+    cells = f'<td class="n">{len(photo.cracks)}</td>{cells}<td class="n">{told}</td>'
+    if judged:
+        cells = f"<td>{badge(photo)}</td>{cells}{_reason_cell(photo)}"
+    link = f'<a href="#photo-{number}">{escape(photo.name)}</a>'
+    return f'<tr><td class="name">{link}</td>{cells}</tr>'
 
 
 def _reason_cell(photo: Inspected) -> str:
     if not photo.failures:
-        return _NO_REASON
+        return '<td class="reason"></td>'
     first, more = photo.failures[0], len(photo.failures) - 1
     text = first if len(first) <= REASON else f"{first[:REASON]}…"
     tail = f" <small>and {more:,} more</small>" if more else ""
@@ -152,8 +141,9 @@ def _crack_row(photo: Inspected, number: int, crack: Crack, limits: Limits | Non
 
 def _number_cell(value: float, over: bool = False) -> str:
     exact = "" if math.isnan(value) else f' data-v="{value:.7g}"'
-    flag = ' <b title="above the limit">▲<span class="unseen"> above the limit</span></b>'
-    return f'<td class="n{" over" if over else ""}"{exact}>{flag if over else ""}{number_text(value)}</td>'
+    if not over:
+        return f'<td class="n"{exact}>{number_text(value)}</td>'
+    return f'<td class="n over"{exact}>{ABOVE} {number_text(value)}</td>'
 
 
 def _over(crack: Crack, limits: Limits | None, mm_per_pixel: float | None) -> set[str]:

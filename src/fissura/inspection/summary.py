@@ -78,8 +78,8 @@ def cautions(sums: Sums) -> list[str]:
         "it was trained on, and take joints, scratches, wires, stains or shadows for cracks. No "
         "crack in this report does not mean that there is none. Look at the pictures before you "
         "rely on a verdict.",
-        "A width has an uncertainty, given as ±. A crack about as wide as a limit may lie on either "
-        "side of it.",
+        "A width has an uncertainty, given as ±. A crack about as wide as a limit may lie on "
+        "either side of it.",
     ]
     if sums.narrow:
         said.append(
@@ -103,6 +103,9 @@ def cautions(sums: Sums) -> list[str]:
 
 def _tiles(sums: Sums, limits: Limits | None) -> Iterator[str]:
     yield _tile("Photos", f"{sums.photos:,}")
+    if limits is not None:
+        yield _tile("Pass", f"{sums.verdicts['pass']:,}", kind="pass")
+        yield _tile("Fail", f"{sums.verdicts['fail']:,}", kind="fail")
     yield _tile("Cracks", f"{sums.cracks:,}")
     for unit in ("mm", "px"):
         if not sums.units[unit]:
@@ -115,9 +118,6 @@ def _tiles(sums: Sums, limits: Limits | None) -> Iterator[str]:
             width, number, photo = sums.widest[unit]
             where = f"crack {number} of {escape(photo)}"
             yield _tile("Widest crack", f"{number_text(width)} <small>{unit}</small>", where)
-    if limits is not None:
-        yield _tile("Pass", f"{sums.verdicts['pass']:,}", kind="pass")
-        yield _tile("Fail", f"{sums.verdicts['fail']:,}", kind="fail")
 
 
 def _tile(title: str, figure: str, note: str = "", kind: str = "") -> str:

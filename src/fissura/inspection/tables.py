@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from fissura.files import replacing
 from fissura.inspection.inspected import Inspected
@@ -190,10 +190,15 @@ def _photo_row(photo: Inspected) -> dict[str, Any]:
 
 
 def _write(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as temporary, _open(temporary) as file:
         writer = csv.writer(file)
         writer.writerow(columns)
         writer.writerows(_cells(columns, row) for row in rows)
+
+
+def _open(path: Path) -> IO[str]:
+    """Open a table. Names of files need not be text in Unicode."""
+    return path.open("w", newline="", encoding="utf-8", errors="backslashreplace")
 
 
 def _cells(columns: Sequence[str], row: Mapping[str, Any]) -> Iterator[str]:

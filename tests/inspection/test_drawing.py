@@ -1,0 +1,194 @@
+"""Drawings: lines in the right place and colour, numbers apart, and any size of picture."""
+
+import math
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fissura.inspection.drawing import CASING, UNMEASURED, draw_cracks, shades, widths_along
+from fissura.inspection.legend import draw_legend, round_length, written_length
+from fissura.inspection.number_labels import draw_numbers
+
+
+def grey(height, width):
+    return np.full((height, width, 3), 150, np.uint8)
+
+
+def near(pixel, colors):
+    """The index of the nearest colour, and how far that is off."""
+    off = np.abs(np.asarray(colors, int) - np.asarray(pixel, int)).max(axis=1)
+    return int(off.argmin()), int(off.min())
+
+
+class TestLines:
+    def test_the_picture_stays_where_there_is_no_crack(self, straight):
+        image = np.random.default_rng(0).integers(0, 255, (600, 800, 3)).astype(np.uint8)
+        before = image.copy()
+        drawn = draw_cracks(image, [straight(300, 4.0, 500.0, 100.0)])
+        np.testing.assert_array_equal(image, before)
+        assert drawn.shape[0] > 600
+        np.testing.assert_array_equal(drawn[:200], image[:200])
+
+    def test_colour_rises_with_width(self, fake_crack):
+        columns = np.linspace(50, 750, 200)
+        line = np.stack([np.full(200, 300.0), columns, np.linspace(0.5, 10, 200)], axis=1)
+        drawn = draw_cracks(grey(600, 800), [fake_crack(line)])
+        found = [near(drawn[300, column], shades()) for column in range(80, 730, 50)]
+        assert all(off < 12 for _, off in found)
+        shade = [index for index, _ in found]
+        assert shade == sorted(shade)
+        assert shade[0] < 10
+        assert shade[-1] > 55
+
+    def test_a_dark_casing_lies_beside_the_line(self, straight):
+        drawn = draw_cracks(grey(600, 800), [straight(300, 4.0, 500.0, 100.0)])
+        across = drawn[290:311, 400].astype(int)
+        assert near(across[10], shades())[1] < 12
+        assert min(np.abs(pixel - CASING).max() for pixel in across) < 60
+
+    def test_shades_are_even_and_rise_in_lightness(self):
+        luminance = shades() @ np.array([0.2126, 0.7152, 0.0722])
+        assert (np.diff(luminance) > 0).all()
+
+    def test_a_crack_without_widths_is_grey(self, straight):
+        drawn = draw_cracks(grey(600, 800), [straight(300, math.nan, 500.0, 100.0)])
+        assert np.abs(drawn[300, 400].astype(int) - UNMEASURED).max() < 12
+
+    def test_a_given_end_of_the_colours(self, straight):
+        crack = straight(300, 4.0, 500.0, 100.0)
+        at = [
+            near(draw_cracks(grey(600, 800), [crack], widest=end)[300, 400], shades())[0]
+            for end in (4.0, 8.0, 80.0)
+        ]
+        assert at[0] > 60 > 40 > at[1] > 25 > 8 > at[2]
+
+    def test_the_outline_of_labels(self, straight):
+        labels = np.zeros((600, 800), np.int32)
+        labels[290:311, 100:601] = 1
+        drawn = draw_cracks(grey(600, 800), [straight(300, 21.0, 500.0, 100.0)], labels)
+        assert drawn[289, 550].tolist() == [240, 228, 66]
+
+    @pytest.mark.parametrize("scale", [0.25, 1.0])
+    def test_a_preview_shows_the_line_in_its_place(self, straight, scale):
+        crack = straight(300 / scale, 9.0, 500 / scale, 100 / scale)
+        drawn = draw_cracks(grey(600, 800), [crack], scale=scale)
+        assert near(drawn[300, 400], shades())[1] < 12
+
+
+class TestWidthsAlong:
+    def test_at_the_places_and_between(self, fake_crack):
+        crack = fake_crack([[5, 0, 2.0], [5, 10, 4.0]])
+        along = widths_along(crack, np.array([[5.0, 0.0], [5.0, 5.0], [5.0, 10.0]]))
+        np.testing.assert_allclose(along, [2, 3, 4], atol=1e-5)
+
+    def test_far_from_any_measurement(self, fake_crack):
+        crack = fake_crack([[5, 0, 2.0], [5, 10, 2.0]])
+        assert np.isnan(widths_along(crack, np.array([[5.0, 40.0]]))).all()
+
+    @pytest.mark.parametrize("widths", [[math.nan, math.nan], [3.0, math.nan]])
+    def test_few_measurements(self, fake_crack, widths):
+        crack = fake_crack([[5, 0, widths[0]], [5, 4, widths[1]]])
+        along = widths_along(crack, crack.lines[0])
+        assert np.isnan(along).all() if math.isnan(widths[0]) else (along == 3).all()
+
+
+class TestSizes:
+    @pytest.mark.parametrize(
+        "shape", [(48, 48), (32, 400), (400, 32), (1, 1), (300, 500), (40, 3000)]
+    )
+    @pytest.mark.parametrize("mm", [None, 0.037])
+    def test_any_shape(self, straight, shape, mm):
+        cracks = [straight(shape[0] / 2, 1.5, min(20.0, shape[1] / 2), 1.0)]
+        drawn = draw_cracks(grey(*shape), cracks, mm_per_pixel=mm)
+        assert drawn.dtype == np.uint8
+        assert drawn.shape[1] % shape[1] == 0  # enlarged by a whole number
+        zoom = drawn.shape[1] // shape[1]
+        assert drawn.shape[0] > zoom * shape[0]
+        assert math.sqrt(zoom**2 * shape[0] * shape[1]) > 500
+
+    def test_no_crack(self):
+        drawn = draw_cracks(grey(600, 800), [])
+        np.testing.assert_array_equal(drawn[:600], grey(600, 800))
+        assert drawn.shape[0] > 600
+
+    def test_a_small_picture_is_enlarged_pixel_by_pixel(self):
+        image = np.random.default_rng(0).integers(0, 255, (48, 48, 3)).astype(np.uint8)
+        drawn = draw_cracks(image, [])
+        zoom = drawn.shape[1] // 48
+        np.testing.assert_array_equal(drawn[: 48 * zoom : zoom, ::zoom], image)
+
+    def test_cracks_that_leave_the_picture(self, straight):
+        cracks = [straight(-30, 3.0, 900.0, -60.0), straight(599, 3.0, 900.0, -60.0, number=2)]
+        draw_cracks(grey(600, 800), cracks)
+
+    def test_a_large_photo_in_reasonable_time(self, panel_photo):
+        photo = panel_photo(5, (500, 700))
+        cracks = [
+            replace(crack, lines=[8 * line for line in crack.lines], places=8 * crack.places)
+            for crack in photo.cracks
+        ]
+        began = time.process_time()
+        draw_cracks(grey(4000, 5600), cracks)
+        assert time.process_time() - began < 10
+
+
+class TestNumbers:
+    def boxes(self, panel_photo, seed):
+        photo = panel_photo(seed, (750, 1000))
+        lines = [line[:, ::-1] for crack in photo.cracks for line in crack.lines]
+        numbers = [
+            (crack.number, crack.lines[0][[len(crack.lines[0]) // 2, 0, -1], ::-1])
+            for crack in photo.cracks[:30]
+        ]
+        image = grey(750, 1000)
+        return draw_numbers(image, numbers, lines, [], font=15, clearance=4), lines, image
+
+    @pytest.mark.parametrize("seed", [4, 5, 6])
+    def test_inside_and_apart(self, panel_photo, seed):
+        boxes, _, image = self.boxes(panel_photo, seed)
+        covered = np.zeros(image.shape[:2], int)
+        for left, top, right, bottom in boxes:
+            assert 0 <= left < right <= 1000
+            assert 0 <= top < bottom <= 750
+            covered[top:bottom, left:right] += 1
+        assert covered.max() == 1
+
+    def test_off_the_lines(self, panel_photo):
+        boxes, lines, _ = self.boxes(panel_photo, 5)
+        points = np.concatenate(lines)
+        hit = sum(
+            ((points > (left, top)) & (points < (right, bottom))).all(axis=1).any()
+            for left, top, right, bottom in boxes
+        )
+        assert hit <= len(boxes) // 10
+
+    def test_a_picture_smaller_than_the_number(self):
+        image = grey(8, 6)
+        draw_numbers(image, [(123, np.array([[3.0, 4.0]]))], [], [], font=15, clearance=2)
+
+
+class TestLegend:
+    @pytest.mark.parametrize(("mm", "length"), [(0.1, 20), (None, 200)])
+    def test_the_scale_bar_is_as_long_as_it_says(self, mm, length):
+        per_pixel = mm or 1.0
+        drawn = draw_legend(
+            grey(100, 1000), font=16, unit="mm" if mm else "px", per_pixel=per_pixel,
+            widest=None, colors=shades(), unmeasured=False, numbered=0, cracks=0,
+        )  # fmt: skip
+        strip = drawn[100:, :500]
+        dark = (strip.max(axis=2) < 60).sum(axis=1)
+        assert abs(int(dark.max()) * per_pixel - length) <= 4 * per_pixel
+
+    def test_round_lengths(self):
+        for longest in np.geomspace(1e-4, 1e6, 200).tolist():
+            length = round_length(longest)
+            assert longest / 2.5 * 0.999 < length <= longest * 1.0001
+            assert f"{length:e}"[0] in "125"
+
+    def test_units(self):
+        assert written_length(0.02, "mm") == "20 µm"
+        assert written_length(10, "mm") == "1 cm"
+        assert written_length(500, "mm") == "50 cm"
+        assert written_length(0.5, "px") == "0.5 px"
