@@ -83,7 +83,7 @@ def evaluate_all(data: Path) -> dict[str, Report]:
                 FOLDER,
                 panels if folder == "panels" else find(data, folder),
                 split="all" if folder == "magnetic_tile" else "test",
-                out=Path(scratch) / folder,
+                out=Path(scratch) / f"report-{folder}",
             )
     return reports
 

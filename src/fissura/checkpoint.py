@@ -18,7 +18,7 @@ from torch import nn
 from fissura.errors import InputError
 from fissura.files import replacing
 from fissura.models import build_model
-from fissura.shipped import MODELS, shipped
+from fissura.shipped import MODELS, shipped_folder
 
 FORMAT = 1
 
@@ -70,7 +70,7 @@ def find_model(path: Path) -> Path:
     A name of `fissura.shipped.MODELS` means that model, unless there is such a folder.
     """
     if str(path) in MODELS and not path.exists():
-        return shipped(str(path)).folder
+        return shipped_folder(str(path))
     for folder in (path, path / "model"):
         if (folder / "config.json").is_file() and (folder / "model.safetensors").is_file():
             return folder

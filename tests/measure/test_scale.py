@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from fissura.errors import InputError
-from fissura.measure.options import ScaleOptions
+from fissura.measure.options import MeasureOptions, ScaleOptions
 from fissura.measure.scale import MARKERS, find_scale, read_optics
 
 
@@ -114,3 +114,10 @@ def test_all_families_exist():
 def test_options_that_make_no_sense(options, message):
     with pytest.raises(InputError, match=message):
         ScaleOptions(**options)
+
+
+@pytest.mark.parametrize("options", [{"spur": -1.0}, {"bridge": float("nan")}, {"prob_error": 0.0}])
+def test_measuring_out_of_range(options):
+    (name,) = options
+    with pytest.raises(InputError, match=f"--{name.replace('_', '-')} is"):
+        MeasureOptions(**options)

@@ -113,6 +113,9 @@ def predict_files(
     not empty and neither `resume` nor `overwrite` allows it.
     """
     console = console or Console(stderr=True)
+    files = [file for file in find_images(inputs) if not is_result(file, out)]
+    if not files:
+        raise InputError(f"There are no photos to predict but earlier results in {out}.")
     predictor = Predictor.load(
         model,
         device=device,
@@ -125,9 +128,6 @@ def predict_files(
         scale=scale,
         threshold=threshold,
     )
-    files = [file for file in find_images(inputs) if not is_result(file, out)]
-    if not files:
-        raise InputError(f"There are no photos to predict but earlier results in {out}.")
     names = dict(zip(files, output_names(files, inputs), strict=True))
     settings = {
         "model": str(find_model(model).absolute()),

@@ -55,9 +55,9 @@ def output_names(files: list[Path], inputs: list[Path]) -> list[str]:
     return names
 
 
-def mask_of(name: str) -> str:
+def mask_of(name: str, suffix: str = ".png") -> str:
     """Where below the folder the mask of this name lies."""
-    return f"{MASKS}/{name}.png"
+    return f"{MASKS}/{name}{suffix}"
 
 
 def is_result(file: Path, out: Path) -> bool:
@@ -117,8 +117,10 @@ def claim(
 @contextmanager
 def write_table(
     out: Path, rows: list[dict[str, str]]
-) -> Iterator[Callable[[Path, str, Finding], None]]:
+) -> Iterator[Callable[[Path, str, float, float, float], None]]:
     """Open the table with these lines in it; give the function that adds a line.
+
+    It takes the photo, its mask's place below the folder, share of crack, threshold and seconds.
 
     A line is in the file as soon as it is added. The file gets its final name at the end.
     """
@@ -130,9 +132,8 @@ def write_table(
     with path.open("a", newline="", encoding="utf-8", buffering=1) as file:
         writer = csv.writer(file)
 
-        def add(photo: Path, name: str, finding: Finding) -> None:
-            share, seconds = f"{finding.crack_share:.6f}", f"{finding.seconds:.3f}"
-            writer.writerow((photo, mask_of(name), share, finding.threshold, seconds))
+        def add(photo: Path, mask: str, share: float, threshold: float, seconds: float) -> None:
+            writer.writerow((photo, mask, f"{share:.6f}", threshold, f"{seconds:.3f}"))
 
         yield add
         file.flush()

@@ -26,6 +26,15 @@ class MeasureOptions:
     """Standard deviation of the probabilities at a crack's edges, from which the uncertainty of the
     widths follows."""
 
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if not 0 <= value < math.inf or (value == 0 and entry.name == "prob_error"):
+                least = "above 0" if entry.name == "prob_error" else "0 or more"
+                raise InputError(
+                    f"--{entry.name.replace('_', '-')} is {value}; it must be {least}."
+                )
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScaleOptions:

@@ -37,9 +37,14 @@ class Shipped:
     bytes: int
 
 
+def shipped_folder(name: str) -> Path:
+    """Return the folder of a model in `MODELS`."""
+    return Path(__file__).parent / name.replace("-", "_")
+
+
 def shipped(name: str) -> Shipped:
     """Return what is known of a model in `MODELS`."""
-    folder = Path(__file__).parent / name.replace("-", "_")
+    folder = shipped_folder(name)
     config = json.loads((folder / "config.json").read_text())
     return Shipped(
         name=name,
