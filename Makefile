@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := src tests $(wildcard benchmarks)
+SOURCES := src tests benchmarks recipes
 # One thread per test process: two of them fill two cores without fighting over them.
 TEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 

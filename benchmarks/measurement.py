@@ -13,6 +13,7 @@ import argparse
 import json
 import time
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def spread(errors: np.ndarray, prefix: str = "") -> dict[str, float | None]:
 def binned(errors: np.ndarray, truth: np.ndarray) -> list[dict[str, Any]]:
     """Errors by the true width."""
     rows = []
-    for low, high in zip(BINS[:-1], BINS[1:], strict=True):
+    for low, high in pairwise(BINS):
         inside = (truth >= low) & (truth < high)
         if inside.sum() >= 30:
             rows.append(
@@ -111,8 +112,7 @@ def branching() -> dict[str, Any]:
     for index in range(PICTURES):
         panel = draw_panel(SEED, index, size_hw=PICTURE_HW, crack_share=0.015)
         branches = [
-            np.column_stack([line[:, :2], np.maximum(line[:, 2], 1.5)])
-            for line in panel.centerline
+            np.column_stack([line[:, :2], np.maximum(line[:, 2], 1.5)]) for line in panel.centerline
         ]
         cracks = measure(lines(branches, PICTURE_HW))
         if not cracks:
@@ -140,9 +140,7 @@ def predicted(model: str) -> dict[str, Any]:
     found = total = false = measured = 0.0
     for index in range(PANELS):
         panel = draw_panel(SEED, 1000 + index, size_hw=PANEL_HW)
-        cracks = measure(
-            predictor.prob(panel.image), threshold=predictor.threshold, min_length=10
-        )
+        cracks = measure(predictor.prob(panel.image), threshold=predictor.threshold, min_length=10)
         if not panel.centerline:
             continue
         points = np.concatenate(panel.centerline)

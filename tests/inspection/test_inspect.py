@@ -74,9 +74,7 @@ def test_masks_measured_as_the_library_measures_them(masks, model, tmp_path):
     assert len(rows(out / "widths.csv")) == sum(
         len(crack.widths)
         for index in (1, 3)
-        for crack in measure(
-            cv2.imread(str(masks / "deck" / f"{index}.png"), 0) > 0, min_length=10
-        )
+        for crack in measure(cv2.imread(str(masks / "deck" / f"{index}.png"), 0) > 0, min_length=10)
     )
     page = (out / "report.html").read_text()
     assert "deck/1" in page
