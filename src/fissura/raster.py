@@ -99,7 +99,7 @@ class Raster:
                    at the image's centre; in degrees it is that on the ground, too.
     scale_source:  where `mm_per_pixel` comes from, in words; "unknown".
     remark:        a sentence where the pixels' sides differ by more than 2 %, else None.
-    in_rows:       whether the file has blocks as wide as the image, so that narrow windows are slow.
+    in_rows:       whether the file has blocks as wide as the image: narrow windows are slow then.
     georeference:  what rasterio needs to give another file the same place.
     """
 

@@ -86,8 +86,9 @@ def predict_raster(
     to half a row.
 
     Called again after it was killed, it goes on; called again after it was done, it does nothing.
-    Memory is needed for the levels of one chunk, width × `chunk_rows` bytes, and for a window of 4096
-    columns in the network; and where the file has strips instead of tiles, for a chunk's colours.
+    Memory is needed for the levels of one chunk, width × `chunk_rows` bytes, and for a window of
+    4096 columns in the network; and where the file has strips instead of tiles, for a chunk's
+    colours.
 
     Arguments:
       predictor:        of the run or model folder `model`, whose hash is recorded.
@@ -175,7 +176,7 @@ def _levels(
     width = whole_hw[1]
     levels, count = np.zeros((rows, width), np.uint8), 0
     first, last = chunk.seen.start, chunk.seen.stop
-    image = raster.read(first, 0, last, width) if raster.in_rows else None
+    image = None
     # The predictor would cut long rows itself, but have all of them in memory at once.
     for span in _columns(predictor, width):
         left, right = span.seen.start, span.seen.stop
@@ -184,6 +185,8 @@ def _levels(
         valid = raster.valid(first, left, last, right)
         shown = rows * (span.stop - span.start) if valid is None else np.count_nonzero(valid[own])
         if shown:
+            if raster.in_rows and image is None:
+                image = raster.read(first, 0, last, width)
             read = raster.read(first, left, last, right) if image is None else image[:, left:right]
             window = read if valid is None else filled(read, valid)
             (finding,) = predictor.findings([even(window, whole_hw, scale)], levels=True)
