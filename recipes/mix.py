@@ -1,6 +1,6 @@
 """Lay out the data of the shipped model: DeepCrack, CRACK500 and synthetic panels in one folder.
 
-    python recipes/mix.py DATA OUT
+    python recipes/mix.py DATA OUT [--every 3]
 
 DATA holds deepcrack and crack500, each with train/images and train/masks; their test splits are
 not touched. OUT gets train and val folders that link to those photos, and panels beside them.
@@ -10,12 +10,13 @@ not touched. OUT gets train and val folders that link to those photos, and panel
   four times as many of those, with coarser masks.
 - CRACK500: neighbouring numbers can come from one photo, so validation takes a whole block of 74,
   the eleventh.
+- `--every N` keeps each N-th training crop of CRACK500 alone, for the second stage.
 - Panels: 240 of 256×256 pixels, 3.15 % crack, a tenth for validation.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 from fissura.data.folder import find_pairs
@@ -29,7 +30,7 @@ BLOCK, VALIDATION_BLOCK = 74, 10  # of CRACK500
 PANELS, PANEL_HW = 240, (256, 256)
 
 
-def mix(data: Path, out: Path) -> None:
+def mix(data: Path, out: Path, every: int) -> None:
     """Make the folder `out`; every run makes the same one."""
     with new_folder(out) as folder:
         deepcrack = find_pairs(data / "deepcrack").splits["train"]
@@ -41,6 +42,8 @@ def mix(data: Path, out: Path) -> None:
                     _link(folder / split, name, pair.image, pair.mask)
         for place, pair in enumerate(find_pairs(data / "crack500").splits["train"]):
             split = "val" if place // BLOCK == VALIDATION_BLOCK else "train"
+            if split == "train" and place % every:
+                continue
             _link(folder / split, f"crack500_{Path(pair.name).name}", pair.image, pair.mask)
         panels = folder / "panels"
         synth(panels, count=PANELS, size_hw=PANEL_HW, test_share=0.1, seed=SEED)
@@ -62,4 +65,9 @@ def _link(split: Path, name: str, image: Path, mask: Path) -> None:
 
 
 if __name__ == "__main__":
-    mix(Path(sys.argv[1]), Path(sys.argv[2]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--every", type=int, default=1)
+    asked = parser.parse_args()
+    mix(asked.data, asked.out, asked.every)

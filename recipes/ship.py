@@ -59,7 +59,10 @@ FIGURES = {
 def ship(run: Path, data: Path) -> None:
     """Write the model's folder anew."""
     model, config = load_model(run)
-    model.half()
+    for weight in model.parameters():
+        # Not what belongs to BatchNorm: a variance of 1e5 is infinite in 16 bits.
+        if weight.ndim > 1:
+            weight.data = weight.data.half()
     training = {**config.training, "terms": TERMS, "data": "DeepCrack, CRACK500, synthetic panels"}
     save_model(FOLDER, model, replace(config, training=training))
     reports = evaluate_all(data)
@@ -163,7 +166,7 @@ The weights are {TERMS}: they were trained on images that are given away under t
 
 ## What it is
 
-CrackSeg of width {config["options"]["width"]} ({parameters / 1e6:.2f} million parameters, {size / 1e6:.1f} MB in 16 bits), trained with `{config["training"]["loss"]}`, margin {config["training"]["margin"]:.2f} (by `--margin auto`), {config["training"]["epochs"]} epochs of random crops of 192×192 from {config["training"]["images"]} images at their own size: DeepCrack's training split (270 of its 300 photos, each three times; Liu et al. 2019), CRACK500's training split (Zhang et al. 2016, Yang et al. 2019; our blocks) and 216 synthetic panels. The {config["training"]["best_epoch"]}th epoch and the threshold {config["threshold"]:.3f} were chosen on validation images from the training splits. Training took {hours:.1f} hours on two CPU cores that did other work beside it. The recipe is in `recipes/` of the project.
+CrackSeg of width {config["options"]["width"]} ({parameters / 1e6:.2f} million parameters, {size / 1e6:.1f} MB with convolutions in 16 bits), trained with `{config["training"]["loss"]}`, margin {config["training"]["margin"]:.2f} (by `--margin auto`), {config["training"]["epochs"]} epochs of random crops of 192×192 from {config["training"]["images"]} images at their own size: DeepCrack's training split (270 of its 300 photos, each three times; Liu et al. 2019), CRACK500's training split (Zhang et al. 2016, Yang et al. 2019; our blocks) and 216 synthetic panels. The {config["training"]["best_epoch"]}th epoch and the threshold {config["threshold"]:.3f} were chosen on validation images from the training splits. Training took {hours:.1f} hours on two CPU cores that did other work beside it. The recipe is in `recipes/` of the project.
 
 ## Figures
 

@@ -196,3 +196,20 @@ def test_a_damaged_state_says_how_to_start_again(lines, tmp_path):
     (tmp_path / "run" / "state" / "state.pt").write_bytes(b"not a state")
     with pytest.raises(InputError, match=r"damaged .*--config"):
         resume(tmp_path / "run", quiet=True)
+
+
+def test_a_training_starts_from_a_model(lines, tmp_path):
+    first = SMALL
+    train(lines, out=tmp_path / "a", config=first, quiet=True)
+    model, _ = load_model(tmp_path / "a")
+    # Steps so small that what is learnt can't be seen.
+    second = replace(first, start=str(tmp_path / "a"), learning_rate=1e-12, epochs=1)
+    train(lines, out=tmp_path / "b", config=second, quiet=True)
+    again, _ = load_model(tmp_path / "b")
+    for name, weight in model.named_parameters():
+        torch.testing.assert_close(again.get_parameter(name), weight)
+    other = replace(second, width=3)
+    with pytest.raises(InputError, match=r"--model crackseg --width"):
+        train(lines, out=tmp_path / "c", config=other, quiet=True)
+    with pytest.raises(InputError, match="holds no trained model"):
+        train(lines, out=tmp_path / "d", config=replace(first, start="nowhere"), quiet=True)

@@ -75,6 +75,10 @@ class TrainConfig:
     pretrained: bool = False
     """Start the encoder from ImageNet weights; they are downloaded on first use."""
 
+    start: str | None = None
+    """Start from the weights of a trained model of the same network: a run folder, or a name that
+    `fissura models` lists."""
+
     deep_supervision: bool = False
     """Judge the inner decoder levels of crackseg too."""
 

@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from fissura.checkpoint import ModelConfig, versions
+from fissura.checkpoint import ModelConfig, load_model, versions
 from fissura.data.batches import ImageStore
 from fissura.data.load import PreparedSet
 from fissura.device import choose_device, choose_precision
@@ -22,7 +22,7 @@ from fissura.errors import InputError
 from fissura.models import build_model
 from fissura.models.blocks import DecoderLevel
 from fissura.training import run_folder
-from fissura.training.config import TrainConfig, model_options
+from fissura.training.config import TrainConfig, model_options, option
 from fissura.training.inputs import Inputs, choose_crop, choose_loss
 from fissura.training.optimise import make_average, make_optimizer
 
@@ -157,6 +157,8 @@ def build_session(
     torch.manual_seed(config.seed)
     pretrained = {"pretrained": True} if config.pretrained and not resumed else {}
     network = build_model(config.model, **options, **pretrained)
+    if config.start is not None and not resumed:
+        start_from(network, config)
     network = network.to(device=fabric.device)
     network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     average = None if config.ema is None else make_average(network, config.ema)
@@ -198,6 +200,25 @@ def build_session(
         ),
         fingerprint=inputs.train.fingerprint,
     )
+
+
+def start_from(network: nn.Module, config: TrainConfig) -> None:
+    """Give a network the weights of the model that `config.start` names.
+
+    Raises `InputError` where there is none, or it is of another network.
+    """
+    assert config.start is not None
+    model, card = load_model(Path(config.start))
+    wanted, found = network.state_dict(), model.state_dict()
+    if {name: weight.shape for name, weight in wanted.items()} != {
+        name: weight.shape for name, weight in found.items()
+    }:
+        options = " ".join(f"{option(name)} {value}" for name, value in card.options.items())
+        raise InputError(
+            f"--start {config.start} is another network than the one to train: it is --model "
+            f"{card.model.replace('_', '-')} {options}. Give these options, or leave --start out."
+        )
+    network.load_state_dict(found)
 
 
 def begin(
