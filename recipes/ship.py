@@ -27,6 +27,7 @@ from fissura.evaluation.evaluate import evaluate
 from fissura.evaluation.report import Report
 from fissura.files import replacing
 from fissura.overlay import error_overlay
+from fissura.training.config import read_config
 
 NAME = "crackseg-small"
 FOLDER = Path(__file__).parents[1] / "src/fissura/shipped/crackseg_small"
@@ -140,13 +141,28 @@ def failures(reports: dict[str, Report]) -> np.ndarray:
     return np.ascontiguousarray(np.vstack(rows)[..., ::-1])
 
 
+def describe_stages(run: Path) -> str:
+    """A line for each training that led to a run, the first one first."""
+    _, config = read_config(run / "config.yaml")
+    training = json.loads((run / "model" / "config.json").read_text())["training"]
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    hours = sum(line["seconds"] for line in lines) / 3600
+    own = (
+        f"- {config.epochs} epochs of random crops of {config.crop}×{config.crop} from "
+        f"{training['images']} images, learning rate {config.learning_rate:g}, margin "
+        f"{training['margin']:.2f} (by `--margin auto`); best epoch {training['best_epoch']}; "
+        f"{hours:.1f} hours on two CPU cores that did other work beside it."
+    )
+    before = describe_stages(Path(config.start)) + "\n" if config.start else ""
+    return before + own
+
+
 def card(run: Path, reports: dict[str, Report]) -> str:
     """The text of the model card."""
     config = json.loads((FOLDER / "config.json").read_text())
     parameters = sum(weight.numel() for weight in load_model(FOLDER)[0].state_dict().values())
     size = (FOLDER / "model.safetensors").stat().st_size
-    epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    hours = sum(line["seconds"] for line in epochs) / 3600
+    stages = describe_stages(run)
     summary = reports["DeepCrack test"].summary
     heads = " | ".join(FIGURES)
     rows = "\n".join(
@@ -166,7 +182,11 @@ The weights are {TERMS}: they were trained on images that are given away under t
 
 ## What it is
 
-CrackSeg of width {config["options"]["width"]} ({parameters / 1e6:.2f} million parameters, {size / 1e6:.1f} MB with convolutions in 16 bits), trained with `{config["training"]["loss"]}`, margin {config["training"]["margin"]:.2f} (by `--margin auto`), {config["training"]["epochs"]} epochs of random crops of 192×192 from {config["training"]["images"]} images at their own size: DeepCrack's training split (270 of its 300 photos, each three times; Liu et al. 2019), CRACK500's training split (Zhang et al. 2016, Yang et al. 2019; our blocks) and 216 synthetic panels. The {config["training"]["best_epoch"]}th epoch and the threshold {config["threshold"]:.3f} were chosen on validation images from the training splits. Training took {hours:.1f} hours on two CPU cores that did other work beside it. The recipe is in `recipes/` of the project.
+CrackSeg of width {config["options"]["width"]} ({parameters / 1e6:.2f} million parameters, {size / 1e6:.1f} MB with convolutions in 16 bits), trained with `{config["training"]["loss"]}` on photos at their own size: DeepCrack's training split (270 of its 300 photos, each three times; Liu et al. 2019), CRACK500's training split (Zhang et al. 2016, Yang et al. 2019; our blocks) and 216 synthetic panels.
+
+{stages}
+
+Epochs and the threshold {config["threshold"]:.3f} were chosen on validation images from the training splits: 30 photos of DeepCrack, a block of 74 crops of CRACK500, 24 panels. The recipe is in `recipes/` of the project.
 
 ## Figures
 

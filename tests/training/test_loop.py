@@ -205,7 +205,8 @@ def test_a_training_starts_from_a_model(lines, tmp_path):
     # Steps so small that what is learnt can't be seen.
     second = replace(first, start=str(tmp_path / "a"), learning_rate=1e-12, epochs=1)
     train(lines, out=tmp_path / "b", config=second, quiet=True)
-    again, _ = load_model(tmp_path / "b")
+    again, card = load_model(tmp_path / "b")
+    assert card.training["start"] == str(tmp_path / "a")
     for name, weight in model.named_parameters():
         torch.testing.assert_close(again.get_parameter(name), weight)
     other = replace(second, width=3)

@@ -157,8 +157,13 @@ def build_session(
     torch.manual_seed(config.seed)
     pretrained = {"pretrained": True} if config.pretrained and not resumed else {}
     network = build_model(config.model, **options, **pretrained)
-    if config.start is not None and not resumed:
-        start_from(network, config)
+    started: dict[str, Any] = {}
+    if config.start is not None:
+        # A resumed training has its weights elsewhere, but still says where it came from.
+        earlier = start_from(network, config)
+        started = {"start": config.start}
+        if "terms" in earlier.training:
+            started["terms"] = earlier.training["terms"]
     network = network.to(device=fabric.device)
     network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     average = None if config.ema is None else make_average(network, config.ema)
@@ -176,7 +181,7 @@ def build_session(
             stores[key] = ImageStore.of(images.images, images.masks, fabric.device)
         return stores[key]
 
-    training = {"loss": config.loss, **given, "epochs": config.epochs, "seed": config.seed}
+    training = {**started, "loss": config.loss, **given, "epochs": config.epochs, "seed": config.seed}
     return Session(
         run=run,
         fabric=fabric,
@@ -202,8 +207,8 @@ def build_session(
     )
 
 
-def start_from(network: nn.Module, config: TrainConfig) -> None:
-    """Give a network the weights of the model that `config.start` names.
+def start_from(network: nn.Module, config: TrainConfig) -> ModelConfig:
+    """Give a network the weights of the model that `config.start` names; return its card.
 
     Raises `InputError` where there is none, or it is of another network.
     """
@@ -219,6 +224,7 @@ def start_from(network: nn.Module, config: TrainConfig) -> None:
             f"{card.model.replace('_', '-')} {options}. Give these options, or leave --start out."
         )
     network.load_state_dict(found)
+    return card
 
 
 def begin(
