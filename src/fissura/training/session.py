@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from fissura.checkpoint import ModelConfig, load_model, versions
+from fissura.checkpoint import ModelConfig, find_model, load_model, read_config, versions
 from fissura.data.batches import ImageStore
 from fissura.data.load import PreparedSet
 from fissura.device import choose_device, choose_precision
@@ -157,13 +157,8 @@ def build_session(
     torch.manual_seed(config.seed)
     pretrained = {"pretrained": True} if config.pretrained and not resumed else {}
     network = build_model(config.model, **options, **pretrained)
-    started: dict[str, Any] = {}
-    if config.start is not None:
-        # A resumed training has its weights elsewhere, but still says where it came from.
-        earlier = start_from(network, config)
-        started = {"start": config.start}
-        if "terms" in earlier.training:
-            started["terms"] = earlier.training["terms"]
+    if config.start is not None and not resumed:
+        start_from(network, config)
     network = network.to(device=fabric.device)
     network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     average = None if config.ema is None else make_average(network, config.ema)
@@ -181,7 +176,7 @@ def build_session(
             stores[key] = ImageStore.of(images.images, images.masks, fabric.device)
         return stores[key]
 
-    training = {**started, "loss": config.loss, **given, "epochs": config.epochs, "seed": config.seed}
+    training = {"loss": config.loss, **given, "epochs": config.epochs, "seed": config.seed}
     return Session(
         run=run,
         fabric=fabric,
@@ -200,15 +195,25 @@ def build_session(
             scale=inputs.train.scale,
             crack_share=inputs.train.crack_share,
             protocol=asdict(inputs.train.protocol),
-            training=training | {"images": len(inputs.train)},
+            training=origin(run, config) | training | {"images": len(inputs.train)},
             versions=versions(),
         ),
         fingerprint=inputs.train.fingerprint,
     )
 
 
-def start_from(network: nn.Module, config: TrainConfig) -> ModelConfig:
-    """Give a network the weights of the model that `config.start` names; return its card.
+def origin(run: Path, config: TrainConfig) -> dict[str, Any]:
+    """Return what the card says of the model that a training started from: it, and its terms."""
+    if config.start is None:
+        return {}
+    own = run / "model" / "config.json"  # of a resumed training: the other model may be gone
+    card = read_config(own if own.is_file() else find_model(Path(config.start)) / "config.json")
+    terms = card.training.get("terms")
+    return {"start": config.start} | ({"terms": terms} if terms else {})
+
+
+def start_from(network: nn.Module, config: TrainConfig) -> None:
+    """Give a network the weights of the model that `config.start` names.
 
     Raises `InputError` where there is none, or it is of another network.
     """
@@ -224,7 +229,6 @@ def start_from(network: nn.Module, config: TrainConfig) -> ModelConfig:
             f"{card.model.replace('_', '-')} {options}. Give these options, or leave --start out."
         )
     network.load_state_dict(found)
-    return card
 
 
 def begin(
