@@ -162,14 +162,21 @@ def _to_xy(places: NDArray[np.float64], size: float) -> NDArray[np.float64]:
 
 def _paths(crack: Crack, size: float) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Return each branch as (k, 2) x, y and (k,) widths, no denser than the drawing shows."""
-    paths = []
-    for line in crack.lines:
-        if not len(line):
-            continue
-        step = max(1, int(1.5 / size))
-        kept = line[np.unique(np.append(np.arange(0, len(line), step), len(line) - 1))]
-        paths.append((_to_xy(kept, size), widths_along(crack, kept)))
-    return paths
+    step = max(1, int(1.5 / size))
+    kept = [
+        line[np.unique(np.append(np.arange(0, len(line), step), len(line) - 1))]
+        for line in crack.lines
+        if len(line)
+    ]
+    if not kept:
+        return []
+    # Of all branches at once: a crack may be a network of thousands.
+    widths = widths_along(crack, np.concatenate(kept))
+    ends = np.cumsum([len(line) for line in kept])[:-1]
+    return [
+        (_to_xy(line, size), along)
+        for line, along in zip(kept, np.split(widths, ends), strict=True)
+    ]
 
 
 def _polylines(
