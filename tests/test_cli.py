@@ -205,3 +205,45 @@ def test_study_and_results_on_the_command_line(data_root, tmp_path):
     assert wrong.returncode == 2
     assert "DeepCrack-DB in a folder named deepcrack" in words(wrong.stderr)
     assert "Traceback" not in wrong.stderr
+
+
+def test_measure_and_inspect_on_the_command_line(lines, run, tmp_path):
+    masks = lines / "test" / "masks"
+    done = fissura("measure", masks, "--out", tmp_path / "m", "--mm-per-pixel", 0.5)
+    assert done.returncode == 0, done.stderr
+    assert "cracks on 4 pictures" in words(done.stdout)
+    with (tmp_path / "m" / "cracks.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert table
+    assert all(float(row["length_mm"]) * 2 == pytest.approx(float(row["length_px"]), rel=1e-4)
+               for row in table)  # fmt: skip
+    photos = lines / "test" / "images"
+    limits = tmp_path / "limits.yaml"
+    limits.write_text("max_length_px: 1000\n")
+    options = ["--model", run, "--limits", limits]
+    done = fissura("inspect", photos, "--out", tmp_path / "i", *options)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "i" / "report.html").read_text().startswith("<!doctype html>")
+    limits.write_text("max_length_px: 1\n")
+    done = fissura("inspect", photos, "--out", tmp_path / "i", *options, "--resume")
+    assert done.returncode == 3
+    assert "exceed the limits" in words(done.stdout)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "a.jpg").write_bytes(b"nothing")
+    done = fissura("inspect", tmp_path / "broken", "--out", tmp_path / "b", "--model", run)
+    assert done.returncode == 1
+    assert "a.jpg" in words(done.stderr)
+    assert "Traceback" not in done.stderr
+
+
+def test_a_photo_alone_is_predicted_with_the_model_that_comes_along(lines, tmp_path):
+    done = fissura("predict", lines / "test" / "images" / "0.png", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "predictions" / "masks" / "0.png").is_file()
+    done = fissura("predict", "crackseg-small", lines / "test/images/0.png", cwd=tmp_path)
+    assert (tmp_path / "predictions-2" / "masks" / "0.png").is_file()
+
+
+def test_models_lists_and_shows_cards():
+    assert "crackseg-small" in fissura("models").stdout
+    assert "## Known failures" in fissura("models", "crackseg-small").stdout
