@@ -121,12 +121,15 @@ def _broken(results: dict[str, Any]) -> str:
 
 
 def _advice(predicted: dict[str, Any]) -> str:
-    direction = "too wide" if predicted["bias"] > 0 else "too narrow"
+    def off(row: dict[str, Any]) -> str:
+        direction = "wide" if row["bias"] > 0 else "narrow"
+        return f"{abs(row['bias']):.1f} px too {direction} at {row['width']:.1f} px"
+
+    first, last = predicted["rows"][0], predicted["rows"][-1]
     return (
-        f"Its widths are {direction} by {abs(predicted['bias']):.1f} px on average on these panels; "
-        "on other surfaces the bias is another one. Where tenths of a millimetre decide, "
-        "photograph so that the limit is at least 5 pixels wide, and compare with a crack-width "
-        "gauge at a few places first."
+        f"On these panels its cracks come out {off(first)} and {off(last)}; on other surfaces the "
+        "bias is another one. Where tenths of a millimetre decide, photograph so that the limit is "
+        "at least 5 pixels wide, and compare with a crack-width gauge at a few places first."
     )
 
 
