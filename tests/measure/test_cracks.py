@@ -110,6 +110,15 @@ def test_windows_cut_no_crack_in_two(index, block, halo):
     assert len(reads) > 1
 
 
+@pytest.mark.parametrize("index", [3, 7])
+def test_areas_measured_in_portions_are_the_same(index, monkeypatch):
+    mask = draw_panel(7, index, size_hw=(150, 210), crack_share=0.08).mask
+    together = measure(mask)
+    monkeypatch.setattr("fissura.measure.cracks.POINTS_AT_ONCE", 40)
+    assert len(together) > 2
+    same(measure(mask), together)
+
+
 def test_a_thick_blob_gets_the_halo_it_needs():
     prob = np.zeros((220, 300), np.float32)
     prob[30:190, 40:260] = 1

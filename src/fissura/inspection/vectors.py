@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float64
     from numpy.typing import NDArray
 
+MOST_PLACES = 1_000_000  # in a layer of points, which is made in memory
 PIXEL_SYSTEM, LOCAL_SYSTEM = "pixels", "local"
 
 
@@ -102,7 +103,8 @@ def write_geopackage(path: Path, inspected: Sequence[Inspected]) -> None:
     """Write the cracks of photos as a GeoPackage, with two layers for each coordinate system.
 
     Layer cracks has the features of `write_geojson`. Layer widths has a point for each place where
-    a width was measured, with photo, crack, width_mm and error_mm (or …_px). Where the photos are
+    a width was measured, with photo, crack, width_mm and error_mm (or …_px); it is left out where
+    there are more than a million, which the table widths.csv has. Where the photos are
     of several systems, the layers are called cracks-EPSG-32633, widths-EPSG-32633 and so on.
 
     Raises `InputError` where pyogrio or shapely is not installed.
@@ -124,6 +126,8 @@ def write_geopackage(path: Path, inspected: Sequence[Inspected]) -> None:
                 rows.append(_properties(photo, crack))
             crs = members[0].crs if members else None
             _write_layer(temporary, f"cracks{suffix}", "MultiLineString", crs, geometries, rows)
+            if sum(len(crack.places) for _, crack in cracks) > MOST_PLACES:
+                continue
             points, columns = _widths(cracks)
             layer = f"widths{suffix}"
             _write_layer(temporary, layer, "Point", crs, shapely.points(points), columns)

@@ -23,9 +23,10 @@ from fissura.measure.centreline import (
 )
 from fissura.measure.crack import Crack
 from fissura.measure.graph import Graph, build_graph, prune
-from fissura.measure.skeleton import BLOCK, HALO, Read, find_skeleton, label_areas
+from fissura.measure.skeleton import BLOCK, HALO, Read, find_skeleton, label_areas, portions
 
 PROB_ERROR = 0.1
+POINTS_AT_ONCE = 500_000  # of skeletons that are measured together: some 400 bytes each
 
 
 def measure(
@@ -109,7 +110,9 @@ def measure_windows(
     """Measure the cracks in a picture that is read by windows, because it does not fit in memory.
 
     The result is that of `measure` for the whole picture, whatever the size of the windows: no
-    crack is cut in two where they meet. The picture is gone through three times.
+    crack is cut in two where they meet. The picture is gone through once for its skeleton, and,
+    where there are cracks, three times for measuring: some neighbouring cracks at a time, unless
+    gaps are bridged.
 
     read:     called with top, left, bottom and right of a window, returns the probabilities
               (h, w) in it, float32.
@@ -121,14 +124,17 @@ def measure_windows(
     """
     _check(threshold, min_length, spur, bridge, prob_error, mm_per_pixel)
     skeleton = find_skeleton(read, size_hw, threshold, block=block, halo=halo)
-    graph = build_graph(skeleton)
-    prune(graph, spur)
-    centre(graph, read, size_hw, threshold)
-    tips = _find_tips(graph, read, size_hw, threshold)
-    bridged = bridge_gaps(graph, tips, bridge)
-    widths = _measure_widths(graph, bridged, read, size_hw, threshold, prob_error)
-    cracks = assemble(graph, skeleton, widths, bridged, mm_per_pixel)
-    kept = [crack for crack in cracks if crack.length >= min_length]
+    kept: list[Crack] = []
+    # A bridge may join any two areas, so that none can be measured without the others.
+    for part in [skeleton] if bridge else portions(skeleton, POINTS_AT_ONCE):
+        graph = build_graph(part)
+        prune(graph, spur)
+        centre(graph, read, size_hw, threshold)
+        tips = _find_tips(graph, read, size_hw, threshold)
+        bridged = bridge_gaps(graph, tips, bridge)
+        widths = _measure_widths(graph, bridged, read, size_hw, threshold, prob_error)
+        cracks = assemble(graph, part, widths, bridged, mm_per_pixel)
+        kept += [crack for crack in cracks if crack.length >= min_length]
     kept.sort(key=lambda crack: (-crack.length, crack.anchors))
     return [replace(crack, number=number) for number, crack in enumerate(kept, 1)]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -58,7 +59,7 @@ def find_skeleton(
     crack has pixels to its middle; so the halo around a block is at least four times that, and is
     made larger where it is less. The result does not depend on `block`.
     """
-    parts: list[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]] = []
+    parts: tuple[list[NDArray[Any]], ...] = ([], [], [])  # points, radius, label
     areas = _Areas(size_hw[1])
     for core in blocks(size_hw, block):
         top, left, bottom, right = core
@@ -68,17 +69,44 @@ def find_skeleton(
         points = np.argwhere(skeleton[inner])
         if len(points):
             at = tuple(points.T)
-            parts.append(
-                (points + np.array([top, left]), distance[inner][at].astype(np.float64), labels[at])
-            )
-    points = np.concatenate([part[0] for part in parts] or [np.empty((0, 2), np.int64)])
-    radius = np.concatenate([part[1] for part in parts] or [np.empty(0)])
-    labels = np.concatenate([part[2] for part in parts] or [np.empty(0, np.int64)])
+            values = points + np.array([top, left]), distance[inner][at], labels[at]
+            for listed, value in zip(parts, values, strict=True):
+                listed.append(value)
+    points: NDArray[np.int64] = np.concatenate([np.empty((0, 2), np.int64), *parts[0]])
+    radius: NDArray[np.float32] = np.concatenate([np.empty(0, np.float32), *parts[1]])
+    labels: NDArray[np.int64] = np.concatenate([np.empty(0, np.int64), *parts[2]])
+    del parts
     order = np.lexsort((points[:, 1], points[:, 0]))
     component, area, box, anchor = areas.joined()
     return Skeleton(
-        points[order], radius[order], component[labels[order]], area, box, anchor, size_hw
+        points[order],
+        radius[order].astype(np.float64),
+        component[labels[order]],
+        area,
+        box,
+        anchor,
+        size_hw,
     )
+
+
+def portions(skeleton: Skeleton, most: int) -> Iterator[Skeleton]:
+    """Part a skeleton into some of about `most` points, whole areas each, from top to bottom."""
+    sizes = np.bincount(skeleton.component, minlength=len(skeleton.area))
+    order = np.argsort(skeleton.anchor[:, 0], kind="stable")
+    portion = np.empty(len(order), np.int64)
+    portion[order] = (np.cumsum(sizes[order]) - 1) // most
+    of_point = portion[skeleton.component]
+    for each in np.unique(portion):
+        areas, mine = np.flatnonzero(portion == each), of_point == each
+        yield Skeleton(
+            skeleton.points[mine],
+            skeleton.radius[mine],
+            np.searchsorted(areas, skeleton.component[mine]),
+            skeleton.area[areas],
+            skeleton.box[areas],
+            skeleton.anchor[areas],
+            skeleton.size_hw,
+        )
 
 
 def blocks(size_hw: tuple[int, int], block: int) -> Iterator[tuple[int, int, int, int]]:
