@@ -18,12 +18,12 @@ from fissura.shipped import DEFAULT, MODELS, shipped
 def test_card_and_weights_are_there_and_small(name):
     model = shipped(name)
     assert model.bytes <= 6e6
-    assert find_model(name) == model.folder
+    assert find_model(Path(name)) == model.folder
     assert "non-commercial" in model.terms
     for part in ("Terms", "Figures", "Known failures", "Out of its domain"):
         assert f"## {part}" in model.card
     assert (model.folder / "failures.jpg").is_file()
-    network, config = load_model(name)
+    network, config = load_model(Path(name))
     assert config.threshold == model.threshold
     weights = network.state_dict().values()
     assert all(bool(weight.isfinite().all()) for weight in weights)
@@ -34,7 +34,7 @@ def test_a_folder_of_that_name_comes_first(tmp_path, monkeypatch):
     (tmp_path / DEFAULT).mkdir()
     for name in ("config.json", "model.safetensors"):
         (tmp_path / DEFAULT / name).write_text("{}")
-    assert find_model(DEFAULT).resolve() == tmp_path / DEFAULT
+    assert find_model(Path(DEFAULT)).resolve() == tmp_path / DEFAULT
 
 
 def test_it_finds_cracks_that_it_has_never_seen():
