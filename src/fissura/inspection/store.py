@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, overload
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import cv2
 import numpy as np
@@ -37,18 +38,21 @@ def save_inspected(path: Path, photo: Inspected) -> None:
         ],
         "line_points": [len(line) for line in lines],
     }
-    arrays: dict[str, NDArray[Any]] = {
-        name: np.concatenate([getattr(crack, name) for crack in photo.cracks])
-        for name in ARRAYS
-        if photo.cracks
-    }
-    if lines:
-        arrays["lines"] = np.concatenate(lines)
     quality = [cv2.IMWRITE_JPEG_QUALITY, PREVIEW_QUALITY]
     _, preview = cv2.imencode(".jpg", photo.preview[..., ::-1], quality)
-    with replacing(path) as temporary:
-        arrays |= {"meta": np.frombuffer(json.dumps(meta).encode(), np.uint8), "preview": preview}
-        np.savez_compressed(temporary, **arrays)  # pyright: ignore[reportArgumentType]
+    with replacing(path) as temporary, ZipFile(temporary, "w", ZIP_DEFLATED) as archive:
+
+        def write(name: str, array: NDArray[Any]) -> None:
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
+
+        write("meta", np.frombuffer(json.dumps(meta).encode(), np.uint8))
+        write("preview", preview)
+        # One after the other: those of a huge picture are a good part of the memory.
+        for name in ARRAYS if photo.cracks else ():
+            write(name, np.concatenate([getattr(crack, name) for crack in photo.cracks]))
+        if lines:
+            write("lines", np.concatenate(lines))
 
 
 def load_inspected(path: Path, *, preview: bool = True) -> Inspected:
