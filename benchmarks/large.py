@@ -24,13 +24,12 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from side_by_side import RESULTS
+from side_by_side import RESULTS, versions
 
 from fissura.data.synthetic import draw_panel
 from fissura.device import choose_device, describe_machine
@@ -91,7 +90,7 @@ def main() -> None:
         "limit_gib": LIMIT_GIB,
         "load_after": round(os.getloadavg()[0], 2),
         "machine": describe_machine(choose_device()),
-        "versions": versions(),
+        "versions": versions(PACKAGES),
         "date": datetime.now(UTC).date().isoformat(),
     }
     print(json.dumps(entry, indent=1))
@@ -261,16 +260,6 @@ def digest(path: Path) -> str | None:
         return None
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -136,7 +136,7 @@ def finish(script: str, result: Result, asked: argparse.Namespace) -> None:
         "threads": torch.get_num_threads(),
         "load_after": round(os.getloadavg()[0], 2),
         "machine": describe_machine(device),
-        "versions": _versions(),
+        "versions": versions(),
         "date": datetime.now(UTC).date().isoformat(),
     }
     path = RESULTS / f"{script}.json"
@@ -191,9 +191,10 @@ def _met(met: bool) -> str:
     return "met" if met else "missed"
 
 
-def _versions() -> dict[str, str]:
+def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
+    """Versions of those packages that are installed."""
     found = {}
-    for package in PACKAGES:
+    for package in packages:
         try:
             found[package] = version(package)
         except PackageNotFoundError:

@@ -137,7 +137,7 @@ def inspect_files(
         stale=(out / MEASURED).rglob("*.npz"),
     )
     inspector = Inspector(
-        lambda: predictor or Predictor.load(folder, **options),
+        predictor,
         folder,
         out,
         scaling=scaling,
@@ -148,8 +148,8 @@ def inspect_files(
     )
     failures = _measure_all(inspector, names, console)
     stored = [file for name in names.values() if (file := _stored(out, name)).is_file()]
-    _write_tables(out, StoredPhotos(stored, preview=False, judge=_judge(rules)))
     light = StoredPhotos(stored, preview=False, judge=_judge(rules))
+    _write_tables(out, light)
     page = None
     if report:
         write_coco(out / "coco.json", _labelled(out, light))
@@ -164,14 +164,11 @@ def inspect_files(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             overlay=_overlay,
         )
-    return Inspection(
-        out,
-        page,
-        len(stored),
-        sum(len(photo.cracks) for photo in light),
-        [photo.name for photo in light if photo.failures],
-        failures,
-    )
+    cracks, failing = 0, []
+    for photo in light:
+        cracks += len(photo.cracks)
+        failing += [photo.name] if photo.failures else []
+    return Inspection(out, page, len(stored), cracks, failing, failures)
 
 
 def _stored(out: Path, name: str) -> Path:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +30,8 @@ PREVIEW = 1600  # pixels of a preview's longer side
 class Inspector:
     """Inspect photos with one model and one set of options, and write into one folder.
 
-    load:       makes the predictor; called when the first photo needs one.
-    model:      the predictor's model folder.
+    predictor:  finds the cracks of photos; None where all files are masks or probabilities.
+    model:      its model folder.
     out:        folder for masks, overlays and, of rasters, probabilities.
     kind:       what the files are; "auto" tells by the pixels of each.
     overwrite:  replace results of other settings.
@@ -41,7 +39,7 @@ class Inspector:
 
     def __init__(
         self,
-        load: Callable[[], Predictor],
+        predictor: Predictor | None,
         model: Path,
         out: Path,
         *,
@@ -51,7 +49,7 @@ class Inspector:
         overwrite: bool = False,
         console: Console | None = None,
     ) -> None:
-        self._load = load
+        self.predictor = predictor
         self.model = model
         self.out = out
         self.scaling = scaling
@@ -59,11 +57,6 @@ class Inspector:
         self.kind: Kind = kind
         self.overwrite = overwrite
         self.console = console
-
-    @cached_property
-    def predictor(self) -> Predictor:
-        """The predictor, loaded on first use: masks need none."""
-        return self._load()
 
     def __call__(self, file: Path, name: str) -> Inspected:
         """Inspect one file; `name` is that of its results.
@@ -85,6 +78,7 @@ class Inspector:
         return self._measured(file, name, image, prob, threshold)
 
     def _photo(self, file: Path, name: str) -> Inspected:
+        assert self.predictor is not None
         image = read_image(file)
         (finding,) = self.predictor.findings([image], levels=True)
         assert finding.levels is not None
@@ -121,6 +115,7 @@ class Inspector:
 
     def _raster(self, raster: Raster, name: str) -> Inspected:
         """Inspect an image by windows; it need not fit into memory."""
+        assert self.predictor is not None
         predicted = predict_by_windows(
             self.predictor,
             raster.path,
