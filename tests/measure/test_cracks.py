@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
@@ -61,12 +61,16 @@ def test_widths_of_bars_on_average():
     turn=st.floats(1.5, 4.5),
     width=st.floats(1.5, 8),
 )
+@example(18.0, 0.0, 3.609375, 3.625)  # seen along its end the crack goes on behind, just too far
+@example(19.521, 1.489, 3.138, 4.467)
 def test_arcs(radius, start, turn, width):
     assume(radius >= 4 * width)
     prob = arc(SIZE, (55.3, 55.8), radius, start, turn, width)
     (crack,) = measure(prob)
     if radius * turn >= 50:
-        assert crack.length == pytest.approx(radius * turn, rel=0.03)  # 0.01 on average
+        assert crack.length == pytest.approx(
+            radius * turn, rel=0.025
+        )  # the worst; 0.003 on average
     assert np.abs(crack.widths - width).mean() <= 0.25
 
 

@@ -80,13 +80,12 @@ def find_edges(
                 float(reach[inside[lines]].max()), prob_error,
             )  # fmt: skip
             within = inside[lines]
-            too_far = np.maximum(-found.before, found.after) > reach[within]
-            for ours, theirs in (
-                (edges.before, found.before),
-                (edges.after, found.after),
-                (edges.error, found.error),
-            ):
-                ours[within] = np.where(too_far, np.nan, theirs)
+            most = reach[within]
+            # Each side for itself: a line along a crack has an end ahead and maybe none behind.
+            edges.before[within] = np.where(-found.before > most, np.nan, found.before)
+            edges.after[within] = np.where(found.after > most, np.nan, found.after)
+            both = np.isfinite(edges.before[within]) & np.isfinite(edges.after[within])
+            edges.error[within] = np.where(both, found.error, np.nan)
     return edges
 
 
