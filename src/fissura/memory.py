@@ -22,8 +22,22 @@ def keep_freed_memory() -> bool:
 
     Returns whether the system has this setting: Linux with glibc.
     """
-    if platform.libc_ver()[0] != "glibc":
+    if not _has_glibc():
         return False
     mallopt = ctypes.CDLL(None).mallopt
     settings = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1, M_TOP_PAD: 64 * 2**20}
     return all(mallopt(option, value) for option, value in settings.items())
+
+
+def give_back_freed_memory() -> None:
+    """Give the memory that is free now back to the system, whatever was chosen above.
+
+    For the seams of large work: what a step freed is in pieces that the next one may not be able to
+    use. Does nothing but on Linux with glibc.
+    """
+    if _has_glibc():
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _has_glibc() -> bool:
+    return platform.libc_ver()[0] == "glibc"

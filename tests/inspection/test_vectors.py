@@ -10,13 +10,11 @@ import numpy as np
 import pytest
 
 from fissura.errors import InputError
+from fissura.inspection.features import crack_lines
+from fissura.inspection.geojson import write_geojson
+from fissura.inspection.geopackage import write_geopackage
 from fissura.inspection.inspected import PIXELS, Inspected
-from fissura.inspection.vectors import (
-    crack_lines,
-    write_geojson,
-    write_geopackage,
-    write_vectors,
-)
+from fissura.inspection.vectors import write_vectors
 from fissura.measure.crack import FIGURES, Crack
 
 UTM = (0.001, 0.0, 500000.0, 0.0, -0.001, 5500000.0)  # pixels of 1 mm
@@ -94,7 +92,7 @@ def test_a_gis_reads_back_what_was_measured(tmp_path, suffix, transform):
 
 
 def test_the_scale_makes_millimetres(tmp_path):
-    write_geojson(tmp_path / "c.geojson", [photo([crack(mm=0.5)])])
+    write_geojson(tmp_path / "c.geojson", [photo([crack(mm=0.5)])], None)
     (feature,) = json.loads((tmp_path / "c.geojson").read_text())["features"]
     assert feature["properties"]["length_mm"] == 35.0
     assert feature["properties"]["area_mm2"] == 43.75
@@ -213,16 +211,16 @@ def test_written_anew_it_is_replaced(tmp_path):
 
 
 def test_without_pyogrio_there_is_geojson_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr("fissura.inspection.vectors.find_spec", lambda _: None)
+    monkeypatch.setattr("fissura.inspection.geopackage.find_spec", lambda _: None)
     files = write_vectors(tmp_path, [photo([crack()])])
     assert [file.name for file in files] == ["cracks.geojson"]
     with pytest.raises(InputError, match=r"pip install 'fissura\[geo\]'"):
         write_geopackage(tmp_path / "c.gpkg", [])
-    assert "pyogrio" not in vars(sys.modules["fissura.inspection.vectors"])
+    assert "pyogrio" not in vars(sys.modules["fissura.inspection.geopackage"])
 
 
 def test_every_figure_is_an_attribute(tmp_path):
-    write_geojson(tmp_path / "c.geojson", [photo([crack(mm=None)])])
+    write_geojson(tmp_path / "c.geojson", [photo([crack(mm=None)])], None)
     (feature,) = json.loads((tmp_path / "c.geojson").read_text())["features"]
     for name, power in FIGURES.items():
         assert f"{name}_px{'2' if power == 2 else ''}" in feature["properties"]

@@ -32,6 +32,7 @@ from fissura.inspection.store import StoredPhotos, save_inspected
 from fissura.inspection.tables import write_cracks_csv, write_photos_csv, write_widths_csv
 from fissura.inspection.vectors import write_vectors
 from fissura.measure.options import MeasureOptions, ScaleOptions
+from fissura.memory import give_back_freed_memory
 
 SETTINGS, MEASURED = "inspection.json", "measured"
 MASK_MODEL = "none: masks and probabilities were measured as they are"
@@ -147,6 +148,7 @@ def inspect_files(
         console=console,
     )
     failures = _measure_all(inspector, names, console)
+    give_back_freed_memory()
     stored = [file for name in names.values() if (file := _stored(out, name)).is_file()]
     light = StoredPhotos(stored, preview=False, judge=_judge(rules))
     _write_tables(out, light)

@@ -22,6 +22,7 @@ from fissura.inspection.sources import LEVELS, Kind, kind_of, read_probability
 from fissura.measure import Crack, crack_labels, measure, measure_windows
 from fissura.measure.options import MeasureOptions, ScaleOptions
 from fissura.measure.scale import Scale, find_scale
+from fissura.memory import give_back_freed_memory
 from fissura.raster import Raster, open_raster, preview
 
 PREVIEW = 1600  # pixels of a preview's longer side
@@ -125,6 +126,7 @@ class Inspector:
             overwrite=self.overwrite,
             console=self.console,
         )
+        give_back_freed_memory()
         scale = find_scale(self.scaling, raster.path, None, raster.size_hw)
         if scale is None and raster.mm_per_pixel is not None:
             scale = Scale(raster.mm_per_pixel, raster.scale_source, raster.remark)
@@ -136,6 +138,7 @@ class Inspector:
             cracks = measure_windows(
                 read, raster.size_hw, threshold=predicted.threshold, **self._options(scale)
             )
+        give_back_freed_memory()
         shown, shrunk = preview(raster, PREVIEW)
         self._draw(name, shown, cracks, None, shrunk, scale)
         return Inspected(

@@ -16,16 +16,13 @@ from typing import IO, Any
 
 from fissura.files import replacing
 from fissura.inspection.inspected import Inspected
-from fissura.measure.crack import FIGURES, Crack
-
-MM = [f"{name}_mm{'2' if power == 2 else ''}" for name, power in FIGURES.items()]
-PX = [f"{name}_px{'2' if power == 2 else ''}" for name, power in FIGURES.items()]
+from fissura.measure.crack import Crack, figure_names
 
 CRACK_COLUMNS = [
     "photo",
     "crack",
-    *MM,
-    *PX,
+    *figure_names("mm"),
+    *figure_names("px"),
     "orientation_deg",
     "branches",
     "widest_row",
@@ -66,6 +63,9 @@ WIDTH_COLUMNS = [
     "width_px",
     "width_error_px",
 ]
+
+
+AT_ONCE = 10_000  # places that are Python's numbers at a time
 
 
 @dataclass(frozen=True)
@@ -123,22 +123,22 @@ def write_widths_csv(path: Path, inspected: Iterable[Inspected]) -> None:
 
 def _widths(photo: Inspected, crack: Crack) -> Iterator[dict[str, Any]]:
     scale = photo.mm_per_pixel
-    places, widths, errors = (
-        crack.places.tolist(),
-        crack.widths.tolist(),
-        crack.width_errors.tolist(),
-    )
-    for (row, column), width, error in zip(places, widths, errors, strict=True):
-        yield {
-            "photo": photo.name,
-            "crack": crack.number,
-            "row": row,
-            "column": column,
-            "width_px": width,
-            "width_error_px": error,
-            "width_mm": None if scale is None else width * scale,
-            "width_error_mm": None if scale is None else error * scale,
-        }
+    for begin in range(0, len(crack.places), AT_ONCE):
+        some = slice(begin, begin + AT_ONCE)
+        places, widths, errors = (
+            values[some].tolist() for values in (crack.places, crack.widths, crack.width_errors)
+        )
+        for (row, column), width, error in zip(places, widths, errors, strict=True):
+            yield {
+                "photo": photo.name,
+                "crack": crack.number,
+                "row": row,
+                "column": column,
+                "width_px": width,
+                "width_error_px": error,
+                "width_mm": None if scale is None else width * scale,
+                "width_error_mm": None if scale is None else error * scale,
+            }
 
 
 def _crack_row(photo: Inspected, crack: Crack) -> dict[str, Any]:

@@ -79,6 +79,15 @@ class Crack:
         """
         scale = self.mm_per_pixel or 1.0
         return {
-            f"{name}_{self.unit}{'2' if power == 2 else ''}": getattr(self, name) * scale**power
-            for name, power in FIGURES.items()
+            name: getattr(self, figure) * scale**power
+            for name, (figure, power) in zip(figure_names(self.unit), FIGURES.items(), strict=True)
         }
+
+
+def figure_names(unit: str) -> list[str]:
+    """Return the names of all figures with their unit, mm or px.
+
+    >>> figure_names("mm")[0], figure_names("mm")[-1]
+    ('length_mm', 'area_mm2')
+    """
+    return [f"{name}_{unit}{'2' if power == 2 else ''}" for name, power in FIGURES.items()]

@@ -167,7 +167,7 @@ def _turned(branch: Branch) -> Branch:
 def _edges(skeleton: Skeleton) -> NDArray[np.int64]:
     """Pairs (m, 2) of neighbouring points."""
     stride = skeleton.size_hw[1] + 2  # so that no step leads around the picture's side
-    keys = skeleton.points[:, 0] * stride + skeleton.points[:, 1] + 1
+    keys = skeleton.points[:, 0].astype(np.int64) * stride + skeleton.points[:, 1] + 1
 
     def step(rows: int, columns: int) -> NDArray[np.int64]:
         """The point so many rows and columns on, or -1."""

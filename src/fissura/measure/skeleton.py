@@ -41,9 +41,9 @@ class Skeleton:
     size_hw:    of the picture.
     """
 
-    points: NDArray[np.int64]
-    radius: NDArray[np.float64]
-    component: NDArray[np.int64]
+    points: NDArray[np.int32]
+    radius: NDArray[np.float32]
+    component: NDArray[np.int32]
     area: NDArray[np.int64]
     box: NDArray[np.int64]
     anchor: NDArray[np.int64]
@@ -59,7 +59,12 @@ def find_skeleton(
     crack has pixels to its middle; so the halo around a block is at least four times that, and is
     made larger where it is less. The result does not depend on `block`.
     """
-    parts: tuple[list[NDArray[Any]], ...] = ([], [], [])  # points, radius, label
+    # Points, radius and label, in as little memory as they fit into.
+    parts: tuple[list[NDArray[Any]], ...] = (
+        [np.empty((0, 2), np.int32)],
+        [np.empty(0, np.float32)],
+        [np.empty(0, np.int32)],
+    )
     areas = _Areas(size_hw[1])
     for core in blocks(size_hw, block):
         top, left, bottom, right = core
@@ -71,22 +76,26 @@ def find_skeleton(
             at = tuple(points.T)
             values = points + np.array([top, left]), distance[inner][at], labels[at]
             for listed, value in zip(parts, values, strict=True):
-                listed.append(value)
-    points: NDArray[np.int64] = np.concatenate([np.empty((0, 2), np.int64), *parts[0]])
-    radius: NDArray[np.float32] = np.concatenate([np.empty(0, np.float32), *parts[1]])
-    labels: NDArray[np.int64] = np.concatenate([np.empty(0, np.int64), *parts[2]])
-    del parts
+                listed.append(value.astype(listed[0].dtype))
+    points, radius, labels = map(_emptied, parts)
     order = np.lexsort((points[:, 1], points[:, 0]))
     component, area, box, anchor = areas.joined()
     return Skeleton(
         points[order],
-        radius[order].astype(np.float64),
-        component[labels[order]],
+        radius[order],
+        component[labels[order]].astype(np.int32),
         area,
         box,
         anchor,
         size_hw,
     )
+
+
+def _emptied(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    """Put arrays together, and let go of them."""
+    joined = np.concatenate(parts)
+    parts.clear()
+    return joined
 
 
 def portions(skeleton: Skeleton, most: int) -> Iterator[Skeleton]:
@@ -101,7 +110,7 @@ def portions(skeleton: Skeleton, most: int) -> Iterator[Skeleton]:
         yield Skeleton(
             skeleton.points[mine],
             skeleton.radius[mine],
-            np.searchsorted(areas, skeleton.component[mine]),
+            np.searchsorted(areas, skeleton.component[mine]).astype(np.int32),
             skeleton.area[areas],
             skeleton.box[areas],
             skeleton.anchor[areas],

@@ -1,0 +1,83 @@
+"""A crack as a feature of a map: its lines in coordinates, and what is said of it.
+
+Centre lines and measured places are in the coordinate system of their photo. Plain photos, which
+have none, come in pixels, x to the right and y upwards, so that their cracks lie on the picture.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fissura.ground import Transform
+from fissura.inspection.inspected import Inspected
+from fissura.measure.crack import Crack
+
+if TYPE_CHECKING:
+    from jaxtyping import Float64
+    from numpy.typing import NDArray
+
+
+def crack_features(inspected: Iterable[Inspected]) -> Iterator[tuple[Inspected, Crack]]:
+    """Yield the cracks of photos, each with its photo."""
+    for photo in inspected:
+        for crack in photo.cracks:
+            yield photo, crack
+
+
+def crack_lines(crack: Crack, transform: Transform) -> list[NDArray[np.float64]]:
+    """Return the centre line in coordinates, an (n, 2) array of x and y for each branch, n ≥ 2.
+
+    A branch of a single pixel is left out, unless the crack has no other. Then it is a line of
+    length 0. Empty where not even the crack's place is known.
+    """
+    lines = [line for line in crack.lines if len(line) > 1]
+    if not lines:
+        points = [line for line in crack.lines if len(line)] or [np.array([crack.widest_at])]
+        lines = [np.repeat(points[0][:1], 2, axis=0)]
+    lines = [line for line in lines if np.isfinite(line).all()]
+    return [coordinates(line, transform) for line in lines]
+
+
+def coordinates(
+    places: Float64[np.ndarray, "n 2"], transform: Transform
+) -> Float64[np.ndarray, "n 2"]:
+    """Turn places (row, column), (0, 0) the first pixel's centre, into x and y.
+
+    They are rounded to about a thousandth of a pixel.
+
+    >>> coordinates(np.array([[0.0, 2.0]]), PIXELS).tolist()
+    [[2.5, -0.5]]
+    """
+    a, b, c, d, e, f = transform
+    row, column = places[:, 0] + 0.5, places[:, 1] + 0.5
+    x, y = a * column + b * row + c, d * column + e * row + f
+    side = math.sqrt(abs(a * e - b * d))
+    digits = 3 - math.floor(math.log10(side)) if side else 12
+    return np.stack([x, y], axis=1).round(digits)
+
+
+def properties(photo: Inspected, crack: Crack) -> dict[str, Any]:
+    """Return what is said of a crack beside its line; None for what could not be measured."""
+    ((x, y),) = coordinates(np.array([crack.widest_at], np.float64), photo.transform).tolist()
+    values = {
+        "photo": photo.name,
+        "crack": crack.number,
+        **crack.figures(),
+        "orientation_deg": crack.orientation,
+        "branches": crack.branches,
+        "mm_per_pixel": crack.mm_per_pixel,
+        "widest_x": x,
+        "widest_y": y,
+    }
+    return {name: _plain(value) for name, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
