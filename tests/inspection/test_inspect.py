@@ -12,6 +12,7 @@ from rich.console import Console
 from fissura.checkpoint import ModelConfig, save_model
 from fissura.data.synthetic import draw_panel
 from fissura.errors import InputError
+from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
 from fissura.inspection import inspect as module
 from fissura.inspection.inspect import inspect_files
@@ -44,9 +45,9 @@ def masks(tmp_path):
 
 
 def inspect(inputs, out, model, **options):
-    quiet = Console(quiet=True)
+    quiet, predicting = Console(quiet=True), PredictOptions(device="cpu", precision="float32")
     return inspect_files(
-        [inputs], out, model=model, console=quiet, device="cpu", precision="float32", **options
+        [inputs], out, model=model, console=quiet, predicting=predicting, **options
     )
 
 

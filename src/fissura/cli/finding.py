@@ -4,38 +4,35 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from fissura.cli.options import PHOTOS_FAILED, Precision, Switch
+from fissura.cli.options import PHOTOS_FAILED, Switch
 from fissura.errors import InputError
+from fissura.inference.options import PredictOptions
 from fissura.measure.options import MeasureOptions, ScaleOptions
 
 LIMITS_EXCEEDED = 3
-Engine = Literal["torch", "openvino"]
 Kind = Literal["auto", "photo", "mask", "probability"]
+PredictGroup = Annotated[PredictOptions, Parameter(name="*", group=Group("Model"), negative="")]
 ScaleGroup = Annotated[ScaleOptions, Parameter(name="*", group=Group("Scale"))]
 MeasureGroup = Annotated[MeasureOptions, Parameter(name="*", group=Group("Measuring"))]
-PIXELS, MEASURING = ScaleOptions(), MeasureOptions()
+PREDICTING, PIXELS, MEASURING = PredictOptions(), ScaleOptions(), MeasureOptions()
 SHIPPED = Path("crackseg-small")
 
 
 def predict(
     *inputs: Path,
     out: Path | None = None,
-    threshold: float | None = None,
+    predicting: PredictGroup = PREDICTING,
     probabilities: Switch = False,
     overlays: bool = True,
-    tta: Switch = False,
     tile: int | None = None,
     overlap: float = 0.25,
     batch_size: int | None = None,
-    scale: float | None = None,
-    device: str = "auto",
-    precision: Precision = "auto",
-    engine: Engine = "torch",
     resume: Switch = False,
     overwrite: Switch = False,
 ) -> int:
@@ -55,14 +52,10 @@ def predict(
         name of a model that `fissura models` lists. [default: crackseg-small]
     out:
         Folder for the results. [default: predictions, or predictions-2 … where that exists]
-    threshold:
-        Probability from which a pixel counts as crack. [default: the model's]
     probabilities:
         Write the probabilities too, as 16-bit PNG.
     overlays:
         Write photos with the cracks marked.
-    tta:
-        Average over flips and turns: eight times the work, slightly better masks.
     tile:
         Side of the tiles that large photos are cut into, in pixels. [default: none where the
         network can take a photo row by row, else 512]
@@ -71,15 +64,6 @@ def predict(
     batch_size:
         Tiles, or as many pixels, computed at once; less takes less memory. [default: 1 on a CPU,
         8 on a GPU]
-    scale:
-        Factor by which photos are resized for the network. [default: as in training]
-    device:
-        Where to compute: auto, cpu, cuda or mps.
-    precision:
-        Arithmetic of the network; auto takes bfloat16 where the hardware is fast at it.
-    engine:
-        What computes the network: torch, or openvino on a CPU, which is faster for networks other
-        than crackseg without an encoder.
     resume:
         Go on where an earlier run with the same settings was stopped.
     overwrite:
@@ -92,17 +76,12 @@ def predict(
         model,
         photos,
         out or _free("predictions"),
-        threshold=threshold,
+        **asdict(predicting),
         probabilities=probabilities,
         overlays=overlays,
-        tta=tta,
         tile=tile,
         overlap=overlap,
         batch_size=batch_size,
-        scale=scale,
-        device=device,
-        precision=precision,
-        engine=engine,
         resume=resume,
         overwrite=overwrite,
     )
@@ -142,14 +121,9 @@ def inspect(
     out: Path,
     limits: Path | None = None,
     model: Path = SHIPPED,
+    predicting: PredictGroup = PREDICTING,
     scaling: ScaleGroup = PIXELS,
     measuring: MeasureGroup = MEASURING,
-    threshold: float | None = None,
-    scale: float | None = None,
-    tta: Switch = False,
-    device: str = "auto",
-    precision: Precision = "auto",
-    engine: Engine = "torch",
     resume: Switch = False,
     overwrite: Switch = False,
 ) -> int:
@@ -172,18 +146,6 @@ def inspect(
         YAML file with rules such as `max_width_mm: 0.3`; see docs/inspection.md.
     model:
         Run folder that `fissura train` wrote, or a name that `fissura models` lists.
-    threshold:
-        Probability from which a pixel counts as crack. [default: the model's]
-    scale:
-        Factor by which photos are resized for the network. [default: as in training]
-    tta:
-        Average over flips and turns: eight times the work, slightly better masks.
-    device:
-        Where to compute: auto, cpu, cuda or mps.
-    precision:
-        Arithmetic of the network; auto takes bfloat16 where the hardware is fast at it.
-    engine:
-        What computes the network: torch, or openvino on a CPU.
     resume:
         Go on where an earlier run with the same settings was stopped. Other limits are allowed.
     overwrite:
@@ -198,14 +160,9 @@ def inspect(
         out,
         model=model,
         limits=limits,
+        predicting=predicting,
         scaling=scaling,
         measuring=measuring,
-        threshold=threshold,
-        scale=scale,
-        tta=tta,
-        device=device,
-        precision=precision,
-        engine=engine,
         resume=resume,
         overwrite=overwrite,
     )
@@ -221,12 +178,9 @@ def measure(
     out: Path,
     kind: Kind = "auto",
     model: Path = SHIPPED,
+    predicting: PredictGroup = PREDICTING,
     scaling: ScaleGroup = PIXELS,
     measuring: MeasureGroup = MEASURING,
-    threshold: float | None = None,
-    scale: float | None = None,
-    device: str = "auto",
-    precision: Precision = "auto",
     resume: Switch = False,
     overwrite: Switch = False,
 ) -> int:
@@ -246,14 +200,6 @@ def measure(
     model:
         What finds the cracks in photos: run folder that `fissura train` wrote, or a name that
         `fissura models` lists.
-    threshold:
-        Probability from which a pixel counts as crack. [default: the model's]
-    scale:
-        Factor by which photos are resized for the network. [default: as in training]
-    device:
-        Where to compute: auto, cpu, cuda or mps.
-    precision:
-        Arithmetic of the network; auto takes bfloat16 where the hardware is fast at it.
     resume:
         Go on where an earlier run with the same settings was stopped.
     overwrite:
@@ -267,14 +213,11 @@ def measure(
         list(inputs),
         out,
         model=model,
+        predicting=predicting,
         scaling=scaling,
         measuring=measuring,
         kind=kind,
         report=False,
-        threshold=threshold,
-        scale=scale,
-        device=device,
-        precision=precision,
         resume=resume,
         overwrite=overwrite,
     )

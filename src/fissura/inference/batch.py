@@ -21,7 +21,8 @@ from fissura.data.images import read_image, read_size
 from fissura.device import Precision
 from fissura.errors import InputError
 from fissura.inference.by_windows import by_windows, predict_by_windows, write_small_overlay
-from fissura.inference.predictor import Engine, Finding, Predictor
+from fissura.inference.options import Engine
+from fissura.inference.predictor import Finding, Predictor
 from fissura.inference.results import (
     TABLE,
     is_result,

@@ -151,7 +151,7 @@ class LevelReader:
 
 def _halo(predictor: Predictor) -> int:
     """How far around a pixel the network looks, in its own pixels."""
-    return TILES_HALO if predictor._row_network is None else RowNetwork.reach
+    return RowNetwork.reach if predictor.by_rows else TILES_HALO
 
 
 def _predict_chunks(
@@ -231,7 +231,7 @@ def _settings(predictor: Predictor, path: Path, model: Path, chunk_rows: int) ->
         "model": digest.hexdigest(),
         "threshold": predictor.threshold,
         "scale": predictor.scale,
-        "tile": predictor.tile if predictor._row_network is None else None,
+        "tile": None if predictor.by_rows else predictor.tile,
         "overlap": predictor.overlap,
         "tta": predictor.tta,
         "engine": predictor.engine,

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from fissura.data.images import read_image
 from fissura.device import Precision, choose_device, choose_precision
 from fissura.errors import InputError
 from fissura.inference.openvino_network import openvino_network
+from fissura.inference.options import Engine
 from fissura.inference.resize import resized, resized_rows
 from fissura.inference.rows import RowNetwork, spans, takes
 from fissura.inference.tiling import ALIGN, blend_rows
@@ -27,7 +28,6 @@ from fissura.models.normalise import normalise
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
 
-Engine = Literal["torch", "openvino"]
 Result = TypeVar("Result")
 
 LARGEST_GROUP = 64  # of small images: more win nothing, and results should come steadily
@@ -143,6 +143,11 @@ class Predictor:
     def load(cls, path: str | Path, **options: Any) -> Predictor:
         """Load the model folder or run folder `path`; `options` are those of the class."""
         return cls(*load_model(Path(path)), **options)
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether photos are taken by pieces of their rows, and not in tiles."""
+        return self._row_network is not None
 
     def __call__(self, image: NDArray[np.uint8] | str | Path) -> Prediction:
         """Predict one photo: RGB (h, w, 3), or the path of an image file.

@@ -15,11 +15,12 @@ from rich.progress import track
 
 from fissura.checkpoint import find_model, versions
 from fissura.data.folder import find_images
-from fissura.device import Precision, describe_machine
+from fissura.device import describe_machine
 from fissura.errors import InputError
 from fissura.inference.batch import Failure
 from fissura.inference.by_windows import by_windows
-from fissura.inference.predictor import Engine, Predictor
+from fissura.inference.options import PredictOptions
+from fissura.inference.predictor import Predictor
 from fissura.inference.results import claim, is_result, output_names
 from fissura.inspection.coco import write_coco
 from fissura.inspection.drawing import draw_cracks
@@ -64,16 +65,11 @@ def inspect_files(
     *,
     model: Path,
     limits: Path | None = None,
+    predicting: PredictOptions | None = None,
     scaling: ScaleOptions | None = None,
     measuring: MeasureOptions | None = None,
     kind: Kind = "photo",
     report: bool = True,
-    threshold: float | None = None,
-    scale: float | None = None,
-    tta: bool = False,
-    device: str = "auto",
-    precision: Precision = "auto",
-    engine: Engine = "torch",
     resume: bool = False,
     overwrite: bool = False,
     console: Console | None = None,
@@ -90,12 +86,12 @@ def inspect_files(
       inputs:     image files, and folders that are searched to any depth.
       model:      run folder, model folder, or a name of `fissura.shipped.MODELS`.
       limits:     a limits.yaml, see `fissura.inspection.limits`.
+      predicting: how the model is applied; see `Predictor`.
       scaling:    how millimetres are known; none by default.
       measuring:  see `fissura.measure.measure`.
       kind:       what the files are: "photo", "mask", "probability", or "auto" for what the pixels
                   of each tell.
       report:     write report.html, coco.json and the verdicts; without it the tables and vectors.
-      threshold, scale, tta, device, precision, engine: as in `Predictor`.
       resume:     go on where an earlier run with the same settings was stopped.
       overwrite:  write into a folder that is not empty.
       console:    for progress and complaints; standard error if None.
@@ -107,16 +103,9 @@ def inspect_files(
     """
     console = console or Console(stderr=True)
     rules = read_limits(limits) if limits else None
-    scaling, measuring = scaling or ScaleOptions(), measuring or MeasureOptions()
+    predicting, scaling = predicting or PredictOptions(), scaling or ScaleOptions()
+    measuring = measuring or MeasureOptions()
     folder = find_model(model)
-    options = {
-        "threshold": threshold,
-        "scale": scale,
-        "tta": tta,
-        "device": device,
-        "precision": precision,
-        "engine": engine,
-    }
     files = [file for file in find_images(inputs) if not is_result(file, out)]
     if not files:
         raise InputError(f"There are no photos to inspect but earlier results in {out}.")
@@ -125,11 +114,12 @@ def inspect_files(
         "model": str(folder.absolute()),
         "inputs": [str(path.absolute()) for path in inputs],
         "kind": kind,
-        **options,
+        **asdict(predicting),
         "scaling": asdict(scaling),
         "measuring": asdict(measuring),
     }
-    predictor = None if kind in ("mask", "probability") else Predictor.load(folder, **options)
+    measured_only = kind in ("mask", "probability")
+    predictor = None if measured_only else Predictor.load(folder, **asdict(predicting))
     claim(
         out / SETTINGS,
         settings,
@@ -152,20 +142,11 @@ def inspect_files(
     stored = [file for name in names.values() if (file := _stored(out, name)).is_file()]
     light = StoredPhotos(stored, preview=False, judge=_judge(rules))
     _write_tables(out, light)
-    page = None
-    if report:
+    page = out / "report.html" if report else None
+    if page:
         write_coco(out / "coco.json", _labelled(out, light))
-        page = out / "report.html"
-        write_report(
-            page,
-            StoredPhotos(stored, preview=True, judge=_judge(rules)),
-            settings=_settings_in_words(settings, predictor, failures),
-            model_card=_card(folder) if predictor else MASK_MODEL,
-            limits=rules,
-            versions=versions(),
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            overlay=_overlay,
-        )
+        told = _settings_in_words(settings, predictor, failures)
+        _write_page(page, stored, rules, told, _card(folder) if predictor else MASK_MODEL)
     cracks, failing = 0, []
     for photo in light:
         cracks += len(photo.cracks)
@@ -194,8 +175,6 @@ def _measure_all(inspector: Inspector, names: dict[Path, str], console: Console)
             failures.append(Failure(file, reason))
             console.print(f"Left out: {reason}", style="red", highlight=False, markup=False)
             continue
-        if "at an angle" in photo.scale_source:
-            console.print(photo.scale_source, style="yellow", highlight=False, markup=False)
         save_inspected(_stored(inspector.out, name), photo)
     return failures
 
@@ -219,6 +198,25 @@ def _write_tables(out: Path, photos: StoredPhotos) -> None:
     write_photos_csv(out / "photos.csv", photos)
     write_widths_csv(out / "widths.csv", photos)
     write_vectors(out, photos)
+
+
+def _write_page(
+    page: Path,
+    stored: list[Path],
+    rules: Limits | None,
+    settings: dict[str, Any],
+    model_card: str | None,
+) -> None:
+    write_report(
+        page,
+        StoredPhotos(stored, preview=True, judge=_judge(rules)),
+        settings=settings,
+        model_card=model_card,
+        limits=rules,
+        versions=versions(),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        overlay=_overlay,
+    )
 
 
 def _labelled(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,13 @@ class Inspector:
         threshold: float,
     ) -> Inspected:
         height, width = prob.shape
-        scale = find_scale(self.scaling, file, image, (height, width))
-        cracks = measure(prob, threshold=threshold, **self._options(scale))
+        scale = self._scale(file, image, (height, width))
+        cracks = measure(
+            prob,
+            threshold=threshold,
+            mm_per_pixel=scale.mm_per_pixel if scale else None,
+            **asdict(self.measuring),
+        )
         mask = prob >= threshold
         write_image(self.out / MASKS / f"{name}.png", mask.astype(np.uint8) * np.uint8(255))
         labels = crack_labels(mask, cracks)
@@ -127,16 +133,20 @@ class Inspector:
             console=self.console,
         )
         give_back_freed_memory()
-        scale = find_scale(self.scaling, raster.path, None, raster.size_hw)
-        if scale is None and raster.mm_per_pixel is not None:
-            scale = Scale(raster.mm_per_pixel, raster.scale_source, raster.remark)
+        own = raster.mm_per_pixel
+        known = None if own is None else Scale(own, raster.scale_source, raster.remark)
+        scale = self._scale(raster.path, None, raster.size_hw, known)
         with probability_reader(predicted.probability) as levels:
 
             def read(top: int, left: int, bottom: int, right: int) -> NDArray[np.float32]:
                 return levels.read(top, left, bottom, right).astype(np.float32) / np.float32(255)
 
             cracks = measure_windows(
-                read, raster.size_hw, threshold=predicted.threshold, **self._options(scale)
+                read,
+                raster.size_hw,
+                threshold=predicted.threshold,
+                mm_per_pixel=scale.mm_per_pixel if scale else None,
+                **asdict(self.measuring),
             )
         give_back_freed_memory()
         shown, shrunk = preview(raster, PREVIEW)
@@ -158,16 +168,18 @@ class Inspector:
             },
         )
 
-    def _options(self, scale: Scale | None) -> dict[str, Any]:
-        """What `measure` takes beside the probabilities and the threshold."""
-        options = self.measuring
-        return {
-            "mm_per_pixel": scale.mm_per_pixel if scale else None,
-            "min_length": options.min_length,
-            "spur": options.spur,
-            "bridge": options.bridge,
-            "prob_error": options.prob_error,
-        }
+    def _scale(
+        self,
+        file: Path,
+        image: NDArray[np.uint8] | None,
+        size_hw: tuple[int, int],
+        known: Scale | None = None,
+    ) -> Scale | None:
+        """The scale that the options tell, or the one that is known without them."""
+        scale = find_scale(self.scaling, file, image, size_hw) or known
+        if scale and scale.warning and self.console:
+            self.console.print(scale.warning, style="yellow", highlight=False, markup=False)
+        return scale
 
     def _draw(
         self,

@@ -1,0 +1,32 @@
+"""The choices of predicting, without torch, so that the help of the command line is instant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Engine = Literal["torch", "openvino"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions:
+    """How a model is applied to photos; arguments of `fissura.inference.predictor.Predictor`."""
+
+    threshold: float | None = None
+    """Probability from which a pixel counts as crack; by default the model's."""
+
+    scale: float | None = None
+    """Factor by which photos are resized for the network; by default as in training."""
+
+    tta: bool = False
+    """Average over flips and turns: eight times the work, slightly better masks."""
+
+    device: str = "auto"
+    """Where to compute: auto, cpu, cuda or mps."""
+
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic of the network; auto takes bfloat16 where the hardware is fast at it."""
+
+    engine: Engine = "torch"
+    """What computes the network: torch, or openvino on a CPU, which is faster for networks other
+    than crackseg without an encoder."""
