@@ -53,9 +53,9 @@ SECTIONS = {
 
 METHOD = """\
 <p>Each pixel has a probability of being crack, which a model gave it (in a mask it is 0 or 1);
-connected pixels above the threshold are one crack. Its centre line is drawn through the middle between its edges. The <b>length</b> is that
-of the centre line with all its branches, the <b>longest path</b> the longest way along it between
-two of its ends.</p>
+connected pixels above the threshold are one crack. Its centre line is drawn through the middle
+between its edges. The <b>length</b> is that of the centre line with all its branches, the
+<b>longest path</b> the longest way along it between two of its ends.</p>
 <p>The <b>width</b> is measured across the centre line at each of its points, from edge to edge, to
 fractions of a pixel; not within junctions, nor where gaps were bridged. The table gives the mean,
 the median, the 95th percentile (95 % of the places are no wider) and the maximum. <b>±</b> is the
