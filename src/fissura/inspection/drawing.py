@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from fissura.inspection.legend import draw_legend
+from fissura.inspection.legend import UNMEASURED, draw_legend
 from fissura.inspection.number_labels import draw_numbers
 from fissura.measure.crack import Crack
 from fissura.overlay import YELLOW, overlay
@@ -20,7 +20,6 @@ from fissura.overlay import YELLOW, overlay
 NUMBERED = 30  # cracks that get a number in the picture; the table has all
 SMALLEST = 560  # geometric mean of the sides under which a picture is enlarged, in pixels
 CASING = (16, 16, 20)
-UNMEASURED = (205, 205, 205)
 WHITE = (255, 255, 255)
 COLORMAP, DARKEST = "plasma", 0.3  # the dark end would drown in the casing
 SHADES = 64
