@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch.autograd import forward_ad
 
@@ -77,6 +77,13 @@ def cases(draw):
 
 
 @given(case=cases(), chunk=st.sampled_from([5, 64, 131072]))
+@example(  # without background, whose slope is 1/0 then
+    case=(
+        "unified_focal", torch.tensor([[[0.1541]]], dtype=torch.float64), torch.ones(1, 1, 1),
+        {"delta": 1.0, "gamma": 0.25, "smooth": 0.0, "focal_weight": 0.0},
+    ),
+    chunk=5,
+)  # fmt: skip
 @settings(max_examples=400, deadline=None)
 def test_fused_equals_plain(case, chunk):
     name, logits, target, options = case

@@ -184,7 +184,10 @@ def region_value(form: Form, sums: Sums) -> tuple[float, float, float]:
     tn = max(sums.valid - sums.crack - fp, 0.0)
     value, crack, background = region_part(form, form.region, form.power, tp, fn, fp)
     of_background = region_part(form, form.region_background, form.power_background, tn, fp, fn)
-    return value + of_background[0], crack + of_background[2], background + of_background[1]
+    # Where there is no background, its slope may be as steep as 1/0 without any pixel that has it;
+    # in `hard_pixels` it would swallow the other.
+    background = background + of_background[1] if sums.crack < sums.valid else 0.0
+    return value + of_background[0], crack + of_background[2], background
 
 
 def region_part(
