@@ -49,6 +49,7 @@ def coordinates(
 
     They are rounded to about a thousandth of a pixel.
 
+    >>> from fissura.inspection.inspected import PIXELS
     >>> coordinates(np.array([[0.0, 2.0]]), PIXELS).tolist()
     [[2.5, -0.5]]
     """
