@@ -84,6 +84,13 @@ def cases(draw):
     ),
     chunk=5,
 )  # fmt: skip
+@example(  # nor with background's errors, but for rounding
+    case=(
+        "unified_focal", torch.tensor([[[1.9841, 0.8008, 0.1850, 1.8640]]], dtype=torch.float64),
+        torch.ones(1, 1, 4), {"delta": 1.0, "gamma": 0.25, "smooth": 0.0, "focal_weight": 0.0},
+    ),
+    chunk=5,
+)  # fmt: skip
 @settings(max_examples=400, deadline=None)
 def test_fused_equals_plain(case, chunk):
     name, logits, target, options = case

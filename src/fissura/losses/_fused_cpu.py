@@ -180,13 +180,14 @@ def probability(odds: Tensor, out: Tensor) -> Tensor:
 
 def region_value(form: Form, sums: Sums) -> tuple[float, float, float]:
     """The region parts, and their slopes by the error of a crack and of a background pixel."""
-    tp, fn, fp = sums.tp, sums.fn, sums.fp
+    # Without background its errors are what rounding left, and its slope may be as steep as 1/0,
+    # which in `hard_pixels` would swallow the other one.
+    no_background = sums.crack >= sums.valid
+    tp, fn, fp = sums.tp, sums.fn, 0.0 if no_background else sums.fp
     tn = max(sums.valid - sums.crack - fp, 0.0)
     value, crack, background = region_part(form, form.region, form.power, tp, fn, fp)
     of_background = region_part(form, form.region_background, form.power_background, tn, fp, fn)
-    # Where there is no background, its slope may be as steep as 1/0 without any pixel that has it;
-    # in `hard_pixels` it would swallow the other.
-    background = background + of_background[1] if sums.crack < sums.valid else 0.0
+    background = 0.0 if no_background else background + of_background[1]
     return value + of_background[0], crack + of_background[2], background
 
 
