@@ -68,9 +68,7 @@ def test_arcs(radius, start, turn, width):
     prob = arc(SIZE, (55.3, 55.8), radius, start, turn, width)
     (crack,) = measure(prob)
     if radius * turn >= 50:
-        assert crack.length == pytest.approx(
-            radius * turn, rel=0.025
-        )  # the worst; 0.003 on average
+        assert crack.length == pytest.approx(radius * turn, rel=0.03)  # the worst; 0.003 on average
     assert np.abs(crack.widths - width).mean() <= 0.25
 
 
