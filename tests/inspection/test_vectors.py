@@ -14,6 +14,7 @@ from fissura.inspection.features import crack_lines
 from fissura.inspection.geojson import write_geojson
 from fissura.inspection.geopackage import write_geopackage
 from fissura.inspection.inspected import PIXELS, Inspected
+from fissura.inspection.systems import by_system
 from fissura.inspection.vectors import write_vectors
 from fissura.measure.crack import FIGURES, Crack
 
@@ -101,7 +102,8 @@ def test_the_scale_makes_millimetres(tmp_path):
 
 def test_measured_places_are_points_with_their_uncertainty(tmp_path):
     needs_geopackage()
-    write_geopackage(tmp_path / "c.gpkg", [photo([crack(mm=2.0)])])
+    photos = [photo([crack(mm=2.0)])]
+    write_geopackage(tmp_path / "c.gpkg", photos, by_system(photos))
     table = read(tmp_path / "c.gpkg", "widths")
     assert list(table["width_mm"]) == [10.0, 4.0]
     assert table["error_mm"][0] == pytest.approx(0.4)
@@ -202,6 +204,29 @@ def test_mixed_units_share_a_table(tmp_path):
     assert points["width_px"].isna().tolist() == [True, True, False, False]
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 3, 100])
+def test_written_some_at_a_time_it_is_the_same(tmp_path, monkeypatch, at_once):
+    needs_geopackage()
+    monkeypatch.setattr("fissura.inspection.geopackage.AT_ONCE", at_once)
+    photos = [photo([crack(1), crack(2)], "a"), photo([]), photo([crack(n) for n in (1, 2, 3)])]
+    write_vectors(tmp_path, photos)
+    table = read(tmp_path / "cracks.gpkg", "cracks")
+    assert list(zip(table["photo"], table["crack"], strict=True)) == [
+        ("a", 1), ("a", 2), *(("deck/north", number) for number in (1, 2, 3))
+    ]  # fmt: skip
+    assert list(table["length_mm"]) == [70.0] * 5
+    assert list(read(tmp_path / "cracks.gpkg", "widths")["crack"]) == [1, 1, 2, 2, 1, 1, 2, 2, 3, 3]
+
+
+def test_too_many_widths_are_left_to_the_table(tmp_path, monkeypatch):
+    needs_geopackage()
+    photos = [photo([crack(), crack(2)])]  # two places each
+    for most, expected in ((3, ["cracks"]), (4, ["cracks", "widths"])):
+        monkeypatch.setattr("fissura.inspection.geopackage.MOST_PLACES", most)
+        write_vectors(tmp_path, photos)
+        assert layers(tmp_path / "cracks.gpkg") == expected
+
+
 def test_written_anew_it_is_replaced(tmp_path):
     needs_geopackage()
     write_vectors(tmp_path, [photo([crack(), crack(2)])])
@@ -215,7 +240,7 @@ def test_without_pyogrio_there_is_geojson_alone(tmp_path, monkeypatch):
     files = write_vectors(tmp_path, [photo([crack()])])
     assert [file.name for file in files] == ["cracks.geojson"]
     with pytest.raises(InputError, match=r"pip install 'fissura\[geo\]'"):
-        write_geopackage(tmp_path / "c.gpkg", [])
+        write_geopackage(tmp_path / "c.gpkg", [], {})
     assert "pyogrio" not in vars(sys.modules["fissura.inspection.geopackage"])
 
 

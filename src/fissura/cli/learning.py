@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from fissura.cli.options import Precision, Switch
+from fissura.cli.options import Switch
 from fissura.errors import InputError
+from fissura.inference.options import Precision
 from fissura.training.config import ProtocolName, TrainConfig
 
 DEFAULTS = TrainConfig()

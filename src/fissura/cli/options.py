@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
 Switch = Annotated[bool, Parameter(negative="")]
-Precision = Literal["auto", "float32", "bfloat16"]
 
 PHOTOS_FAILED, INPUT_ERROR = 1, 2

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Engine = Literal["torch", "openvino"]
+Precision = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,7 @@ class PredictOptions:
     device: str = "auto"
     """Where to compute: auto, cpu, cuda or mps."""
 
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Precision = "auto"
     """Arithmetic of the network; auto takes bfloat16 where the hardware is fast at it."""
 
     engine: Engine = "torch"

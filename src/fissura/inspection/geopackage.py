@@ -16,7 +16,7 @@ from fissura.errors import InputError
 from fissura.files import replacing
 from fissura.inspection.features import coordinates, crack_features, crack_lines, properties
 from fissura.inspection.inspected import Inspected
-from fissura.inspection.systems import System, by_system
+from fissura.inspection.systems import System
 from fissura.measure.crack import Crack, figure_names
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ def has_geopackage() -> bool:
     return find_spec("pyogrio") is not None and find_spec("shapely") is not None
 
 
-def write_geopackage(path: Path, inspected: Sequence[Inspected]) -> None:
+def write_geopackage(
+    path: Path, inspected: Sequence[Inspected], systems: Mapping[str, System]
+) -> None:
     """Write the cracks of photos as a GeoPackage, with two layers for each coordinate system.
 
     Layer cracks has the features of `write_geojson`. Layer widths has a point for each place where
@@ -42,13 +44,12 @@ def write_geopackage(path: Path, inspected: Sequence[Inspected]) -> None:
     there are more than a million, which the table widths.csv has. Where the photos are
     of several systems, the layers are called cracks-EPSG-32633, widths-EPSG-32633 and so on.
 
-    inspected:  gone through twice, some cracks at a time.
+    systems:  of the photos, from `by_system`.
 
     Raises `InputError` where pyogrio or shapely is not installed.
     """
     if not has_geopackage():
         raise InputError("GeoPackages need pyogrio and shapely: pip install 'fissura[geo]'")
-    systems = by_system(inspected)
     with replacing(path) as temporary:
         temporary.unlink(missing_ok=True)
         for name, system in systems.items():

@@ -141,16 +141,12 @@ def inspect_files(
     give_back_freed_memory()
     stored = [file for name in names.values() if (file := _stored(out, name)).is_file()]
     light = StoredPhotos(stored, preview=False, judge=_judge(rules))
-    _write_tables(out, light)
+    cracks, failing = _write_tables(out, light)
     page = out / "report.html" if report else None
     if page:
         write_coco(out / "coco.json", _labelled(out, light))
         told = _settings_in_words(settings, predictor, failures)
         _write_page(page, stored, rules, told, _card(folder) if predictor else MASK_MODEL)
-    cracks, failing = 0, []
-    for photo in light:
-        cracks += len(photo.cracks)
-        failing += [photo.name] if photo.failures else []
     return Inspection(out, page, len(stored), cracks, failing, failures)
 
 
@@ -193,11 +189,22 @@ def _judge(rules: Limits | None):
     return judged
 
 
-def _write_tables(out: Path, photos: StoredPhotos) -> None:
+def _write_tables(out: Path, photos: StoredPhotos) -> tuple[int, list[str]]:
+    """Write tables and vectors; return how many cracks there are, and which photos fail."""
+    cracks, failing = 0, []
+
+    def counted() -> Iterator[Inspected]:
+        nonlocal cracks
+        for photo in photos:
+            cracks += len(photo.cracks)
+            failing.extend([photo.name] if photo.failures else [])
+            yield photo
+
     write_cracks_csv(out / "cracks.csv", photos)
-    write_photos_csv(out / "photos.csv", photos)
+    write_photos_csv(out / "photos.csv", counted())
     write_widths_csv(out / "widths.csv", photos)
     write_vectors(out, photos)
+    return cracks, failing
 
 
 def _write_page(

@@ -26,5 +26,5 @@ def write_vectors(out: Path, inspected: Sequence[Inspected]) -> list[Path]:
         write_geojson(files[-1], (inspected[index] for index in system.photos), system.crs)
     if has_geopackage():
         files.append(out / "cracks.gpkg")
-        write_geopackage(files[-1], inspected)
+        write_geopackage(files[-1], inspected, systems)
     return files
