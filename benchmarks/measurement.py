@@ -4,7 +4,7 @@
 
 Shapes of exactly known length and width at random places and angles, the generator's branching
 cracks, the same as masks, and what the shipped model says of synthetic panels. Nothing here was
-used to set a constant of `fissura.measure`.
+used to set a constant of `fissura.measurement`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from fissura.data.synthetic.shapes import arc, bar, length_within, lines, true_w
 from fissura.device import choose_device, describe_machine
 from fissura.files import replacing
 from fissura.inference.predictor import Predictor
-from fissura.measure import Crack, measure
+from fissura.measurement import Crack, measure
 
 DOCS = Path(__file__).parents[1] / "docs"
 SEED = 11
@@ -36,7 +36,7 @@ SIZE = (192, 192)
 WIDTHS = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0, 20.0)
 EACH = 25  # shapes per width
 BINS = (0.7, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.5, 9.0, 13.0, 25.0)
-NEAR = 3.0  # pixels within which a measured place belongs to a true centre line
+NEAR = 3.0  # pixels within which a measured place belongs to a true centerline
 PICTURES, PICTURE_HW = 24, (400, 600)
 PANELS, PANEL_HW = 48, (384, 384)
 
@@ -110,7 +110,7 @@ def branching() -> dict[str, Any]:
     """The generator's cracks, at least 1.5 px wide so that all of them can be seen."""
     errors, truths, lengths = [], [], []
     for index in range(PICTURES):
-        panel = draw_panel(SEED, index, size_hw=PICTURE_HW, crack_share=0.015)
+        panel = draw_panel(SEED, index, size_hw=PICTURE_HW, crack_fraction=0.015)
         branches = [
             np.column_stack([line[:, :2], np.maximum(line[:, 2], 1.5)]) for line in panel.centerline
         ]
@@ -150,9 +150,9 @@ def predicted(model: str) -> dict[str, Any]:
         measured += sum(crack.length for crack in cracks)
         if not cracks:
             continue
-        centre = np.concatenate([line for crack in cracks for line in crack.lines])
-        found += int((KDTree(centre).query(points[:, :2])[0] <= NEAR).sum())
-        false += int((KDTree(points[:, :2]).query(centre)[0] > NEAR).sum())
+        center = np.concatenate([line for crack in cracks for line in crack.lines])
+        found += int((KDTree(center).query(points[:, :2])[0] <= NEAR).sum())
+        false += int((KDTree(points[:, :2]).query(center)[0] > NEAR).sum())
         places, widths, sigma = gather(cracks)
         distance, nearest = KDTree(points[:, :2]).query(places)
         near = distance <= NEAR

@@ -22,37 +22,37 @@ def page(results: dict[str, Any]) -> str:
     length = max(row["length_mae"] for row in _clean(results) if row["width"] >= 1.5)
     return f"""# Measuring cracks
 
-How `fissura measure` and `fissura inspect` get from probabilities to millimetres, and how far their figures are from the truth. The figures come from `python benchmarks/measurement.py` (seed {results["seed"]}; {results["machine"]}; torch {results["versions"]["torch"]}; {date:%-d %B %Y}; {results["seconds"]:.0f} s).
+How `fissura measure` and `fissura inspect` get from probabilities to millimeters, and how far their figures are from the truth. The figures come from `python benchmarks/measurement.py` (seed {results["seed"]}; {results["machine"]}; torch {results["versions"]["torch"]}; {date:%-d %B %Y}; {results["seconds"]:.0f} s).
 
 ## What is measured
 
-A **crack** is a connected area (diagonal neighbours count) of pixels whose probability is at least the threshold. Of each:
+A **crack** is a connected area (diagonal neighbors count) of pixels whose probability is at least the threshold. Of each:
 
 | figure | what it is |
 |---|---|
-| length | of the centre line, all branches together |
-| longest path | the longest of the shortest ways along the centre line between two of its points |
-| width: mean, median, 95th percentile, maximum | over all places of the centre line where it could be measured; and where the maximum is |
+| length | of the centerline, all branches together |
+| longest path | the longest of the shortest ways along the centerline between two of its points |
+| width: mean, median, 95th percentile, maximum | over all places of the centerline where it could be measured; and where the maximum is |
 | width error | typical uncertainty of one width, see below |
 | area | its pixels |
-| orientation | of the centre line on average: 0° lies, 90° stands, 45° rises to the right |
+| orientation | of the centerline on average: 0° lies, 90° stands, 45° rises to the right |
 | branches | stretches between ends and junctions |
 
 Every column says its unit. Without a scale that is the pixel.
 
-**The centre line** is the area thinned to a line (Guo and Hall 1989), pruned, moved into the middle between the crack's edges, and smoothed by a Gaussian of two points. Where it ends freely it goes on in its direction to the crack's tip.
+**The centerline** is the area thinned to a line (Guo and Hall 1989), pruned, moved into the middle between the crack's edges, and smoothed by a Gaussian of two points. Where it ends freely it goes on in its direction to the crack's tip.
 
 **Spurs** are pruned by this rule: a branch with a free end goes if it is shorter than the crack is wide at the junction where it begins (times `--spur`), or shorter than 4 pixels.
 
 **Gaps** stay unless `--bridge N` is given: then two free ends at most N pixels apart are joined where the line between them turns by at most 30° from the direction of either. A bridge counts as length and has no width.
 
-**A width** is the distance between two edges along the normal of the centre line; an edge is where the probability, interpolated between pixels, passes through the threshold. Within a crack's own half width of a junction there are none, since the edges there are another branch's, nor where the picture's border cuts a crack off lengthwise. The maximum is that of many noisy values and so a little high; the 95th percentile is the steadier figure.
+**A width** is the distance between two edges along the normal of the centerline; an edge is where the probability, interpolated between pixels, passes through the threshold. Within a crack's own half width of a junction there are none, since the edges there are another branch's, nor where the picture's border cuts a crack off lengthwise. The maximum is that of many noisy values and so a little high; the 95th percentile is the steadier figure.
 
 **Its uncertainty** follows from how steep the probability is at the two edges, g₁ and g₂ per pixel: σ·√(1/g₁² + 1/g₂²), with σ = 0.1 for the probability (`--prob-error`). It says how sharply the model sees the edges. It knows nothing of a model that is wrong, or of training masks that were drawn too wide.
 
 **The scale** comes from `--mm-per-pixel`; or `--distance-mm` with focal length and sensor (from EXIF or given); or `--marker-mm`, the side of an ArUco or AprilTag marker in the picture; or the transform of a GeoTIFF.
 
-**Size does not matter**: a picture that doesn't fit into memory is thinned and measured block by block, each with surroundings of four times its thickest crack's half width, and its centre lines are put together before anything is measured. The results are those of the whole picture (tested).
+**Size does not matter**: a picture that doesn't fit into memory is thinned and measured block by block, each with surroundings of four times its thickest crack's half width, and its centerlines are put together before anything is measured. The results are those of the whole picture (tested).
 
 ## How true it is
 
@@ -128,7 +128,7 @@ def _advice(predicted: dict[str, Any]) -> str:
     first, last = predicted["rows"][0], predicted["rows"][-1]
     return (
         f"On these panels its cracks come out {off(first)} and {off(last)}; on other surfaces the "
-        "bias is another one. Where tenths of a millimetre decide, photograph so that the limit is "
+        "bias is another one. Where tenths of a millimeter decide, photograph so that the limit is "
         "at least 5 pixels wide, and compare with a crack-width gauge at a few places first."
     )
 

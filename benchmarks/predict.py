@@ -24,12 +24,12 @@ from fissura.checkpoint import ModelConfig, save_model
 from fissura.data.images import read_image
 from fissura.data.synthetic import draw_panel
 from fissura.device import choose_device
-from fissura.inference.batch import predict_files
+from fissura.inference.folder import predict_files
 from fissura.inference.predictor import Predictor
 from fissura.inference.results import write_pictures
 from fissura.inference.tiling import blend_tiles
 from fissura.models import build_model
-from fissura.models.normalise import normalise
+from fissura.models.normalize import normalize
 
 QUESTION = "How many megapixels per second does prediction do, beside a sliding window?"
 SIZE_HW = (1536, 2048)
@@ -62,19 +62,19 @@ def trained(device: torch.device) -> nn.Module:
     panels = [draw_panel(0, index, size_hw=(160, 160)) for index in range(48)]
     card = ModelConfig(model="crackseg", options={})
     images = torch.stack([torch.from_numpy(panel.image) for panel in panels]).permute(0, 3, 1, 2)
-    images = normalise(images.to(device), card.mean, card.std)
+    images = normalize(images.to(device), card.mean, card.std)
     masks = torch.stack([torch.from_numpy(panel.mask > 0) for panel in panels])
     masks = masks[:, None].float().to(device)
     model = build_model("crackseg", width=16).to(device, memory_format=torch.channels_last)
-    optimiser = torch.optim.Adam(model.parameters(), 3e-3)
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     for step in range(STEPS):
         chosen = torch.arange(6) + 6 * (step % 8)
         with torch.autocast(device.type, torch.bfloat16):
             logits = model(images[chosen])
         loss = F.binary_cross_entropy_with_logits(logits.float(), masks[chosen])
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     return model.eval().requires_grad_(False)
 
 
@@ -114,7 +114,7 @@ def probabilities(
 
     def x(layout: torch.memory_format) -> Tensor:
         pixels = torch.from_numpy(image).to(device)[None].permute(0, 3, 1, 2)
-        return normalise(pixels, config.mean, config.std).contiguous(memory_format=layout)
+        return normalize(pixels, config.mean, config.std).contiguous(memory_format=layout)
 
     def monai(network: nn.Module, layout: torch.memory_format, reduced: bool) -> Callable:
         # Four windows at once were the faster choice on the CPU that this was written on.
@@ -136,7 +136,7 @@ def probabilities(
     def plain_tiles() -> NDArray[np.float32]:
         def prob(tiles: Tensor) -> Tensor:
             pixels = tiles.to(device).permute(0, 3, 1, 2)
-            return model(normalise(pixels, config.mean, config.std))[:, 0].sigmoid()
+            return model(normalize(pixels, config.mean, config.std))[:, 0].sigmoid()
 
         at_once = 1 if device.type == "cpu" else 8
         return blend_tiles(torch.from_numpy(image), prob, batch_size=at_once).cpu().numpy()
@@ -220,7 +220,7 @@ def shares(
         pixels = torch.from_numpy(image)[None].split(rows, dim=1)
 
         def inputs(pixels=pixels, predictor=predictor) -> list[Tensor]:
-            return [predictor._normalised(piece) for piece in pixels]
+            return [predictor._normalized(piece) for piece in pixels]
 
         @torch.inference_mode()
         def stream(network=network) -> list[Tensor]:
@@ -231,7 +231,7 @@ def shares(
         share = {part: statistics.median(values) / whole for part, values in parts.items()}
         result.notes.append(
             f"{name}: the network takes {share['network'] - share['input']:.0%} of the time, "
-            f"normalising the pixels {share['input']:.0%}, probabilities and the rest "
+            f"normalizing the pixels {share['input']:.0%}, probabilities and the rest "
             f"{1 - share['network']:.0%}."
         )
 

@@ -22,7 +22,7 @@ import torch
 from side_by_side import Goal, Result, arguments, finish, in_turn
 
 from fissura.checkpoint import ModelConfig, save_model
-from fissura.data.synth import synth
+from fissura.data.synthetic.dataset import synth
 from fissura.models import build_model
 
 QUESTION = "How long until Fissura answers, from the shell?"

@@ -30,8 +30,8 @@ from pathlib import Path
 import torch
 
 from fissura.checkpoint import versions
-from fissura.data.prepare import PROTOCOLS
-from fissura.data.synth import synth
+from fissura.data.protocols import PROTOCOLS
+from fissura.data.synthetic.dataset import synth
 from fissura.device import choose_device, describe_machine
 from fissura.experiments.datasets import panels
 from fissura.experiments.experiment import Run
@@ -101,7 +101,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         os.environ["FISSURA_CACHE"] = str(root / "cache")
-        synth(root / "data", count=400, size_hw=(96, 96), crack_share=0.05)
+        synth(root / "data", count=400, size_hw=(96, 96), crack_fraction=0.05)
         jobs = plan(root / "data", asked.runs, asked.epochs, device)
         for split in ("train", "test"):  # into the cache, which all ways then read
             prepared(root / "data", split, PROTOCOLS["native"])

@@ -2,8 +2,8 @@
 
     python benchmarks/train.py [--repeats 3] [--device auto] [--no-record]
 
-Ours is the step of `fissura train`: draw a batch, augment, normalise, forward, loss, backward,
-optimise, look at the loss now and then. The usual loop is torch's DataLoader with 0, 1 or 2
+Ours is the step of `fissura train`: draw a batch, augment, normalize, forward, loss, backward,
+optimize, look at the loss now and then. The usual loop is torch's DataLoader with 0, 1 or 2
 workers, albumentations with the same policy in 8 bits, autocast, channels-last, Adam, and the same
 loss from segmentation-models-pytorch; the fastest of them is the peer. Network (CrackSeg, width
 16), initial weights, images, batch (16) and precision are the same. Images lie decoded in memory
@@ -35,16 +35,16 @@ from torch.utils.data import DataLoader, Dataset
 from fissura.data.augment import augment
 from fissura.data.batches import epoch_batches
 from fissura.data.load import PreparedSet
-from fissura.data.prepare import choose_protocol
+from fissura.data.protocols import choose_protocol
 from fissura.data.synthetic import draw_panel
 from fissura.device import choose_device, choose_precision
 from fissura.memory import keep_freed_memory
 from fissura.models import build_model
-from fissura.models.normalise import normalise
-from fissura.training.config import TrainConfig
+from fissura.models.normalize import normalize
+from fissura.training.config import TrainOptions
 from fissura.training.graphed import fastest_step, new_stream
 from fissura.training.inputs import Inputs
-from fissura.training.optimise import learning_rate
+from fissura.training.optimize import learning_rate
 from fissura.training.session import Planned, begin, start_fabric
 from fissura.training.step import check_finite, weighted_loss
 
@@ -54,9 +54,9 @@ OURS, BOUND, FILES = "fissura train", "network alone", "usual loop, 0 workers, J
 SIDES = {96: 8, 128: 5, 256: 2, 512: 1}  # pixels: steps in one repetition
 
 
-def config_of(device: torch.device, precision: str) -> TrainConfig:
+def config_of(device: torch.device, precision: str) -> TrainOptions:
     """The loss is one that segmentation-models-pytorch has, too: focal plus focal Tversky."""
-    return TrainConfig(
+    return TrainOptions(
         loss="hybrid-focal", symmetric=True, precision=precision, accelerator=device.type
     )  # fmt: skip
 
@@ -98,7 +98,7 @@ class Ours:
         self.ways = {OURS: self.train, BOUND: self.network_alone}
         image, self.mask = self.session.train.batch(np.arange(BATCH))
         card = self.session.card
-        self.inputs = normalise(image.to(device), card.mean, card.std)
+        self.inputs = normalize(image.to(device), card.mean, card.std)
 
     @torch.no_grad()
     def first_loss(self) -> float:
@@ -134,13 +134,13 @@ class Ours:
         card, batch = session.card, np.arange(BATCH)
         image, mask = yield from self._timed("data", lambda: session.train.batch(batch))
         image, mask = yield from self._timed("augment", lambda: augment(image, mask, generator))
-        inputs = yield from self._timed("normalise", lambda: normalise(image, card.mean, card.std))
+        inputs = yield from self._timed("normalize", lambda: normalize(image, card.mean, card.std))
         logits = yield from self._timed("forward", lambda: session.model(inputs))
         at = logits.detach().requires_grad_()
         loss = yield from self._timed("loss", lambda: weighted_loss(session.loss, at, mask))
         yield from self._timed("loss backward", lambda: loss.backward())
         yield from self._timed("backward", lambda: session.fabric.backward(logits, at.grad))
-        yield from self._timed("optimise", session.optimizer.step)
+        yield from self._timed("optimize", session.optimizer.step)
         session.optimizer.zero_grad(set_to_none=True)
 
     def _timed(self, name: str, part: Callable[[], Any]) -> Iterator[tuple[str, float]]:

@@ -8,7 +8,7 @@ not touched. OUT gets train and val folders that link to those photos, and panel
 - DeepCrack: whole photos (by `group_of`) go to validation, a tenth of the pictures. The others
   are linked three times, since a photo has 1.6 times the pixels of a CRACK500 crop and there are
   four times as many of those, with coarser masks.
-- CRACK500: neighbouring numbers can come from one photo, so validation takes a whole block of 74,
+- CRACK500: neighboring numbers can come from one photo, so validation takes a whole block of 74,
   the eleventh.
 - `--every N` keeps each N-th training crop of CRACK500 alone, for the second stage.
 - Panels: 240 of 256×256 pixels, 3.15 % crack, a tenth for validation.
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from fissura.data.folder import find_pairs
 from fissura.data.splits import split_groups
-from fissura.data.synth import synth
+from fissura.data.synthetic.dataset import synth
 from fissura.files import new_folder
 
 SEED = 0
@@ -46,7 +46,7 @@ def mix(data: Path, out: Path, every: int) -> None:
                 continue
             _link(folder / split, f"crack500_{Path(pair.name).name}", pair.image, pair.mask)
         panels = folder / "panels"
-        synth(panels, count=PANELS, size_hw=PANEL_HW, test_share=0.1, seed=SEED)
+        synth(panels, count=PANELS, size_hw=PANEL_HW, test_fraction=0.1, seed=SEED)
         for theirs, split in (("train", "train"), ("test", "val")):
             for image in sorted((panels / theirs / "images").iterdir()):
                 mask = panels / theirs / "masks" / image.name

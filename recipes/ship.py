@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from fissura.checkpoint import load_model, save_model
-from fissura.data.synth import synth
+from fissura.data.synthetic.dataset import synth
 from fissura.evaluation.evaluate import evaluate
 from fissura.evaluation.report import Report
 from fissura.files import replacing
@@ -81,7 +81,7 @@ def evaluate_all(data: Path) -> dict[str, Report]:
     reports = {}
     with tempfile.TemporaryDirectory() as scratch:
         panels = Path(scratch) / "panels"
-        synth(panels, count=60, size_hw=(256, 256), test_share=1.0, seed=PANEL_SEED)
+        synth(panels, count=60, size_hw=(256, 256), test_fraction=1.0, seed=PANEL_SEED)
         for name, folder in SETS.items():
             reports[name] = evaluate(
                 FOLDER,
@@ -99,7 +99,7 @@ def find(data: Path, folder: str) -> Path:
 
 def compact(summaries: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The figures and where they come from, without the curves."""
-    kept = ("images", "crack_share", "at_half", "at_chosen", "average_precision", "oracle",
+    kept = ("images", "crack_fraction", "at_half", "at_chosen", "average_precision", "oracle",
             "tolerance_px", "bootstrap", "versions", "machine", "created", "seconds")  # fmt: skip
     return {
         name: {key: summary[key] for key in kept if key in summary}

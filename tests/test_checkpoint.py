@@ -13,7 +13,7 @@ CONFIG = ModelConfig(
     options={"width": 2},
     scale=0.25,
     threshold=0.4,
-    crack_share=0.05,
+    crack_fraction=0.05,
     protocol={"name": "deepcrack96"},
     versions=versions(),
 )
@@ -52,7 +52,7 @@ def test_a_folder_without_a_model(tmp_path):
         ("{", "cannot be read as JSON"),
         ("[]", "not a model description"),
         ('{"format": 99}', "not a model description"),
-        ('{"format": 1, "colour": "red"}', "unknown entries colour"),
+        ('{"format": 1, "color": "red"}', "unknown entries color"),
     ],
 )
 def test_a_bad_description(saved, text, message):

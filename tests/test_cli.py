@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from fissura.cli import app
 from fissura.cli.studying import RecipeName
-from fissura.data.prepare import PROTOCOLS
+from fissura.data.protocols import PROTOCOLS
 from fissura.experiments.study import RECIPES
 from fissura.losses import LOSSES
 from fissura.training.config import Loss, ProtocolName
@@ -165,7 +165,7 @@ def test_predict_goes_on_after_a_broken_file_and_says_so(run, lines, tmp_path):
     for row in table:
         mask = cv2.imread(str(tmp_path / "out" / row["mask"]), cv2.IMREAD_UNCHANGED)
         assert set(np.unique(mask)) <= {0, 255}
-        assert (mask > 0).mean() == pytest.approx(float(row["crack_share"]), abs=1e-4)
+        assert (mask > 0).mean() == pytest.approx(float(row["crack_fraction"]), abs=1e-4)
 
 
 def test_the_trained_model_finds_the_lines(run, lines, tmp_path):

@@ -45,7 +45,7 @@ def seen(color, matrix):
 
 
 @pytest.mark.parametrize("sight", SIGHTS)
-def test_error_colours_differ_for_everyone(sight):
+def test_error_colors_differ_for_everyone(sight):
     colors = [seen(c, SIGHTS[sight]) for c in (TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE)]
     for one, other in itertools.combinations(colors, 2):
         assert deltaE_ciede2000(one, other) > 20
@@ -92,7 +92,7 @@ def test_error_overlay_paints_each_kind():
     assert tuple(drawn[0, 0]) == TRUE_POSITIVE
     assert tuple(drawn[0, 1]) == FALSE_POSITIVE
     assert tuple(drawn[1, 0]) == FALSE_NEGATIVE
-    assert len(set(drawn[1, 1].tolist())) == 1, "grey where nothing is called and nothing is"
+    assert len(set(drawn[1, 1].tolist())) == 1, "gray where nothing is called and nothing is"
 
 
 def test_probability_image_rises_in_luminance():

@@ -21,7 +21,7 @@ from rasterio.enums import ColorInterp  # noqa: E402
 NORTH_UP = Affine(0.001, 0, 500000, 0, -0.001, 5500000)  # pixels of 1 mm
 
 
-def write(path, values, *, colours=None, mask=None, palette=None, **profile):
+def write(path, values, *, colors=None, mask=None, palette=None, **profile):
     """Write values (bands, h, w) with GDAL."""
     count, height, width = values.shape
     profile = {
@@ -32,8 +32,8 @@ def write(path, values, *, colours=None, mask=None, palette=None, **profile):
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
         dataset = rasterio.open(path, "w", **profile)
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), dataset:
-        if colours:
-            dataset.colorinterp = [ColorInterp[colour] for colour in colours]
+        if colors:
+            dataset.colorinterp = [ColorInterp[color] for color in colors]
         if palette:
             dataset.write_colormap(1, palette)
         dataset.write(values)
@@ -116,7 +116,7 @@ def test_sixteen_bits_as_in_photos(tmp_path, most, bands):
     path = write(tmp_path / "deep.tif", values, photometric="RGB" if bands == 3 else "MINISBLACK")
     divisor = 1 if most < 256 else 16 if most < 4096 else 256
     expected = np.broadcast_to(np.moveaxis(values // divisor, 0, -1), (40, 50, 3))
-    if bands == 1 or most == 65535:  # Pillow shortens colours by 8 bits in any case
+    if bands == 1 or most == 65535:  # Pillow shortens colors by 8 bits in any case
         assert (read_image(path) == expected).all()
     assert (whole(path) == expected).all()
     with open_raster(path) as raster:
@@ -138,21 +138,21 @@ def test_nodata_does_not_decide_on_the_brightness(tmp_path):
     assert (image[20:, :, 0] == values[0, 20:] // 16).all()
 
 
-def test_palettes_become_colours(tmp_path):
+def test_palettes_become_colors(tmp_path):
     indices = noise(1, 20, 30, most=3)
     palette = {0: (255, 0, 0, 255), 1: (0, 9, 0, 255), 2: (7, 8, 200, 255)}
     image = whole(write(tmp_path / "palette.tif", indices, palette=palette))
-    colours = np.array([colour[:3] for colour in palette.values()], np.uint8)
-    assert (image == colours[indices[0]]).all()
+    colors = np.array([color[:3] for color in palette.values()], np.uint8)
+    assert (image == colors[indices[0]]).all()
 
 
-def test_bands_are_chosen_by_their_colours(tmp_path):
+def test_bands_are_chosen_by_their_colors(tmp_path):
     values = noise(5, 20, 30)
-    colours = ["blue", "green", "red", "undefined", "undefined"]
-    image = whole(write(tmp_path / "bands.tif", values, colours=colours))
+    colors = ["blue", "green", "red", "undefined", "undefined"]
+    image = whole(write(tmp_path / "bands.tif", values, colors=colors))
     assert (image == np.moveaxis(values[[2, 1, 0]], 0, -1)).all()
     near_infrared = write(
-        tmp_path / "rgbn.tif", values[:4], colours=["red", "green", "blue", "undefined"]
+        tmp_path / "rgbn.tif", values[:4], colors=["red", "green", "blue", "undefined"]
     )
     assert (whole(near_infrared) == np.moveaxis(values[:3], 0, -1)).all()
 
@@ -171,7 +171,7 @@ def test_transparent_pixels_are_not_valid(tmp_path):
     values = noise(4, 40, 50)
     values[3] = 255
     values[3, 5:9, 7:30] = 0
-    path = write(tmp_path / "alpha.tif", values, colours=["red", "green", "blue", "alpha"])
+    path = write(tmp_path / "alpha.tif", values, colors=["red", "green", "blue", "alpha"])
     with open_raster(path) as raster:
         assert (raster.valid(0, 0, 40, 50) == (values[3] > 0)).all()
         assert (raster.valid(6, 20, 12, 40) == (values[3] > 0)[6:12, 20:40]).all()
@@ -210,7 +210,7 @@ def test_a_place_on_the_earth(tmp_path):
         assert raster.crs == "EPSG:32633"
         assert raster.transform == (0.001, 0, 500000, 0, -0.001, 5500000)
         assert raster.mm_per_pixel == pytest.approx(1)
-        assert raster.scale_source == "size of its pixels in EPSG:32633 (metre)"
+        assert raster.scale_source == "size of its pixels in EPSG:32633 (meter)"
         assert raster.remark is None
 
 
@@ -224,16 +224,16 @@ def test_plain_images_have_no_place(tmp_path):
     ("crs", "transform", "mm", "said"),
     [
         ("EPSG:2263", Affine(0.01, 0, 980000, 0, -0.01, 200000), 3.048006, "US survey foot"),
-        ("EPSG:32633", Affine(0.0006, 0.0008, 5e5, 0.0008, -0.0006, 5.5e6), 1.0, "metre"),
+        ("EPSG:32633", Affine(0.0006, 0.0008, 5e5, 0.0008, -0.0006, 5.5e6), 1.0, "meter"),
         # Web Mercator stretches by 1/cos φ (on the sphere): at y = 6 500 000 m by 1.565.
         ("EPSG:3857", Affine(0.001, 0, 1.5e6, 0, -0.001, 6.5e6), 1 / 1.565, "stretches it 1.565"),
         # At the equator a degree of longitude is 111 320 m, one of latitude 110 574 m.
         ("EPSG:4326", Affine(1e-8, 0, 15, 0, -1e-8, 0), 1.10946, "on the ground"),
-        ('LOCAL_CS["site",UNIT["metre",1]]', Affine(0.001, 0, 0, 0, -0.001, 0), None, "unknown"),
+        ('LOCAL_CS["site",UNIT["meter",1]]', Affine(0.001, 0, 0, 0, -0.001, 0), None, "unknown"),
     ],
     ids=["US feet", "turned", "Web Mercator", "degrees", "local"],
 )
-def test_millimetres_per_pixel(tmp_path, crs, transform, mm, said):
+def test_millimeters_per_pixel(tmp_path, crs, transform, mm, said):
     path = write(tmp_path / "a.tif", noise(3, 20, 30), crs=crs, transform=transform)
     with open_raster(path) as raster:
         assert raster.mm_per_pixel == (None if mm is None else pytest.approx(mm, rel=1e-3))
@@ -318,7 +318,7 @@ def test_without_rasterio_there_is_a_sentence(tmp_path):
         "find = importlib.util.find_spec\n"
         "importlib.util.find_spec = lambda name: None if name == 'rasterio' else find(name)\n"
         "from fissura.raster import has_raster, open_raster\n"
-        "import fissura.inference.large, fissura.inspection.vectors\n"
+        "import fissura.inference.raster, fissura.inspection.vectors\n"
         "assert not has_raster()\n"
         f"path = pathlib.Path({str(tmp_path / 'a.tif')!r}); path.write_bytes(b'')\n"
         "try:\n"

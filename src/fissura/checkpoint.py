@@ -33,8 +33,8 @@ class ModelConfig:
                      a photo is resampled by it before the network sees it.
     threshold:       probability from which a pixel counts as crack.
     threshold_source: where the threshold comes from: "fixed", or "validation".
-    crack_share:     fraction of crack pixels in the training data.
-    protocol:        the fields of the `fissura.data.prepare.Protocol` that prepared that data.
+    crack_fraction:  fraction of crack pixels in the training data.
+    protocol:        the fields of the `fissura.data.protocols.Protocol` that prepared that data.
     training:        what else is worth knowing: loss, seed, epochs, number of images.
     versions:        of Fissura and torch, at the time of training.
     """
@@ -46,7 +46,7 @@ class ModelConfig:
     scale: float = 1.0
     threshold: float = 0.5
     threshold_source: str = "fixed"
-    crack_share: float | None = None
+    crack_fraction: float | None = None
     protocol: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
@@ -111,6 +111,8 @@ def read_config(file: Path) -> ModelConfig:
             f"{file} is not a model description that this version of Fissura knows "
             f"(format {FORMAT}). Update Fissura, or train again."
         )
+    if "crack_share" in values:  # its name until version 0.2
+        values["crack_fraction"] = values.pop("crack_share")
     known = {entry.name for entry in fields(ModelConfig)}
     if unknown := sorted(values.keys() - known):
         raise InputError(f"{file} has the unknown entries {', '.join(unknown)}. Update Fissura.")

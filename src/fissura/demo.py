@@ -11,22 +11,22 @@ import numpy as np
 from PIL import Image
 from rich.console import Console
 
-from fissura.data.synth import synth
 from fissura.data.synthetic import draw_panel
+from fissura.data.synthetic.dataset import synth
 from fissura.errors import InputError
 from fissura.evaluation.evaluate import evaluate
 from fissura.files import replacing
-from fissura.inference.batch import predict_files
+from fissura.inference.folder import predict_files
 from fissura.metrics.counts import iou, pixel_counts
 from fissura.metrics.matches import match_figures
 from fissura.metrics.tolerant import tolerant_matches
-from fissura.training.config import TrainConfig
+from fissura.training.config import TrainOptions
 from fissura.training.loop import train
 
 # Big enough that cracks are found, small enough for two CPU cores and three minutes.
 IMAGES = 300
 SIZE_HW = (192, 192)
-CONFIG = TrainConfig(
+CONFIG = TrainOptions(
     loss="hybrid-focal-margin",
     margin="auto",
     width=8,

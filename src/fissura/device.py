@@ -42,7 +42,7 @@ def choose_precision(precision: Precision, device: torch.device) -> torch.dtype:
 
     That is on CUDA cards from Ampere on and on CPUs with bfloat16 instructions (AVX512-BF16 or
     AMX), where it is 1.6 (AVX512-BF16) to 3 times (AMX) as fast as float32. Weights, losses and
-    optimiser states are float32 in either case.
+    optimizer states are float32 in either case.
     """
     if precision != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]

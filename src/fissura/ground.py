@@ -13,19 +13,19 @@ Transform = tuple[float, float, float, float, float, float]
 
 SQUARE = 0.02  # by how much the sides of a pixel may differ without a word
 TRUE_TO_SCALE = 0.005  # by how much a projection may stretch the ground before that is undone
-AXIS, FLATTENING = 6378137.0, 1 / 298.257223563  # of WGS84's ellipsoid; metres
+AXIS, FLATTENING = 6378137.0, 1 / 298.257223563  # of WGS84's ellipsoid; meters
 STEP = 100  # pixels, over which the ground is measured: less drowns in rounding
 
 
 def pixel_scale(
     crs: Any, name: str, transform: Transform, size_hw: tuple[int, int]
 ) -> tuple[float | None, str, str | None]:
-    """Return millimetres per pixel, where they come from in words, and what is odd about them.
+    """Return millimeters per pixel, where they come from in words, and what is odd about them.
 
-    Of a projected system the sides of a pixel are those in its own unit (metres, feet), unless the
-    projection stretches the ground at the image's centre by more than 0.5 % (Web Mercator by half
+    Of a projected system the sides of a pixel are those in its own unit (meters, feet), unless the
+    projection stretches the ground at the image's center by more than 0.5 % (Web Mercator by half
     in Central Europe). Then, and for systems in degrees, they are measured on the ground there.
-    Millimetres per pixel are the geometric mean of the sides; where these differ by more than 2 %,
+    Millimeters per pixel are the geometric mean of the sides; where these differ by more than 2 %,
     the third value says so in a sentence.
 
     Arguments: `crs`, a rasterio CRS; `name`, its code or WKT.
@@ -54,13 +54,13 @@ def pixel_scale(
 def _sides(
     crs: Any, name: str, transform: Transform, size_hw: tuple[int, int]
 ) -> tuple[tuple[float, float] | None, str]:
-    """Width and height of a pixel in millimetres, and where they come from."""
+    """Width and height of a pixel in millimeters, and where they come from."""
     ground = ground_sides(crs, transform, size_hw)
     a, b, _, d, e, _ = transform
-    on_the_ground = "size of its pixels on the ground at the image's centre"
+    on_the_ground = "size of its pixels on the ground at the image's center"
     if crs.is_projected:
-        unit, metres = crs.linear_units_factor
-        width, height = 1000 * metres * math.hypot(a, d), 1000 * metres * math.hypot(b, e)
+        unit, meters = crs.linear_units_factor
+        width, height = 1000 * meters * math.hypot(a, d), 1000 * meters * math.hypot(b, e)
         stretched = math.sqrt(width * height / (ground[0] * ground[1])) if ground else 1.0
         if ground is None or abs(stretched - 1) <= TRUE_TO_SCALE:
             return (width, height), f"size of its pixels in {name} ({unit})"
@@ -73,7 +73,7 @@ def _sides(
 def ground_sides(
     crs: Any, transform: Transform, size_hw: tuple[int, int]
 ) -> tuple[float, float] | None:
-    """Return width and height, in mm, of the ground that the pixel at the image's centre shows.
+    """Return width and height, in mm, of the ground that the pixel at the image's center shows.
 
     On WGS84's ellipsoid, a the equator's radius, f the flattening, e² = f(2 − f), φ the latitude,
     λ the longitude, w² = 1 − e² sin²φ: north = a(1 − e²)/w³ dφ, east = a/w cos φ dλ.

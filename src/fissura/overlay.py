@@ -1,6 +1,6 @@
-"""Draw masks over photographs, in colours that colour-blind people can tell apart.
+"""Draw masks over photographs, in colors that color-blind people can tell apart.
 
-The colours are from Okabe and Ito, 'Color Universal Design', 2008; the three of `error_overlay`
+The colors are from Okabe and Ito, 'Color Universal Design', 2008; the three of `error_overlay`
 also differ in luminance, so that they survive a black-and-white print.
 """
 
@@ -61,18 +61,18 @@ def error_overlay(
     target: NDArray[np.bool_],
     alpha: float = 0.9,
 ) -> NDArray[np.uint8]:
-    """Show where a prediction is right and wrong, over a greyed and dimmed image.
+    """Show where a prediction is right and wrong, over a grayed and dimmed image.
 
     Sky blue: crack found (true positive). Vermilion: called crack, is none (false positive).
     Yellow: crack missed (false negative).
 
-    image: uint8 (h, w, 3).  pred, target: bool (h, w).  alpha: opacity of the colours, 0 to 1.
+    image: uint8 (h, w, 3).  pred, target: bool (h, w).  alpha: opacity of the colors, 0 to 1.
     Returns uint8 (h, w, 3), a new array.
     """
     _check(image, pred)
     _check(image, target)
-    grey = image @ np.array([0.299, 0.587, 0.114])
-    drawn = np.repeat((0.5 * grey)[..., None], 3, axis=2).astype(np.uint8)
+    gray = image @ np.array([0.299, 0.587, 0.114])
+    drawn = np.repeat((0.5 * gray)[..., None], 3, axis=2).astype(np.uint8)
     for where, color in (
         (pred & target, TRUE_POSITIVE),
         (pred & ~target, FALSE_POSITIVE),

@@ -52,7 +52,7 @@ def open_raster(path: Path) -> Iterator[Raster]:
     """Open an image for reading by windows.
 
     Raises `InputError` where rasterio is not installed, the file is missing, damaged or of an
-    unknown format, has bands other than grey or RGB (and alpha), or is stored in blocks that are
+    unknown format, has bands other than gray or RGB (and alpha), or is stored in blocks that are
     too large to be read by parts.
     """
     rasterio = _rasterio()
@@ -96,7 +96,7 @@ class Raster:
     mm_per_pixel:  how much ground a pixel shows, the geometric mean of its sides; None where that
                    is not known. In a projected system that is the side in the system's unit, or,
                    where the projection stretches by more than 0.5 % (Web Mercator), on the ground
-                   at the image's centre; in degrees it is that on the ground, too.
+                   at the image's center; in degrees it is that on the ground, too.
     scale_source:  where `mm_per_pixel` comes from, in words; "unknown".
     remark:        a sentence where the pixels' sides differ by more than 2 %, else None.
     in_rows:       whether the file has blocks as wide as the image: narrow windows are slow then.
@@ -108,7 +108,7 @@ class Raster:
         self.size_hw: tuple[int, int] = dataset.shape
         self.in_rows: bool = dataset.block_shapes[0][1] >= dataset.width
         self._dataset = dataset
-        self._bands = _colour_bands(path, dataset)
+        self._bands = _color_bands(path, dataset)
         _check_values(path, dataset)
         flags = [flag.name for band in self._bands for flag in dataset.mask_flag_enums[band - 1]]
         self._all_valid, self._by_value = set(flags) == {"all_valid"}, "nodata" in flags
@@ -238,10 +238,10 @@ class Raster:
         """RGB of each index (256, 3), of an image with a palette."""
         if self._dataset.colorinterp[self._bands[0] - 1].name != "palette":
             return None
-        colours = np.zeros((256, 3), np.uint8)
-        for index, colour in self._dataset.colormap(self._bands[0]).items():
-            colours[index] = colour[:3]
-        return colours
+        colors = np.zeros((256, 3), np.uint8)
+        for index, color in self._dataset.colormap(self._bands[0]).items():
+            colors[index] = color[:3]
+        return colors
 
     @cached_property
     def _factor(self) -> float:
@@ -295,16 +295,16 @@ def open_dataset(path: Path, mode: str = "r", **profile: Any) -> Any:
         return rasterio.open(path, mode, sharing=False, **profile)
 
 
-def _colour_bands(path: Path, dataset: Any) -> tuple[int, ...]:
-    """Numbers, from 1, of the band of grey, or of red, green and blue."""
-    names = [colour.name for colour in dataset.colorinterp]
+def _color_bands(path: Path, dataset: Any) -> tuple[int, ...]:
+    """Numbers, from 1, of the band of gray, or of red, green and blue."""
+    names = [color.name for color in dataset.colorinterp]
     if {"red", "green", "blue"} <= set(names):
-        return tuple(names.index(colour) + 1 for colour in ("red", "green", "blue"))
+        return tuple(names.index(color) + 1 for color in ("red", "green", "blue"))
     others = tuple(band for band, name in enumerate(names, 1) if name != "alpha")
     if len(others) in (1, 3, 4) and "cyan" not in names:
         return others[: 1 if len(others) == 1 else 3]
     raise InputError(
-        f"{path}: has {len(names)} bands ({', '.join(names)}), but must have one of grey, or "
+        f"{path}: has {len(names)} bands ({', '.join(names)}), but must have one of gray, or "
         "three of red, green and blue, and may have alpha beside them. Choose three with "
         f"gdal_translate -b 1 -b 2 -b 3 {path.name} rgb.tif"
     )

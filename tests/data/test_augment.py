@@ -20,7 +20,7 @@ def seeded(seed=0):
 
 
 def photos(n=8, height=40, width=40, seed=0):
-    """Smooth colourful pictures with some noise, uint8, (n, 3, height, width)."""
+    """Smooth colorful pictures with some noise, uint8, (n, 3, height, width)."""
     rng = np.random.default_rng(seed)
     coarse = rng.uniform(-40, 295, (n, 5, 5, 3)).clip(0, 255).astype(np.float32)
     fine = [cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC) for image in coarse]
@@ -80,7 +80,7 @@ def test_shift_hsv_against_albumentations(hue, saturation, value):
     ours = as_numpy(policy.shift_hsv(image.float(), *shifts))
     theirs = np.stack([pixel.shift_hsv(x, hue, saturation, value) for x in as_numpy(image)])
     error = np.abs(ours - theirs)
-    # Theirs rounds hue to 2 degrees, which is up to 4 levels of a vivid colour.
+    # Theirs rounds hue to 2 degrees, which is up to 4 levels of a vivid color.
     assert error.mean() < 1.2
     assert np.quantile(error, 0.99) <= 4
 
@@ -92,22 +92,22 @@ def test_shift_hsv_against_opencv_in_floating_point():
     ours = as_numpy(policy.shift_hsv(image.float(), *torch.tensor(shifts, dtype=torch.float32)))
     for i, picture in enumerate(as_numpy(image)):
         hsv = cv2.cvtColor(picture.astype(np.float32), cv2.COLOR_RGB2HSV)
-        grey = picture.max(-1) == picture.min(-1)
+        gray = picture.max(-1) == picture.min(-1)
         hsv[..., 0] = (hsv[..., 0] + 2 * shifts[0, i]) % 360
-        hsv[..., 1] = np.where(grey, 0, (hsv[..., 1] + shifts[1, i] / 255).clip(0, 1))
+        hsv[..., 1] = np.where(gray, 0, (hsv[..., 1] + shifts[1, i] / 255).clip(0, 1))
         hsv[..., 2] = (hsv[..., 2] + shifts[2, i]).clip(0, 255)
         expected = cv2.cvtColor(hsv.astype(np.float32), cv2.COLOR_HSV2RGB)
         np.testing.assert_allclose(ours[i], expected, atol=0.01)
 
 
-def test_shift_hsv_by_nothing_changes_nothing_and_grey_stays_grey():
+def test_shift_hsv_by_nothing_changes_nothing_and_gray_stays_gray():
     image = photos(4).float()
     nothing = full(4, 0)
     shifted = policy.shift_hsv(image, nothing, nothing, nothing)
     torch.testing.assert_close(shifted, image, atol=1e-3, rtol=0)
-    grey = torch.arange(256.0).view(1, 1, 16, 16).expand(1, 3, 16, 16)
-    shifted = policy.shift_hsv(grey, full(1, 13), full(1, 30), full(1, 20))
-    torch.testing.assert_close(shifted, (grey + 20).clamp(max=255))
+    gray = torch.arange(256.0).view(1, 1, 16, 16).expand(1, 3, 16, 16)
+    shifted = policy.shift_hsv(gray, full(1, 13), full(1, 30), full(1, 20))
+    torch.testing.assert_close(shifted, (gray + 20).clamp(max=255))
 
 
 @pytest.mark.parametrize(("brightness", "contrast"), [(0.2, -0.2), (-0.2, 0.2), (0.07, 0.13)])
@@ -244,7 +244,7 @@ def test_apply_is_its_steps_one_after_the_other():
     assert torch.equal(mask, its_mask)
 
 
-def test_colours_of_all_images_have_the_bits_of_those_computed_for_some(monkeypatch):
+def test_colors_of_all_images_have_the_bits_of_those_computed_for_some(monkeypatch):
     # The first is how an accelerator does it, the second how a CPU does.
     image, mask = photos(40), photos(40)[:, :1]
     drawn = draw(40, seeded(9))
@@ -285,7 +285,7 @@ def test_augment_of_any_batch(n, height, width, seed, dtype, mask_dtype):
 
 
 def test_mask_follows_the_image():
-    # A bright cross, off the centre, survives noise and blur; its mask must lie on it.
+    # A bright cross, off the center, survives noise and blur; its mask must lie on it.
     image = torch.full((200, 3, 24, 24), 60, dtype=torch.uint8)
     image[:, :, 3:9, 5:20] = 200
     image[:, :, 3:20, 5:11] = 200
@@ -312,7 +312,7 @@ def test_same_seed_same_batch_and_other_seed_other_batch():
     assert not torch.equal(first, continued)
 
 
-def test_a_sample_does_not_depend_on_its_neighbours():
+def test_a_sample_does_not_depend_on_its_neighbors():
     image, mask = photos(8), photos(8)[:, :1]
     drawn = draw(8, seeded(3))
     noise_unit = torch.randn(image.shape, generator=seeded(4))

@@ -11,9 +11,9 @@ from fissura.data.images import read_image, read_mask, read_pair, read_size, upr
 from fissura.errors import InputError
 
 RNG = np.random.default_rng(0)
-COLOURS = RNG.integers(0, 256, (6, 9, 3), dtype=np.uint8)
-GREYS = RNG.integers(0, 256, (6, 9), dtype=np.uint8)
-LABELS = (GREYS > 128).astype(np.uint8)
+COLORS = RNG.integers(0, 256, (6, 9, 3), dtype=np.uint8)
+GRAYS = RNG.integers(0, 256, (6, 9), dtype=np.uint8)
+LABELS = (GRAYS > 128).astype(np.uint8)
 
 
 def save(path: Path, pixels, mode=None, **options) -> Path:
@@ -24,16 +24,14 @@ def save(path: Path, pixels, mode=None, **options) -> Path:
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".webp", ".PNG", ".ppm"])
 def test_lossless_formats_come_back_as_they_were(tmp_path, suffix):
-    path = save(
-        tmp_path / f"a{suffix}", COLOURS, **({"lossless": True} if "webp" in suffix else {})
-    )
-    np.testing.assert_array_equal(read_image(path), COLOURS)
+    path = save(tmp_path / f"a{suffix}", COLORS, **({"lossless": True} if "webp" in suffix else {}))
+    np.testing.assert_array_equal(read_image(path), COLORS)
     assert read_size(path) == ((6, 9), (6, 9))
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "P", "1", "RGBA", "LA", "PA", "CMYK", "YCbCr"])
 def test_every_mode_becomes_rgb(tmp_path, mode):
-    image = Image.fromarray(COLOURS).convert("RGBA" if mode == "PA" else mode)
+    image = Image.fromarray(COLORS).convert("RGBA" if mode == "PA" else mode)
     if mode == "PA":
         image = image.quantize(16)
     image.save(path := tmp_path / ("a.tif" if mode in ("CMYK", "YCbCr") else "a.png"))
@@ -44,12 +42,12 @@ def test_every_mode_becomes_rgb(tmp_path, mode):
 
 
 def test_transparency_is_dropped_from_photos(tmp_path):
-    path = save(tmp_path / "a.png", np.dstack([COLOURS, GREYS]))
-    np.testing.assert_array_equal(read_image(path), COLOURS)
+    path = save(tmp_path / "a.png", np.dstack([COLORS, GRAYS]))
+    np.testing.assert_array_equal(read_image(path), COLORS)
 
 
 def test_palette_with_transparency_raises_no_warning(tmp_path):
-    image = Image.fromarray(COLOURS).quantize(8)
+    image = Image.fromarray(COLORS).quantize(8)
     image.save(path := tmp_path / "a.png", transparency=bytes([0, 128, 255]))
     assert read_image(path).shape == (6, 9, 3)
     assert read_mask(path).shape[:2] == (6, 9)
@@ -67,7 +65,7 @@ def test_sixteen_bits_become_eight(tmp_path, highest, divisor, suffix):
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
-def test_sixteen_bit_colours_keep_their_upper_byte(tmp_path, suffix):
+def test_sixteen_bit_colors_keep_their_upper_byte(tmp_path, suffix):
     pixels = RNG.integers(0, 65536, (6, 9, 3)).astype(np.uint16)
     cv2.imwrite(str(path := tmp_path / f"a{suffix}"), pixels[:, :, ::-1])
     np.testing.assert_array_equal(read_image(path), pixels >> 8)
@@ -86,25 +84,25 @@ def test_float_tiffs_by_way_of_opencv(tmp_path, channels):
 def test_exif_orientation_as_pillow_undoes_it(tmp_path, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    path = save(tmp_path / "a.png", COLOURS, exif=exif)
+    path = save(tmp_path / "a.png", COLORS, exif=exif)
     expected = np.asarray(ImageOps.exif_transpose(Image.open(path)))
     np.testing.assert_array_equal(read_image(path), expected)
-    np.testing.assert_array_equal(upright(COLOURS, orientation), expected)
+    np.testing.assert_array_equal(upright(COLORS, orientation), expected)
     assert read_size(path) == ((6, 9), expected.shape[:2])
 
 
 def test_nonsense_orientation_counts_as_none(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 77
-    path = save(tmp_path / "a.png", COLOURS, exif=exif)
-    np.testing.assert_array_equal(read_image(path), COLOURS)
+    path = save(tmp_path / "a.png", COLORS, exif=exif)
+    np.testing.assert_array_equal(read_image(path), COLORS)
 
 
 @pytest.mark.parametrize("drawn_on", ["upright", "stored"])
 def test_a_mask_is_turned_with_its_photo_where_it_was_drawn_on_the_stored_one(tmp_path, drawn_on):
     exif = Image.Exif()
     exif[0x0112] = 6
-    image = save(tmp_path / "a.jpg", COLOURS, exif=exif)
+    image = save(tmp_path / "a.jpg", COLORS, exif=exif)
     turned = upright(LABELS, 6)
     mask = save(tmp_path / "a.png", turned if drawn_on == "upright" else LABELS)
     photo, labels = read_pair(image, mask)
@@ -113,7 +111,7 @@ def test_a_mask_is_turned_with_its_photo_where_it_was_drawn_on_the_stored_one(tm
 
 
 def test_a_pair_of_two_sizes_is_refused(tmp_path):
-    image = save(tmp_path / "a.png", COLOURS)
+    image = save(tmp_path / "a.png", COLORS)
     mask = save(tmp_path / "m.png", LABELS[:5])
     with pytest.raises(InputError, match=r"m\.png: the mask has 9×5 .* its image has 9×6"):
         read_pair(image, mask)
@@ -142,7 +140,7 @@ def test_truncated_files_are_refused(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("values", [(0, 1), (0, 255), (3, 200)])
-def test_grey_masks_keep_their_values(tmp_path, values):
+def test_gray_masks_keep_their_values(tmp_path, values):
     labels = np.where(LABELS, values[1], values[0]).astype(np.uint8)
     np.testing.assert_array_equal(read_mask(save(tmp_path / "a.png", labels)), labels)
 
@@ -171,21 +169,21 @@ def palette_mask(path: Path, palette: list[int], indices=LABELS) -> Path:
     return path
 
 
-def test_palette_masks_are_read_by_colour(tmp_path):
+def test_palette_masks_are_read_by_color(tmp_path):
     white_first = palette_mask(tmp_path / "a.png", [255, 255, 255, 0, 0, 0])
     np.testing.assert_array_equal(read_mask(white_first), (1 - LABELS) * 255)
     red = palette_mask(tmp_path / "b.png", [0, 0, 0, 128, 0, 0])
     np.testing.assert_array_equal(read_mask(red), LABELS[:, :, None] * np.uint8([128, 0, 0]))
 
 
-def test_palette_without_colours_is_read_by_index(tmp_path):
+def test_palette_without_colors_is_read_by_index(tmp_path):
     np.testing.assert_array_equal(read_mask(palette_mask(tmp_path / "a.png", [0, 0, 0])), LABELS)
 
 
-def test_colourless_rgb_masks_become_one_channel(tmp_path):
+def test_colorless_rgb_masks_become_one_channel(tmp_path):
     path = save(tmp_path / "a.png", np.repeat(LABELS[:, :, None] * 255, 3, 2))
     np.testing.assert_array_equal(read_mask(path), LABELS * 255)
-    # Class 1 in the red channel alone is no colour that anyone sees, but it is a class.
+    # Class 1 in the red channel alone is no color that anyone sees, but it is a class.
     path = save(tmp_path / "b.png", LABELS[:, :, None] * np.uint8([1, 0, 0]))
     np.testing.assert_array_equal(read_mask(path), LABELS)
 
@@ -196,5 +194,5 @@ def test_transparent_masks(tmp_path):
     np.testing.assert_array_equal(read_mask(only_alpha), LABELS * 255)
     white = save(tmp_path / "b.png", np.dstack([black + 255, LABELS * 255]))
     np.testing.assert_array_equal(read_mask(white), LABELS * 255)
-    opaque = save(tmp_path / "c.png", np.dstack([LABELS * 255] * 3 + [GREYS * 0 + 255]))
+    opaque = save(tmp_path / "c.png", np.dstack([LABELS * 255] * 3 + [GRAYS * 0 + 255]))
     np.testing.assert_array_equal(read_mask(opaque), LABELS * 255)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from fissura.data.folder import find_pairs
 from fissura.data.load import default_cache_dir, load_split
-from fissura.data.prepare import PROTOCOLS
+from fissura.data.protocols import PROTOCOLS
 from fissura.errors import InputError
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -47,7 +47,7 @@ def test_what_is_loaded(root, cache_dir):
     assert len(loaded) == 10
     assert loaded.uniform
     assert loaded.scale == 1
-    assert loaded.crack_share == 1 / 20
+    assert loaded.crack_fraction == 1 / 20
     assert loaded.mask_rule == "crack is 255, background 0"
     assert loaded.skipped == []
     for index, (image, mask) in enumerate(zip(loaded.images, loaded.masks, strict=True)):
@@ -101,7 +101,7 @@ def test_the_rule_holds_for_all_splits(tmp_path, cache_dir):
     folder = find_pairs(tmp_path / "data")
     test = load_split(folder, "test", NATIVE, cache_dir=cache_dir)
     assert test.mask_rule == "crack is 1, background 0"
-    assert test.crack_share == 0
+    assert test.crack_fraction == 0
 
 
 def test_tiles_scales_and_cracks_only(tmp_path, cache_dir):
@@ -272,7 +272,7 @@ def test_real_data(cache_dir, name, protocol, split, count, share, scale):
         pytest.skip(f"{SHARED / name} is not on this machine")
     loaded = load_split(find_pairs(SHARED / name), split, PROTOCOLS[protocol], cache_dir=cache_dir)
     assert len(loaded) == count
-    assert loaded.crack_share == pytest.approx(share, abs=6e-5)
+    assert loaded.crack_fraction == pytest.approx(share, abs=6e-5)
     assert loaded.scale == scale
     assert loaded.mask_rule == "crack is 255, background 0"
 

@@ -107,7 +107,7 @@ def test_several_classes(values):
         rule_of(mask)
 
 
-def coloured(background, foreground, truth=TRUTH) -> np.ndarray:
+def colored(background, foreground, truth=TRUTH) -> np.ndarray:
     return np.where(truth[:, :, None], np.uint8(foreground), np.uint8(background))
 
 
@@ -121,42 +121,42 @@ def coloured(background, foreground, truth=TRUTH) -> np.ndarray:
         ((255, 255, 255), (255, 0, 0)),
     ],
 )
-def test_two_colours(background, foreground):
-    mask = coloured(background, foreground)
+def test_two_colors(background, foreground):
+    mask = colored(background, foreground)
     rule = rule_of(mask, mask)
     np.testing.assert_array_equal(rule.apply(mask), TRUTH)
-    assert f"crack is the colour {foreground}, background {background}" in str(rule)
+    assert f"crack is the color {foreground}, background {background}" in str(rule)
 
 
-def test_empty_masks_of_a_coloured_set_may_be_grey():
-    mask, empty = coloured((0, 0, 0), (0, 255, 0)), np.zeros((128, 128), np.uint8)
+def test_empty_masks_of_a_colored_set_may_be_gray():
+    mask, empty = colored((0, 0, 0), (0, 255, 0)), np.zeros((128, 128), np.uint8)
     rule = rule_of(empty, mask, empty)
     np.testing.assert_array_equal(rule.apply(mask), TRUTH)
     assert not rule.apply(empty).any()
 
 
 @pytest.mark.parametrize("quality", [60, 90])
-def test_coloured_jpeg(quality):
+def test_colored_jpeg(quality):
     truth = crack(128, 9)
-    mask = jpeg(coloured((0, 0, 0), (255, 0, 0), truth), quality)
+    mask = jpeg(colored((0, 0, 0), (255, 0, 0), truth), quality)
     assert (rule_of(mask).apply(mask) != truth).mean() < 0.02
 
 
-def test_coloured_anti_aliased_lines():
-    image = Image.fromarray(coloured((0, 0, 0), (255, 0, 0), crack(512, 12)))
+def test_colored_anti_aliased_lines():
+    image = Image.fromarray(colored((0, 0, 0), (255, 0, 0), crack(512, 12)))
     soft = np.asarray(image.resize((128, 128), Image.Resampling.BOX))
     np.testing.assert_array_equal(rule_of(soft).apply(soft), soft[:, :, 0] >= 128)
 
 
-def test_several_colours():
-    mask = coloured((0, 0, 0), (128, 0, 0))
+def test_several_colors():
+    mask = colored((0, 0, 0), (128, 0, 0))
     mask[-20:-10] = (0, 128, 0)
-    with pytest.raises(InputError, match=r"several classes: the colours .*\(0, 128, 0\)"):
+    with pytest.raises(InputError, match=r"several classes: the colors .*\(0, 128, 0\)"):
         rule_of(mask)
 
 
-def test_a_coloured_set_of_one_colour_or_inverted():
-    with pytest.raises(InputError, match="marks any crack: they all have one colour"):
+def test_a_colored_set_of_one_color_or_inverted():
+    with pytest.raises(InputError, match="marks any crack: they all have one color"):
         rule_of(np.full((8, 8, 3), (255, 0, 0), np.uint8))
     with pytest.raises(InputError, match="look inverted"):
-        rule_of(coloured((255, 220, 0), (0, 0, 0)))
+        rule_of(colored((255, 220, 0), (0, 0, 0)))

@@ -118,7 +118,7 @@ def test_fine_cracks_leave_an_unbroken_mask(width, turn, length):
     assert cv2.connectedComponents(mask, connectivity=8)[0] == 2
     wide = max(width, 1)
     area = (len(steps) - 1) * wide + np.pi * wide**2 / 4
-    # Along the rows and columns a whole line of pixels' centres may lie on the very rim.
+    # Along the rows and columns a whole line of pixels' centers may lie on the very rim.
     assert abs(len(pixels) - area) <= 1.2 * len(steps) + 2 * wide + 3
     assert first_segment.min() == 0
 
@@ -133,7 +133,7 @@ def test_fine_cracks_leave_an_unbroken_mask(width, turn, length):
     ],
 )
 def test_mean_share_is_the_one_asked_for(share, count):
-    shares = [draw_panel(2, index, crack_share=share).mask.mean() for index in range(count)]
+    shares = [draw_panel(2, index, crack_fraction=share).mask.mean() for index in range(count)]
     assert np.mean(shares) == pytest.approx(share, rel=0.04)
     assert 0.4 < np.std(shares) / np.mean(shares) < 0.8
     assert 0.02 <= np.mean(np.array(shares) == 0) <= 0.06
@@ -151,7 +151,7 @@ def test_any_size(size_hw):
 
 def test_no_share_no_cracks_but_marks():
     for index in range(20):
-        panel = draw_panel(3, index, size_hw=(64, 64), crack_share=0)
+        panel = draw_panel(3, index, size_hw=(64, 64), crack_fraction=0)
         assert not panel.mask.any()
         assert panel.centerline == []
         assert panel.image.std() > 0.5
@@ -166,7 +166,7 @@ def test_no_share_no_cracks_but_marks():
     share=st.floats(0, MOST_CRACK),
 )
 def test_every_panel_is_sound(seed, index, height, width, share):
-    panel = draw_panel(seed, index, size_hw=(height, width), crack_share=share)
+    panel = draw_panel(seed, index, size_hw=(height, width), crack_fraction=share)
     assert panel.image.shape == (height, width, 3)
     again = np.zeros((height, width), bool)
     for branch in panel.centerline:
@@ -187,9 +187,9 @@ def test_every_panel_is_sound(seed, index, height, width, share):
         {"seed": -1},
         {"index": -1},
         {"size_hw": (31, 64)},
-        {"crack_share": -0.1},
-        {"crack_share": 0.5},
-        {"crack_share": float("nan")},
+        {"crack_fraction": -0.1},
+        {"crack_fraction": 0.5},
+        {"crack_fraction": float("nan")},
     ],
 )
 def test_arguments_out_of_range_are_named(wrong):
@@ -211,19 +211,19 @@ def test_cracks_end_where_the_panel_does():
 
 
 def test_cracks_are_visible_but_no_threshold_finds_them():
-    """Beside a crack the picture differs, yet one grey level for all finds few of the cracks."""
+    """Beside a crack the picture differs, yet one gray level for all finds few of the cracks."""
     hits, alarms, cracks, seen = np.zeros(256), np.zeros(256), 0, []
     for index in range(40):
         panel = draw_panel(6, index)
-        grey = panel.image.mean(axis=2)
+        gray = panel.image.mean(axis=2)
         near = distance_transform_edt(~panel.mask)
         if panel.mask.any():
             beside = (near > 3) & (near < 8)
-            noise_level = np.std(grey[beside])
-            seen.append(abs(grey[panel.mask].mean() - grey[beside].mean()) / noise_level)
-        below = np.histogram(grey[panel.mask], 256, (0, 256))[0].cumsum()
+            noise_level = np.std(gray[beside])
+            seen.append(abs(gray[panel.mask].mean() - gray[beside].mean()) / noise_level)
+        below = np.histogram(gray[panel.mask], 256, (0, 256))[0].cumsum()
         hits, cracks = hits + below, cracks + panel.mask.sum()
-        alarms += np.histogram(grey[~panel.mask], 256, (0, 256))[0].cumsum()
+        alarms += np.histogram(gray[~panel.mask], 256, (0, 256))[0].cumsum()
     best_f1 = (2 * hits / (hits + alarms + cracks)).max()
     assert best_f1 < 0.45
     assert np.median(seen) > 1.5

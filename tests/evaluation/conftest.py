@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fissura.data.load import PreparedSet
-from fissura.data.prepare import PROTOCOLS
+from fissura.data.protocols import PROTOCOLS
 
 
 def prepared(n=7, sizes=((24, 31), (40, 20)), seed=0, empty=(), groups=None):

@@ -13,7 +13,7 @@ from PIL import Image
 from fissura.checkpoint import ModelConfig, save_model
 from fissura.data.folder import find_pairs
 from fissura.data.load import load_split
-from fissura.data.prepare import PROTOCOLS
+from fissura.data.protocols import PROTOCOLS
 from fissura.errors import InputError
 from fissura.evaluation.evaluate import evaluate
 from fissura.inference.predictor import Predictor
@@ -158,4 +158,4 @@ def test_real_photos(tmp_path):
     run = write_run(tmp_path / "run", scale=0.25, protocol=asdict(PROTOCOLS["deepcrack96"]))
     report = evaluate(run, DEEPCRACK, bootstrap=100)
     assert report.summary["images"] == 237
-    assert report.summary["crack_share"] == pytest.approx(0.0602, abs=0.001)
+    assert report.summary["crack_fraction"] == pytest.approx(0.0602, abs=0.001)

@@ -12,7 +12,7 @@ from fissura.errors import InputError
 from fissura.evaluation.pictures import choose_examples, encode, panels, shrink
 from fissura.evaluation.report import Report, headline_figures, write_report
 from fissura.evaluation.score import score
-from fissura.evaluation.summary import summarise
+from fissura.evaluation.summary import summarize
 from fissura.metrics.counts import iou
 
 
@@ -41,7 +41,7 @@ class Page(HTMLParser):
 def test_report_folder(tmp_path, prepared, guess, threshold):
     data = prepared(n=12, empty=(3,))
     scores = score(guess(data), data, threshold=threshold, source="validation")
-    summary = summarise(scores, resamples=20)
+    summary = summarize(scores, resamples=20)
     folder = tmp_path / "new" / "report"
     write_report(scores, summary, folder)
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -71,7 +71,7 @@ def test_names_cannot_break_the_page(tmp_path, prepared, guess):
     data = prepared(n=3)
     data.names[:] = ["<script>", "a & b", '"quoted"']
     scores = score(guess(data), data)
-    summary = summarise(scores, resamples=5) | {"warnings": ["<b>careful</b>"]}
+    summary = summarize(scores, resamples=5) | {"warnings": ["<b>careful</b>"]}
     write_report(scores, summary, tmp_path / "r")
     html = (tmp_path / "r" / "report.html").read_text()
     assert "<script>" not in html
@@ -80,7 +80,7 @@ def test_names_cannot_break_the_page(tmp_path, prepared, guess):
 
 def test_never_overwrites(tmp_path, data, guess):
     scores = score(guess(data), data)
-    summary = summarise(scores, resamples=5)
+    summary = summarize(scores, resamples=5)
     empty = tmp_path / "empty"
     empty.mkdir()
     write_report(scores, summary, empty)
@@ -99,7 +99,7 @@ def test_failure_leaves_nothing_behind(tmp_path, data, guess):
 
 def test_the_same_scores_give_the_same_files(tmp_path, data, guess):
     scores = score(guess(data), data)
-    summary = summarise(scores, resamples=5)
+    summary = summarize(scores, resamples=5)
     for name in ("a", "b"):
         write_report(scores, summary, tmp_path / name)
     for path in (tmp_path / "a").iterdir():
@@ -138,7 +138,7 @@ def test_no_crack_at_all_still_gives_a_report(tmp_path, prepared):
     probs = [np.full(mask.shape, 0.2, np.float32) for mask in data.masks]
     probs[1][:4] = 0.9
     scores = score(probs, data)
-    summary = summarise(scores, resamples=5)
+    summary = summarize(scores, resamples=5)
     write_report(scores, summary, tmp_path / "r")
     assert dict(headline_figures(summary))["Recall"] == "undefined"
     assert "undefined" in (tmp_path / "r" / "report.html").read_text()
@@ -171,7 +171,7 @@ def test_pictures_are_readable(tmp_path, data, guess):
 
 def test_headline_for_the_terminal(tmp_path, data, guess):
     scores = score(guess(data), data, tolerance=1.5)
-    summary = summarise(scores, resamples=5) | {"warnings": ["Mind the gap."]}
+    summary = summarize(scores, resamples=5) | {"warnings": ["Mind the gap."]}
     lines = dict(headline_figures(summary))
     assert list(lines)[:4] == ["Recall", "Precision", "F1", "IoU"]
     assert "F1, 1.5 px tolerance" in lines

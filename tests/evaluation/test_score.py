@@ -7,7 +7,7 @@ import sklearn.metrics
 from fissura.evaluation.score import score
 from fissura.metrics.counts import Counts
 from fissura.metrics.tolerant import tolerant_matches
-from fissura.metrics.topology import centre_line_matches
+from fissura.metrics.topology import center_line_matches
 
 
 def test_every_image_equals_a_direct_comparison(data, guess):
@@ -21,7 +21,7 @@ def test_every_image_equals_a_direct_comparison(data, guess):
             pred = prob >= np.float32(at)
             assert point.counts[index].tolist() == Counts.of(pred, mask).array.tolist()
             assert point.tolerant[index].tolist() == tolerant_matches(pred, mask, 1.0).tolist()
-            assert point.centre_line[index].tolist() == centre_line_matches(pred, mask).tolist()
+            assert point.center_line[index].tolist() == center_line_matches(pred, mask).tolist()
             if at == 0.375:
                 np.testing.assert_array_equal(scores.prediction(index), pred)
 
@@ -33,7 +33,7 @@ def test_table_of_images_equals_scikit_learn(data, guess):
     for row, prob, mask in zip(rows, probs, data.masks, strict=True):
         truth, pred = mask.ravel(), (prob >= 0.5).ravel()
         assert (row["height"], row["width"]) == mask.shape
-        assert row["crack_share"] == pytest.approx(mask.mean())
+        assert row["crack_fraction"] == pytest.approx(mask.mean())
         assert row["half_iou"] == pytest.approx(sklearn.metrics.jaccard_score(truth, pred))
         best = max(Counts.of(prob >= k / 256, mask).f1 for k in range(256))
         assert row["oracle_f1"] == pytest.approx(best)

@@ -7,13 +7,13 @@ import pytest
 import sklearn.metrics
 
 from fissura.evaluation.score import score
-from fissura.evaluation.summary import summarise
+from fissura.evaluation.summary import summarize
 from fissura.metrics.counts import iou
 
 
 def test_figures_equal_scikit_learn(data, guess):
     probs = guess(data)
-    summary = summarise(score(probs, data, threshold=0.375), resamples=50)
+    summary = summarize(score(probs, data, threshold=0.375), resamples=50)
     truth = np.concatenate([mask.ravel() for mask in data.masks])
     prob = np.concatenate([prob.ravel() for prob in probs])
     for name, at in (("at_half", 0.5), ("at_chosen", 0.375)):
@@ -28,13 +28,13 @@ def test_figures_equal_scikit_learn(data, guess):
             ]
         )
         assert summary[name]["per_image_mean"]["iou"]["value"] == pytest.approx(mean)
-        assert summary[name]["crack_share_predicted"] == pytest.approx(pred.mean())
-    quantised = np.floor(prob * 256) / 256
-    ap = sklearn.metrics.average_precision_score(truth, quantised)
+        assert summary[name]["crack_fraction_predicted"] == pytest.approx(pred.mean())
+    quantized = np.floor(prob * 256) / 256
+    ap = sklearn.metrics.average_precision_score(truth, quantized)
     assert summary["average_precision"]["value"] == pytest.approx(ap, abs=1e-12)
     best = max(sklearn.metrics.f1_score(truth, prob >= k / 256) for k in range(1, 256))
     assert summary["oracle"]["ods"]["f1"]["value"] == pytest.approx(best)
-    assert summary["crack_share"] == pytest.approx(truth.mean())
+    assert summary["crack_fraction"] == pytest.approx(truth.mean())
 
 
 def figures(node):
@@ -47,7 +47,7 @@ def figures(node):
 
 
 def test_every_figure_has_an_interval_around_it(data, guess):
-    summary = summarise(score(guess(data), data, threshold=0.375), resamples=200)
+    summary = summarize(score(guess(data), data, threshold=0.375), resamples=200)
     found = list(figures(summary))
     # At two thresholds: 4 pooled, 4 means, 3 + 3 tolerant, 2 clDice; AP, 2 ODS, 3 OIS.
     assert len(found) == 2 * (4 + 4 + 6 + 2) + 6
@@ -56,7 +56,7 @@ def test_every_figure_has_an_interval_around_it(data, guess):
 
 
 def test_oracle_is_never_worse(data, guess):
-    summary = summarise(score(guess(data), data, threshold=0.375), resamples=10)
+    summary = summarize(score(guess(data), data, threshold=0.375), resamples=10)
     oracle = summary["oracle"]
     for name in ("at_half", "at_chosen"):
         assert summary[name]["pooled"]["f1"]["value"] <= oracle["ods"]["f1"]["value"]
@@ -66,7 +66,7 @@ def test_oracle_is_never_worse(data, guess):
 
 
 def test_no_chosen_threshold_is_null_and_says_why(data, guess):
-    summary = summarise(score(guess(data), data), resamples=10)
+    summary = summarize(score(guess(data), data), resamples=10)
     assert summary["at_chosen"] is None
     assert "without validation" in summary["at_chosen_note"]
     assert summary["headline"] == "at_half"
@@ -75,7 +75,7 @@ def test_no_chosen_threshold_is_null_and_says_why(data, guess):
 def test_empty_masks_are_null_and_counted(prepared):
     data = prepared(n=6, empty=(1, 4))
     nothing = [np.zeros(mask.shape, np.float32) for mask in data.masks]
-    summary = summarise(score(nothing, data), resamples=20)
+    summary = summarize(score(nothing, data), resamples=20)
     means = summary["at_half"]["per_image_mean"]
     # Both images without crack are right; elsewhere precision is undefined.
     assert means["precision"] == {"value": 1.0, "low": 1.0, "high": 1.0, "images": 2}
@@ -93,8 +93,8 @@ def test_images_of_one_photo_are_drawn_together(prepared, guess):
     double = single.subset([0, 0, 1, 1, 2, 2, 3, 3, 4, 4])
     probs = guess(single)
     twice = [prob for prob in probs for _ in range(2)]
-    one = summarise(score(probs, single), resamples=300)
-    two = summarise(score(twice, double), resamples=300)
+    one = summarize(score(probs, single), resamples=300)
+    two = summarize(score(twice, double), resamples=300)
     # Copies of the same images tell nothing new, and the interval knows it.
     assert two["at_half"]["pooled"] == one["at_half"]["pooled"]
     assert (two["images"], two["groups"]) == (10, 5)
@@ -102,13 +102,13 @@ def test_images_of_one_photo_are_drawn_together(prepared, guess):
 
 
 def test_same_seed_same_summary(data, guess):
-    one, two = (summarise(score(guess(data), data), resamples=30, seed=3) for _ in range(2))
+    one, two = (summarize(score(guess(data), data), resamples=30, seed=3) for _ in range(2))
     assert one == two
 
 
 def test_summary_and_scores_agree(data, guess):
     scores = score(guess(data), data)
-    summary = summarise(scores, resamples=10)
+    summary = summarize(scores, resamples=10)
     assert summary["at_half"]["pooled"]["iou"]["value"] == pytest.approx(
         float(iou(scores.half.counts.sum(axis=0)))
     )
@@ -116,7 +116,7 @@ def test_summary_and_scores_agree(data, guess):
 
 def test_a_single_image_has_no_interval(prepared, guess):
     data = prepared(n=1)
-    summary = summarise(score(guess(data), data), resamples=10)
+    summary = summarize(score(guess(data), data), resamples=10)
     figure = summary["at_half"]["pooled"]["iou"]
     assert figure["value"] > 0
     assert figure["low"] is None

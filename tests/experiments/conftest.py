@@ -28,7 +28,7 @@ def make_run(experiment, seed=0, *, iou=0.7, images=24, photos=12, other=-0.03, 
     counts = np.stack((tp, fp, union - tp - fp, 9216 - union), axis=1)
     pooled = {name: float(figure(counts.sum(axis=0))) for name, figure in FIGURES.items()}
     per_image = {name: mean_per_image(figure(counts)) for name, figure in FIGURES.items()}
-    described = {"images": images, "groups": photos, "crack_share": 0.0516}
+    described = {"images": images, "groups": photos, "crack_fraction": 0.0516}
     reached = pooled["iou"]
     result = RunResult(
         key=run.key,

@@ -67,7 +67,8 @@ def test_networks_differ_by_the_loss_alone():
 def test_rarity_takes_the_widest_span_of_shares_first():
     contrasts = BY_NAME["fig3: margin and rarity"].contrasts
     spans = [
-        tuple(pair[0].data.panels.crack_share for pair in contrast.pairs) for contrast in contrasts
+        tuple(pair[0].data.panels.crack_fraction for pair in contrast.pairs)
+        for contrast in contrasts
     ]
     assert spans[0] == (min(SHARES), max(SHARES))
     assert all(rare < common for rare, common in spans)

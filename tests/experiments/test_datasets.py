@@ -19,7 +19,7 @@ def test_panels_are_drawn_once_with_the_share_that_their_name_says(tmp_path):
     data = panels(0.05, 6)
     folder = locate(data, None, tmp_path)
     drawn = json.loads((folder / "synth.json").read_text())["options"]
-    assert (drawn["crack_share"], drawn["count"], drawn["seed"]) == (0.05, 6, 0)
+    assert (drawn["crack_fraction"], drawn["count"], drawn["seed"]) == (0.05, 6, 0)
     written = {file: file.stat().st_mtime_ns for file in folder.rglob("*")}
     assert locate(data, None, tmp_path) == folder
     assert {file: file.stat().st_mtime_ns for file in folder.rglob("*")} == written

@@ -7,7 +7,7 @@ from fissura.experiments.datasets import DEEPCRACK
 from fissura.experiments.experiment import NOT_IDENTITY, Experiment, Run
 from fissura.experiments.rows import Scale, experiment, ours
 from fissura.experiments.study import RECIPES
-from fissura.training.config import TrainConfig
+from fissura.training.config import TrainOptions
 
 
 def test_the_key_ignores_where_a_run_is_computed():
@@ -28,7 +28,7 @@ def test_the_key_changes_with_every_option_that_matters(change):
 
 
 def test_an_option_at_its_default_is_no_other_experiment():
-    given = Experiment(DEEPCRACK, TrainConfig(loss="bce", batch_size=16, optimizer="adam"))
+    given = Experiment(DEEPCRACK, TrainOptions(loss="bce", batch_size=16, optimizer="adam"))
     assert given.identity() == {"data": "deepcrack", "loss": "bce"}
 
 

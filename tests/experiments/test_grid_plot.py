@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from fissura.checkpoint import ModelConfig, load_model, save_model
 from fissura.data.folder import find_pairs
 from fissura.data.load import load_split
-from fissura.data.prepare import PROTOCOLS
+from fissura.data.protocols import PROTOCOLS
 from fissura.errors import InputError
 from fissura.experiments.experiment import DataSet, Run
 from fissura.experiments.grid_plot import Photo, choose_photos, draw_grid, draw_predictions
 from fissura.experiments.results import RunResult
 from fissura.experiments.rows import Recipe, Row, experiment
 from fissura.models import build_model
-from fissura.models.normalise import normalise
+from fissura.models.normalize import normalize
 from fissura.overlay import FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE, error_overlay
 from fissura.training.config import write_config
 
@@ -77,7 +77,7 @@ def texts_of(svg):
 def iou_of(run_folder, image, truth):
     """IoU at 0.5 by the network itself, without the predictor."""
     model, config = load_model(run_folder)
-    x = normalise(torch.tensor(image).permute(2, 0, 1)[None], config.mean, config.std)
+    x = normalize(torch.tensor(image).permute(2, 0, 1)[None], config.mean, config.std)
     with torch.inference_mode():
         pred = model(x)[0, 0].numpy() >= 0
     return (pred & truth).sum() / (pred | truth).sum()

@@ -40,11 +40,11 @@ def recipe(*data, margins=MARGINS):
     return Recipe("fig3", "Fig. 3", rows, plot_margins)
 
 
-def result(row, seed, iou, crack_share):
+def result(row, seed, iou, crack_fraction):
     run = Run(row.experiment, seed)
     return RunResult(
         key=run.key, seed=seed, identity=run.experiment.identity(), config={},
-        train={"crack_share": crack_share}, test={}, figures={"iou": iou}, other_masks=None,
+        train={"crack_fraction": crack_fraction}, test={}, figures={"iou": iou}, other_masks=None,
         test_curve=[], counts=[], groups=[], loss=0.1, seconds={}, precision="float32",
         versions={}, machine="", date="2025-01-01",
     )  # fmt: skip

@@ -44,7 +44,12 @@ def test_runs_are_counted_by_scale_and_machine(make_run):
 
 
 def test_other_images_of_one_name_stand_apart(make_run):
-    described = {"images": 5, "groups": 4, "crack_share": 0.03, "fingerprint": "0123456789abcdef"}
+    described = {
+        "images": 5,
+        "groups": 4,
+        "crack_fraction": 0.03,
+        "fingerprint": "0123456789abcdef",
+    }
     runs = [
         make_run(TABLE1["hf"], 0),
         make_run(TABLE1["hf"], 1, test=described),

@@ -14,7 +14,7 @@ from fissura.errors import InputError
 from fissura.inference import predictor as module
 from fissura.inference.predictor import Predictor
 from fissura.models import build_model
-from fissura.models.normalise import normalise
+from fissura.models.normalize import normalize
 
 
 class Darkness(nn.Module):
@@ -68,7 +68,7 @@ def test_prob_of_any_size_is_the_networks(size):
     np.testing.assert_allclose(prob, darkness(image), atol=1e-5)
 
 
-def test_normalisation_is_the_configs():
+def test_normalization_is_the_configs():
     card = config(mean=(0.1, 0.2, 0.3), std=(0.5, 0.4, 0.3))
     image = photo(30, 30)
     np.testing.assert_allclose(predictor(card=card).prob(image), darkness(image, card), atol=1e-5)
@@ -79,8 +79,8 @@ def test_prediction_has_everything():
     prediction = predictor(tile=64, threshold=0.3)(image)
     assert prediction.threshold == 0.3
     assert np.array_equal(prediction.mask, prediction.prob >= 0.3)
-    assert prediction.crack_share == prediction.mask.mean()
-    assert 0 < prediction.crack_share < 1
+    assert prediction.crack_fraction == prediction.mask.mean()
+    assert 0 < prediction.crack_fraction < 1
     assert prediction.seconds > 0
 
 
@@ -267,7 +267,7 @@ def test_a_crackseg_gives_the_probabilities_of_the_whole_photo(size, monkeypatch
     monkeypatch.setattr(module, "WIDEST", 320)
     model, image = crackseg(), photo(*size)
     x = torch.from_numpy(image).permute(2, 0, 1)[None]
-    whole = model(normalise(x, config().mean, config().std))[0, 0].sigmoid().numpy()
+    whole = model(normalize(x, config().mean, config().std))[0, 0].sigmoid().numpy()
     np.testing.assert_allclose(predictor(model).prob(image), whole, atol=1e-5)
 
 
@@ -290,7 +290,7 @@ def test_findings_are_the_predictions(scale):
         assert np.array_equal(finding.mask, prediction.mask * np.uint8(255))
         assert finding.levels.dtype == np.uint16
         np.testing.assert_allclose(finding.levels / 65535, prediction.prob, atol=1 / 65535)
-        assert finding.crack_share == pytest.approx(prediction.crack_share)
+        assert finding.crack_fraction == pytest.approx(prediction.crack_fraction)
         assert finding.threshold == 0.4
     assert next(predictor().findings(images)).levels is None
 

@@ -46,7 +46,7 @@ def test_tiles_cover_every_pixel_and_their_shares_add_up_to_one(
         assert gaps.max() <= max(tile * (1 - overlap), align)
 
 
-def test_outer_pixels_weigh_nothing_where_a_neighbour_takes_over():
+def test_outer_pixels_weigh_nothing_where_a_neighbor_takes_over():
     axis = cover(1000, 128, 0.5, halo=16)
     assert len(axis.starts) > 3
     assert not axis.weights[1:, :16].any()

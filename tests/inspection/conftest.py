@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from fissura.data.synthetic import draw_panel
-from fissura.inspection.inspected import Inspected
-from fissura.measure.crack import Crack
+from fissura.inspection.record import Record
+from fissura.measurement.crack import Crack
 
 
 def fake_crack(line, number: int = 1, mm_per_pixel: float | None = None, **changes: Any) -> Crack:
@@ -60,8 +60,8 @@ def fake_photo(
     size_hw: tuple[int, int] = (60, 80),
     mm_per_pixel: float | None = None,
     **changes: Any,
-) -> Inspected:
-    """A grey photo with the given cracks, or with two."""
+) -> Record:
+    """A gray photo with the given cracks, or with two."""
     if cracks is None:
         cracks = [
             straight(10, 3.0, mm_per_pixel=mm_per_pixel),
@@ -77,12 +77,12 @@ def fake_photo(
         "preview": np.full((*size_hw, 3), 150, np.uint8),
         "preview_scale": 1.0,
     }
-    return Inspected(**(known | changes))
+    return Record(**(known | changes))
 
 
 def panel_photo(
     seed: int, size_hw: tuple[int, int] = (240, 320), mm_per_pixel: float | None = None, **changes
-) -> Inspected:
+) -> Record:
     """A drawn panel, each of whose branches is a crack."""
     panel = draw_panel(seed, 1, size_hw=size_hw)
     lines = sorted(panel.centerline, key=len, reverse=True)

@@ -1,4 +1,4 @@
-"""COCO: what pycocotools decodes is what was labelled."""
+"""COCO: what pycocotools decodes is what was labeled."""
 
 import json
 import math
@@ -16,7 +16,7 @@ mask_api = pytest.importorskip("pycocotools.mask")
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
-def labelled(fake_photo, straight, shape, count, seed, name="site/a"):
+def labeled(fake_photo, straight, shape, count, seed, name="site/a"):
     """A photo with `count` cracks of random pixels."""
     labels = np.random.default_rng(seed).integers(0, count + 1, shape).astype(np.int32)
     labels.flat[:count] = np.arange(1, count + 1)
@@ -27,9 +27,9 @@ def labelled(fake_photo, straight, shape, count, seed, name="site/a"):
 @pytest.fixture
 def photos(fake_photo, straight):
     return [
-        labelled(fake_photo, straight, (13, 7), 3, seed=0),
+        labeled(fake_photo, straight, (13, 7), 3, seed=0),
         (fake_photo("clean", [], (5, 6)), np.zeros((5, 6), np.int32)),
-        labelled(fake_photo, straight, (4, 9), 2, seed=1, name="b"),
+        labeled(fake_photo, straight, (4, 9), 2, seed=1, name="b"),
     ]
 
 
@@ -117,7 +117,7 @@ def test_no_photo_at_all(tmp_path):
 
 
 def test_labels_must_fit(tmp_path, fake_photo, straight):
-    photo, labels = labelled(fake_photo, straight, (6, 6), 2, seed=3)
+    photo, labels = labeled(fake_photo, straight, (6, 6), 2, seed=3)
     for wrong, said in (
         (labels[:5], "labels are"),
         (np.where(labels == 2, 0, labels).astype(np.int32), "do not hold the same numbers"),

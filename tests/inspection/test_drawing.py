@@ -1,4 +1,4 @@
-"""Drawings: lines in the right place and colour, numbers apart, and any size of picture."""
+"""Drawings: lines in the right place and color, numbers apart, and any size of picture."""
 
 import math
 import time
@@ -12,12 +12,12 @@ from fissura.inspection.legend import draw_legend, round_length, written_length
 from fissura.inspection.number_labels import draw_numbers
 
 
-def grey(height, width):
+def gray(height, width):
     return np.full((height, width, 3), 150, np.uint8)
 
 
 def near(pixel, colors):
-    """The index of the nearest colour, and how far that is off."""
+    """The index of the nearest color, and how far that is off."""
     off = np.abs(np.asarray(colors, int) - np.asarray(pixel, int)).max(axis=1)
     return int(off.argmin()), int(off.min())
 
@@ -31,10 +31,10 @@ class TestLines:
         assert drawn.shape[0] > 600
         np.testing.assert_array_equal(drawn[:200], image[:200])
 
-    def test_colour_rises_with_width(self, fake_crack):
+    def test_color_rises_with_width(self, fake_crack):
         columns = np.linspace(50, 750, 200)
         line = np.stack([np.full(200, 300.0), columns, np.linspace(0.5, 10, 200)], axis=1)
-        drawn = draw_cracks(grey(600, 800), [fake_crack(line)])
+        drawn = draw_cracks(gray(600, 800), [fake_crack(line)])
         found = [near(drawn[300, column], shades()) for column in range(80, 730, 50)]
         assert all(off < 12 for _, off in found)
         shade = [index for index, _ in found]
@@ -43,7 +43,7 @@ class TestLines:
         assert shade[-1] > 55
 
     def test_a_dark_casing_lies_beside_the_line(self, straight):
-        drawn = draw_cracks(grey(600, 800), [straight(300, 4.0, 500.0, 100.0)])
+        drawn = draw_cracks(gray(600, 800), [straight(300, 4.0, 500.0, 100.0)])
         across = drawn[290:311, 400].astype(int)
         assert near(across[10], shades())[1] < 12
         assert min(np.abs(pixel - CASING).max() for pixel in across) < 60
@@ -52,14 +52,14 @@ class TestLines:
         luminance = shades() @ np.array([0.2126, 0.7152, 0.0722])
         assert (np.diff(luminance) > 0).all()
 
-    def test_a_crack_without_widths_is_grey(self, straight):
-        drawn = draw_cracks(grey(600, 800), [straight(300, math.nan, 500.0, 100.0)])
+    def test_a_crack_without_widths_is_gray(self, straight):
+        drawn = draw_cracks(gray(600, 800), [straight(300, math.nan, 500.0, 100.0)])
         assert np.abs(drawn[300, 400].astype(int) - UNMEASURED).max() < 12
 
-    def test_a_given_end_of_the_colours(self, straight):
+    def test_a_given_end_of_the_colors(self, straight):
         crack = straight(300, 4.0, 500.0, 100.0)
         at = [
-            near(draw_cracks(grey(600, 800), [crack], widest=end)[300, 400], shades())[0]
+            near(draw_cracks(gray(600, 800), [crack], widest=end)[300, 400], shades())[0]
             for end in (4.0, 8.0, 80.0)
         ]
         assert at[0] > 60 > 40 > at[1] > 25 > 8 > at[2]
@@ -67,13 +67,13 @@ class TestLines:
     def test_the_outline_of_labels(self, straight):
         labels = np.zeros((600, 800), np.int32)
         labels[290:311, 100:601] = 1
-        drawn = draw_cracks(grey(600, 800), [straight(300, 21.0, 500.0, 100.0)], labels)
+        drawn = draw_cracks(gray(600, 800), [straight(300, 21.0, 500.0, 100.0)], labels)
         assert drawn[289, 550].tolist() == [240, 228, 66]
 
     @pytest.mark.parametrize("scale", [0.25, 1.0])
     def test_a_preview_shows_the_line_in_its_place(self, straight, scale):
         crack = straight(300 / scale, 9.0, 500 / scale, 100 / scale)
-        drawn = draw_cracks(grey(600, 800), [crack], scale=scale)
+        drawn = draw_cracks(gray(600, 800), [crack], scale=scale)
         assert near(drawn[300, 400], shades())[1] < 12
 
 
@@ -101,7 +101,7 @@ class TestSizes:
     @pytest.mark.parametrize("mm", [None, 0.037])
     def test_any_shape(self, straight, shape, mm):
         cracks = [straight(shape[0] / 2, 1.5, min(20.0, shape[1] / 2), 1.0)]
-        drawn = draw_cracks(grey(*shape), cracks, mm_per_pixel=mm)
+        drawn = draw_cracks(gray(*shape), cracks, mm_per_pixel=mm)
         assert drawn.dtype == np.uint8
         assert drawn.shape[1] % shape[1] == 0  # enlarged by a whole number
         zoom = drawn.shape[1] // shape[1]
@@ -109,8 +109,8 @@ class TestSizes:
         assert math.sqrt(zoom**2 * shape[0] * shape[1]) > 500
 
     def test_no_crack(self):
-        drawn = draw_cracks(grey(600, 800), [])
-        np.testing.assert_array_equal(drawn[:600], grey(600, 800))
+        drawn = draw_cracks(gray(600, 800), [])
+        np.testing.assert_array_equal(drawn[:600], gray(600, 800))
         assert drawn.shape[0] > 600
 
     def test_a_small_picture_is_enlarged_pixel_by_pixel(self):
@@ -121,7 +121,7 @@ class TestSizes:
 
     def test_cracks_that_leave_the_picture(self, straight):
         cracks = [straight(-30, 3.0, 900.0, -60.0), straight(599, 3.0, 900.0, -60.0, number=2)]
-        draw_cracks(grey(600, 800), cracks)
+        draw_cracks(gray(600, 800), cracks)
 
     def test_a_large_photo_in_reasonable_time(self, panel_photo):
         photo = panel_photo(5, (500, 700))
@@ -130,7 +130,7 @@ class TestSizes:
             for crack in photo.cracks
         ]
         began = time.process_time()
-        draw_cracks(grey(4000, 5600), cracks)
+        draw_cracks(gray(4000, 5600), cracks)
         assert time.process_time() - began < 10
 
 
@@ -142,7 +142,7 @@ class TestNumbers:
             (crack.number, crack.lines[0][[len(crack.lines[0]) // 2, 0, -1], ::-1])
             for crack in photo.cracks[:30]
         ]
-        image = grey(750, 1000)
+        image = gray(750, 1000)
         return draw_numbers(image, numbers, lines, [], font=15, clearance=4), lines, image
 
     @pytest.mark.parametrize("seed", [4, 5, 6])
@@ -165,7 +165,7 @@ class TestNumbers:
         assert hit <= len(boxes) // 10
 
     def test_a_picture_smaller_than_the_number(self):
-        image = grey(8, 6)
+        image = gray(8, 6)
         draw_numbers(image, [(123, np.array([[3.0, 4.0]]))], [], [], font=15, clearance=2)
 
 
@@ -174,7 +174,7 @@ class TestLegend:
     def test_the_scale_bar_is_as_long_as_it_says(self, mm, length):
         per_pixel = mm or 1.0
         drawn = draw_legend(
-            grey(100, 1000), font=16, unit="mm" if mm else "px", per_pixel=per_pixel,
+            gray(100, 1000), font=16, unit="mm" if mm else "px", per_pixel=per_pixel,
             widest=None, colors=shades(), unmeasured=False, numbered=0, cracks=0,
         )  # fmt: skip
         strip = drawn[100:, :500]

@@ -106,7 +106,7 @@ class TestJudge:
             (Limits(max_cracks=0), "There is 1 crack; at most 0 are allowed."),
             (Limits(max_area_percent=0.5), "Cracks cover 0.800 % of the photo; at most 0.5 %"),
             # 20 mm on 50 mm × 100 mm
-            (Limits(total_length_mm_per_m2=3999), "are 4000 mm long per square metre"),
+            (Limits(total_length_mm_per_m2=3999), "are 4000 mm long per square meter"),
         ],
     )
     def test_each_rule(self, straight, limits, said):

@@ -209,7 +209,7 @@ class TestPage:
         np.testing.assert_allclose(shown, np.array([left, top, right, bottom]) / 80, atol=1e-4)
 
     def test_units_are_not_mixed(self, page):
-        assert "Photos with a scale, in millimetres" in page.text
+        assert "Photos with a scale, in millimeters" in page.text
         assert "Length, mm" in page.text
         assert "Length, px" in page.text
 
@@ -338,7 +338,7 @@ class TestHistogram:
     def bars(self, svg):
         return [attrs for tag, attrs in Page(svg).elements if tag == "rect"]
 
-    def test_shares_and_limit(self):
+    def test_fractions_and_limit(self):
         widths = Widths()
         widths.add(np.repeat([0.1, 0.2, 0.5], [50, 30, 20]))
         svg = histogram_svg(widths, "mm", limit=0.3)

@@ -56,8 +56,8 @@ def test_probabilities(tmp_path):
     np.testing.assert_allclose(prob, levels / 65535, atol=1e-6)
 
 
-def test_colours_get_a_sentence(tmp_path):
+def test_colors_get_a_sentence(tmp_path):
     Image.fromarray(RNG.integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(tmp_path / "a.png")
     for kind in ("mask", "probability"):
-        with pytest.raises(InputError, match=r"a\.png: has colours"):
+        with pytest.raises(InputError, match=r"a\.png: has colors"):
             read_probability(tmp_path / "a.png", kind)

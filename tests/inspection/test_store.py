@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from fissura.data.synthetic import draw_panel
-from fissura.inspection.inspected import Inspected
+from fissura.inspection.record import Record
 from fissura.inspection.store import StoredPhotos, load_inspected, save_inspected
-from fissura.measure import measure
+from fissura.measurement import measure
 
 
 def photo(tmp_path, mask, **changes):
@@ -24,12 +24,12 @@ def photo(tmp_path, mask, **changes):
         "preview_scale": 1.0,
         "files": {"mask": "masks/deck/a.png"},
     }
-    return Inspected(**known | changes)
+    return Record(**known | changes)
 
 
 @pytest.mark.parametrize("empty", [False, True])
 def test_round_trip(tmp_path, empty):
-    mask = draw_panel(1, 3, size_hw=(90, 120), crack_share=0.08).mask & (not empty)
+    mask = draw_panel(1, 3, size_hw=(90, 120), crack_fraction=0.08).mask & (not empty)
     before = photo(tmp_path, mask, crs="EPSG:32633", transform=(0.1, 0, 5, 0, -0.1, 7))
     save_inspected(tmp_path / "a.npz", before)
     after = load_inspected(tmp_path / "a.npz")
@@ -50,7 +50,7 @@ def test_round_trip(tmp_path, empty):
 
 
 def test_photos_are_loaded_when_asked_for_and_judged(tmp_path):
-    mask = draw_panel(1, 3, size_hw=(90, 120), crack_share=0.08).mask
+    mask = draw_panel(1, 3, size_hw=(90, 120), crack_fraction=0.08).mask
     files = []
     for name in "ab":
         files.append(tmp_path / f"{name}.npz")

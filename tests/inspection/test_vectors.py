@@ -13,10 +13,10 @@ from fissura.errors import InputError
 from fissura.inspection.features import crack_lines
 from fissura.inspection.geojson import write_geojson
 from fissura.inspection.geopackage import write_geopackage
-from fissura.inspection.inspected import PIXELS, Inspected
+from fissura.inspection.record import PIXELS, Record
 from fissura.inspection.systems import by_system
 from fissura.inspection.vectors import write_vectors
-from fissura.measure.crack import FIGURES, Crack
+from fissura.measurement.crack import FIGURES, Crack
 
 UTM = (0.001, 0.0, 500000.0, 0.0, -0.001, 5500000.0)  # pixels of 1 mm
 TURNED = (0.0006, 0.0008, 500000.0, 0.0008, -0.0006, 5500000.0)
@@ -43,7 +43,7 @@ def crack(number=1, mm=1.0, lines=None, **changes):
 def photo(cracks, name="deck/north", transform=UTM, crs="EPSG:32633"):
     mm = cracks[0].mm_per_pixel if cracks else None
     preview = np.zeros((6, 10, 3), np.uint8)
-    return Inspected(
+    return Record(
         Path(f"{name}.tif"), name, (60, 100), cracks, mm, "", preview, 0.1, transform, crs
     )
 
@@ -78,12 +78,12 @@ def test_a_gis_reads_back_what_was_measured(tmp_path, suffix, transform):
     assert list(table["area_mm2"]) == [175.0, 9.0]
     assert list(table["branches"]) == [2, 2]
     assert list(table["orientation_deg"]) == [33.0, 33.0]
-    # Map units are metres.
+    # Map units are meters.
     np.testing.assert_allclose(table.length * 1000, table["length_mm"], rtol=1e-4)
     expected = crack().figures()
     assert set(expected) <= set(table.columns)
     assert {name: table[name][0] for name in expected} == pytest.approx(expected)
-    # The first pixel's centre is half a pixel from the corner: row 10, column 20 is 20.5, 10.5.
+    # The first pixel's center is half a pixel from the corner: row 10, column 20 is 20.5, 10.5.
     a, b, c, d, e, f = transform
     x, y = a * 20.5 + b * 10.5 + c, d * 20.5 + e * 10.5 + f
     assert (table["widest_x"][0], table["widest_y"][0]) == pytest.approx((x, y), abs=1e-6)
@@ -92,7 +92,7 @@ def test_a_gis_reads_back_what_was_measured(tmp_path, suffix, transform):
     assert start == pytest.approx(first, abs=2e-6)
 
 
-def test_the_scale_makes_millimetres(tmp_path):
+def test_the_scale_makes_millimeters(tmp_path):
     write_geojson(tmp_path / "c.geojson", [photo([crack(mm=0.5)])], None)
     (feature,) = json.loads((tmp_path / "c.geojson").read_text())["features"]
     assert feature["properties"]["length_mm"] == 35.0
@@ -125,7 +125,7 @@ def test_plain_photos_are_in_pixels_of_no_system(tmp_path):
 
 def test_each_system_has_its_own_file_and_layers(tmp_path):
     needs_geopackage()
-    wkt = 'LOCAL_CS["site of works",UNIT["metre",1]]'
+    wkt = 'LOCAL_CS["site of works",UNIT["meter",1]]'
     photos = [
         photo([crack()], "a"),
         photo([crack(mm=None)], "b", PIXELS, None),
@@ -147,7 +147,7 @@ def test_each_system_has_its_own_file_and_layers(tmp_path):
 
 
 def test_two_systems_of_one_name_stay_apart(tmp_path):
-    wkt = 'LOCAL_CS["site",UNIT["metre",{}]]'
+    wkt = 'LOCAL_CS["site",UNIT["meter",{}]]'
     photos = [photo([crack()], str(unit), UTM, wkt.format(unit)) for unit in (1, 2)]
     files = [file.name for file in write_vectors(tmp_path, photos) if file.suffix == ".geojson"]
     assert files == ["cracks-site.geojson", "cracks-site~2.geojson"]

@@ -117,7 +117,7 @@ def test_losses_on_the_gpu_equal_the_plain_ones(name):
 
 
 @on_gpu
-def test_graph_capture_without_a_synchronisation():
+def test_graph_capture_without_a_synchronization():
     logits, target, _ = case((8, 1, 128, 128), torch.float32, torch.uint8, None)
     z, t = logits.cuda().requires_grad_(), target.cuda()
 

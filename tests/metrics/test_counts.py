@@ -131,7 +131,7 @@ def test_mean_leaves_undefined_images_out():
 @pytest.mark.parametrize("seed", range(3))
 def test_counts_at_every_threshold_equal_comparisons(seed, dtype):
     prob, target = random_pair(seed, dtype=dtype)
-    # Exact multiples of 1/256, the ends, and their next neighbours.
+    # Exact multiples of 1/256, the ends, and their next neighbors.
     special = (np.arange(257) / 256).astype(dtype)
     prob = np.concatenate((prob, special, np.clip(np.nextafter(special, dtype(0)), 0, 1)))
     target = np.concatenate((target, np.arange(514) % 3 == 0))

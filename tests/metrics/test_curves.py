@@ -26,21 +26,21 @@ def images(seed, n=4, size=300):
         yield prob.astype(np.float32), target
 
 
-def quantised(prob):
+def quantized(prob):
     return np.minimum(np.floor(prob * 256), 255) / 256
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_average_precision_equals_scikit_learn(seed):
     (prob, target), *_ = images(seed, size=[50, 300, 5000][seed % 3])
-    theirs = sklearn.metrics.average_precision_score(target, quantised(prob))
+    theirs = sklearn.metrics.average_precision_score(target, quantized(prob))
     assert float(average_precision(histograms(prob, target))) == pytest.approx(theirs, abs=1e-12)
 
 
 def test_average_precision_equals_torchmetrics():
     (prob, target), *_ = images(0)
     theirs = peers.binary_average_precision(
-        torch.tensor(quantised(prob)), torch.tensor(target).int()
+        torch.tensor(quantized(prob)), torch.tensor(target).int()
     )
     assert float(average_precision(histograms(prob, target))) == pytest.approx(
         theirs.item(), abs=1e-6
@@ -60,7 +60,7 @@ def test_average_precision_of_many_and_of_none():
 def test_curve_equals_scikit_learn_and_torchmetrics(seed):
     (prob, target), *_ = images(seed)
     curve = precision_recall_curve(histograms(prob, target))
-    precision, recall, thresholds = sklearn.metrics.precision_recall_curve(target, quantised(prob))
+    precision, recall, thresholds = sklearn.metrics.precision_recall_curve(target, quantized(prob))
     k = (thresholds * 256).astype(int)
     np.testing.assert_allclose(curve.precision[k], precision[:-1], atol=1e-12)
     np.testing.assert_allclose(curve.recall[k], recall[:-1], atol=1e-12)

@@ -9,7 +9,7 @@ from fissura.checkpoint import ModelConfig, load_model, save_model
 from fissura.errors import InputError
 from fissura.models import build_model, efficient_unet
 from fissura.models.blocks import pad_to_multiple
-from fissura.training.config import TrainConfig
+from fissura.training.config import TrainOptions
 from fissura.training.loop import train
 
 SMALL = "efficientnet-b0"
@@ -56,7 +56,7 @@ def test_the_decoder_is_the_pinned_down_one(b7):
     assert (head.in_channels, head.out_channels, head.kernel_size) == (16, 1, (3, 3))
 
 
-def test_the_decoder_upsamples_by_nearest_neighbour(b0):
+def test_the_decoder_upsamples_by_nearest_neighbor(b0):
     seen = []
     level = b0.network.decoder.blocks[4]  # without a skip
     before = b0.network.decoder.blocks[3].conv2.register_forward_hook(
@@ -102,7 +102,7 @@ def test_trains_in_bfloat16_and_channels_last(size_hw):
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.requires_grad)
 
 
-def test_a_batch_that_cannot_be_normalised_gets_a_sentence():
+def test_a_batch_that_cannot_be_normalized_gets_a_sentence():
     model = efficient_unet(encoder=SMALL).train()
     with pytest.raises(InputError, match=r"One image of 20×32 pixels .*--crop"):
         model(torch.randn(1, 3, 20, 32))
@@ -162,7 +162,7 @@ def test_pretrained_weights_arrive(hub, b0):
 
 
 def test_fissura_train_takes_it(lines, tmp_path):
-    config = TrainConfig(
+    config = TrainOptions(
         model="efficient-unet", encoder=SMALL, epochs=1, batch_size=6, accelerator="cpu", ema=0.9
     )
     train(lines, out=tmp_path / "run", config=config, quiet=True)

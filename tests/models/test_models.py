@@ -56,7 +56,7 @@ def test_residual_block_adds_and_does_nothing_after():
     assert torch.equal(block(x), x)  # negative values pass: no ReLU follows the sum
 
 
-def test_decoder_level_upsamples_by_nearest_neighbour():
+def test_decoder_level_upsamples_by_nearest_neighbor():
     level = DecoderLevel(2, 1, 3, last=True)
     seen = []
     level.refine.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
@@ -66,7 +66,7 @@ def test_decoder_level_upsamples_by_nearest_neighbour():
     assert torch.equal(seen[0][:, 2:], skip)
 
 
-def test_he_initialisation_keeps_the_variance():
+def test_he_initialization_keeps_the_variance():
     torch.manual_seed(0)
     for name, weight in crackseg(width=32).named_parameters():
         if weight.ndim == 4 and weight.numel() > 5000:

@@ -13,7 +13,7 @@ from fissura.errors import InputError
 from fissura.models import build_model, transunet
 from fissura.models.blocks import pad_to_multiple
 from fissura.models.transunet import HYBRID, CascadeLevel, HybridEncoder
-from fissura.training.config import TrainConfig
+from fissura.training.config import TrainOptions
 from fissura.training.loop import train
 
 
@@ -150,7 +150,7 @@ def test_trains_in_bfloat16_and_channels_last(shallow, size_hw):
     assert all(p.grad.isfinite().all() for p in model.parameters())
 
 
-def test_a_batch_that_cannot_be_normalised_gets_a_sentence(shallow):
+def test_a_batch_that_cannot_be_normalized_gets_a_sentence(shallow):
     model = transunet().train()
     with pytest.raises(InputError, match=r"One image of 16×9 pixels .*--crop"):
         model(torch.randn(1, 3, 16, 9))
@@ -215,7 +215,7 @@ def test_pretrained_weights_arrive(shallow, hub):
 
 
 def test_fissura_train_takes_it(shallow, lines, tmp_path):
-    config = TrainConfig(model="transunet", epochs=1, batch_size=6, accelerator="cpu")
+    config = TrainOptions(model="transunet", epochs=1, batch_size=6, accelerator="cpu")
     train(lines, out=tmp_path / "run", config=config, quiet=True)
     line = json.loads((tmp_path / "run" / "metrics.jsonl").read_text())
     assert 0 < line["loss"] < 10

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from fissura.errors import InputError
-from fissura.training.config import TrainConfig
+from fissura.training.config import TrainOptions
 from fissura.training.session import start_fabric
 
 OPTIONS = ["--width", "2", "--epochs", "2", "--batch-size", "6", "--accelerator", "cpu"]
@@ -30,7 +30,7 @@ def test_the_reason_why_it_does_not_work_is_told(monkeypatch):
         raise RuntimeError("No working C++ compiler found\nand so on")
 
     monkeypatch.setattr(torch, "compile", fail)
-    config = TrainConfig(compile=True, accelerator="cpu")
+    config = TrainOptions(compile=True, accelerator="cpu")
     with pytest.raises(InputError, match=r"not work here: No working C\+\+ compiler found\. On a"):
         start_fabric(config)
 

@@ -6,7 +6,7 @@ import yaml
 
 from fissura.errors import InputError
 from fissura.training.config import (
-    TrainConfig,
+    TrainOptions,
     loss_options,
     model_options,
     read_config,
@@ -15,11 +15,11 @@ from fissura.training.config import (
 
 
 def test_a_config_comes_back_as_it_was_written(tmp_path):
-    config = TrainConfig(loss="dice", width=8, margin="auto", ema=0.99, validation=0.1, patience=5)
+    config = TrainOptions(loss="dice", width=8, margin="auto", ema=0.99, validation=0.1, patience=5)
     write_config(tmp_path / "config.yaml", Path("photos"), config)
     assert read_config(tmp_path / "config.yaml") == (Path("photos"), config)
     written = yaml.safe_load((tmp_path / "config.yaml").read_text())
-    assert set(written) == {"data"} | {field.name for field in fields(TrainConfig)}
+    assert set(written) == {"data"} | {field.name for field in fields(TrainOptions)}
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_a_config_comes_back_as_it_was_written(tmp_path):
 )
 def test_values_out_of_range(options, message):
     with pytest.raises(InputError, match=message):
-        TrainConfig(**options)
+        TrainOptions(**options)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_values_out_of_range(options, message):
     [
         ("- a\n- b\n", "not a configuration"),
         ("epochs: 3\n", "not a configuration"),
-        ("data: x\ncolour: red\n", "does not know"),
+        ("data: x\ncolor: red\n", "does not know"),
         ("data: [", "not a configuration"),
         ("data: x\nepochs: 0\n", "--epochs is 0"),
     ],
@@ -58,7 +58,7 @@ def test_a_file_that_is_no_config(tmp_path, text, message):
 
 
 def test_only_given_options_are_passed_on():
-    config = TrainConfig(gamma=0.5, symmetric=False, encoder="resnet18", deep_supervision=True)
+    config = TrainOptions(gamma=0.5, symmetric=False, encoder="resnet18", deep_supervision=True)
     assert loss_options(config) == {"gamma": 0.5, "symmetric": False}
     assert model_options(config) == {"encoder": "resnet18", "deep_supervision": True}
-    assert model_options(TrainConfig()) == {}
+    assert model_options(TrainOptions()) == {}

@@ -10,13 +10,13 @@ from fissura.data.augment import augment
 from fissura.data.batches import epoch_batches, step_seed
 from fissura.losses import LOSSES
 from fissura.models import build_model
-from fissura.training.config import TrainConfig
+from fissura.training.config import TrainOptions
 from fissura.training.inputs import read_inputs
 from fissura.training.session import Planned, begin, start_fabric
 from fissura.training.step import train_step
 
 EPOCHS, BATCH = 25, 6  # two steps per epoch
-CONFIG = TrainConfig(
+CONFIG = TrainOptions(
     width=8, epochs=EPOCHS, batch_size=BATCH, precision="float32", accelerator="cpu", fused=False
 )
 

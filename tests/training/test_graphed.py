@@ -13,14 +13,14 @@ from fissura.data.augment import Draw, apply
 from fissura.data.batches import epoch_batches
 from fissura.losses import LOSSES
 from fissura.models import build_model
-from fissura.models.normalise import normalise
-from fissura.training.config import TrainConfig
+from fissura.models.normalize import normalize
+from fissura.training.config import TrainOptions
 from fissura.training.graphed import GraphedStep, graph_capture, new_stream
 from fissura.training.inputs import read_inputs
 from fissura.training.session import Planned, begin, start_fabric
 from fissura.training.step import train_step
 
-SMALL = TrainConfig(width=2, epochs=3, batch_size=5, precision="float32", accelerator="cpu")
+SMALL = TrainOptions(width=2, epochs=3, batch_size=5, precision="float32", accelerator="cpu")
 
 
 def session_of(data, run, config):
@@ -81,7 +81,7 @@ def test_the_bits_of_train_step(lines, tmp_path, options, capture):
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_it_can_take_over_in_the_middle(lines, tmp_path, optimizer):
-    # As after resuming: what the optimiser knows by then must outlast the tries of the capture.
+    # As after resuming: what the optimizer knows by then must outlast the tries of the capture.
     config = replace(SMALL, optimizer=optimizer)
     plain = session_of(lines, tmp_path / "a", config)
     train_with(train_step, plain)
@@ -117,7 +117,7 @@ def twice(compute):
     ],
 )
 def test_where_capture_fails_train_step_takes_over(lines, tmp_path, caplog, capture, reason):
-    # The optimiser's state exists already, as zeros: for SGD's momentum the same as none.
+    # The optimizer's state exists already, as zeros: for SGD's momentum the same as none.
     for optimizer in ("adam", "sgd"):
         caplog.clear()
         config = replace(SMALL, optimizer=optimizer, learning_rate=0.1)
@@ -182,7 +182,7 @@ class HostTensors(TorchDispatchMode):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_on_a_gpu_nothing_is_copied_and_no_value_looked_at(loss):
     # Fake tensors have a device and a shape and no values; looking at one raises. (Backward and the
-    # fused optimisers don't work on them: what they do on a GPU is torch's own.)
+    # fused optimizers don't work on them: what they do on a GPU is torch's own.)
     with FakeTensorMode(), torch.device("cuda"):
         network = build_model("crackseg", width=2, deep_supervision=True)
         photos, masks = torch.empty(9, 3, 48, 48), torch.empty(9, 1, 48, 48)
@@ -191,7 +191,7 @@ def test_on_a_gpu_nothing_is_copied_and_no_value_looked_at(loss):
         with HostTensors() as host:
             image, mask = photos.to(torch.uint8)[indices], masks.to(torch.uint8)[indices]
             image, mask = apply(image, mask, Draw.unpack(draws), noise)
-            logits = network(normalise(image, (0.5, 0.4, 0.3), (0.2, 0.2, 0.1)))
+            logits = network(normalize(image, (0.5, 0.4, 0.3), (0.2, 0.2, 0.1)))
             assert all(LOSSES[loss](each, mask).device.type == "cuda" for each in logits)
         assert host.seen == []
         with HostTensors() as host:

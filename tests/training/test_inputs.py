@@ -6,38 +6,38 @@ import numpy as np
 import pytest
 import torch
 
-from fissura.data.prepare import choose_protocol
+from fissura.data.protocols import choose_protocol
 from fissura.errors import InputError
 from fissura.losses import bce_loss, hybrid_focal_margin_loss, recommended_margin
-from fissura.training.config import TrainConfig
+from fissura.training.config import TrainOptions
 from fissura.training.inputs import choose_crop, choose_loss, read_inputs
 from fissura.training.loop import train
 
 
 def test_a_loss_gets_the_options_that_were_given_and_its_own_defaults():
     logits, target = torch.randn(2, 1, 4, 4), torch.randint(0, 2, (2, 1, 4, 4))
-    loss, given = choose_loss(TrainConfig(margin=1.5, delta=0.6), 0.05)
+    loss, given = choose_loss(TrainOptions(margin=1.5, delta=0.6), 0.05)
     assert given == {"margin": 1.5, "delta": 0.6}
     expected = hybrid_focal_margin_loss(logits, target, margin=1.5, delta=0.6)
     assert torch.equal(loss(logits, target), expected)
-    plain, given = choose_loss(TrainConfig(loss="bce"), 0.05)
+    plain, given = choose_loss(TrainOptions(loss="bce"), 0.05)
     assert given == {}
     assert torch.equal(plain(logits, target), bce_loss(logits, target))
 
 
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.2])
-def test_margin_auto_follows_the_crack_share(share):
-    _, given = choose_loss(TrainConfig(margin="auto"), share)
+def test_margin_auto_follows_the_crack_fraction(share):
+    _, given = choose_loss(TrainOptions(margin="auto"), share)
     assert given["margin"] == recommended_margin(share)
 
 
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (TrainConfig(loss="bce", margin=1.0), r"bce does not have the option --margin"),
-        (TrainConfig(loss="dice", gamma_hat=2.0), "--gamma-hat"),
-        (TrainConfig(loss="bce", margin="auto"), "--margin"),
-        (TrainConfig(delta=2.0), "delta must be between 0 and 1"),
+        (TrainOptions(loss="bce", margin=1.0), r"bce does not have the option --margin"),
+        (TrainOptions(loss="dice", gamma_hat=2.0), "--gamma-hat"),
+        (TrainOptions(loss="bce", margin="auto"), "--margin"),
+        (TrainOptions(delta=2.0), "delta must be between 0 and 1"),
     ],
 )
 def test_options_that_a_loss_cannot_take(config, message):
@@ -55,11 +55,11 @@ def test_the_area_threshold_is_a_knob():
 
 
 def test_validation_images_come_out_of_the_training_images(lines):
-    inputs = read_inputs(lines, TrainConfig(validation=0.25))
+    inputs = read_inputs(lines, TrainOptions(validation=0.25))
     assert inputs.validation is not None
     assert (len(inputs.train), len(inputs.validation)) == (9, 3)
     assert not set(inputs.train.names) & set(inputs.validation.names)
-    other = read_inputs(lines, TrainConfig(validation=0.25, seed=1))
+    other = read_inputs(lines, TrainOptions(validation=0.25, seed=1))
     assert other.validation is not None
     assert other.validation.names != inputs.validation.names
 
@@ -67,10 +67,10 @@ def test_validation_images_come_out_of_the_training_images(lines):
 def test_a_folders_own_validation_split_is_used(lines, tmp_path):
     shutil.copytree(lines, tmp_path / "data")
     shutil.copytree(lines / "test", tmp_path / "data" / "val")
-    inputs = read_inputs(tmp_path / "data", TrainConfig(validation=0.25))
+    inputs = read_inputs(tmp_path / "data", TrainOptions(validation=0.25))
     assert inputs.validation is not None
     assert (len(inputs.train), len(inputs.validation)) == (12, 4)
-    assert read_inputs(tmp_path / "data", TrainConfig()).validation is None
+    assert read_inputs(tmp_path / "data", TrainOptions()).validation is None
 
 
 def test_too_few_images_to_validate(lines, tmp_path):
@@ -78,7 +78,7 @@ def test_too_few_images_to_validate(lines, tmp_path):
         (tmp_path / "train" / part).mkdir(parents=True)
         shutil.copy(lines / "train" / part / "0.png", tmp_path / "train" / part)
     with pytest.raises(InputError, match="cannot be split into train and val"):
-        read_inputs(tmp_path, TrainConfig(validation=0.5))
+        read_inputs(tmp_path, TrainOptions(validation=0.5))
 
 
 def test_bad_files_are_named_or_skipped_and_listed(lines, tmp_path):
@@ -86,8 +86,8 @@ def test_bad_files_are_named_or_skipped_and_listed(lines, tmp_path):
     (tmp_path / "data/train/images/3.png").write_bytes(b"broken")
     (tmp_path / "data/train/masks/5.png").unlink()
     with pytest.raises(InputError, match=r"--skip-bad"):
-        read_inputs(tmp_path / "data", TrainConfig())
-    config = TrainConfig(width=2, epochs=1, accelerator="cpu", skip_bad=True)
+        read_inputs(tmp_path / "data", TrainOptions())
+    config = TrainOptions(width=2, epochs=1, accelerator="cpu", skip_bad=True)
     train(tmp_path / "data", out=tmp_path / "run", config=config, quiet=True)
     with (tmp_path / "run" / "skipped.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -96,13 +96,13 @@ def test_bad_files_are_named_or_skipped_and_listed(lines, tmp_path):
 
 
 def test_crops_where_images_differ_or_are_large(lines, tmp_path):
-    inputs = read_inputs(lines, TrainConfig())
-    assert choose_crop(TrainConfig(), inputs.train) is None
-    assert choose_crop(TrainConfig(crop=32), inputs.train) == 32
+    inputs = read_inputs(lines, TrainOptions())
+    assert choose_crop(TrainOptions(), inputs.train) is None
+    assert choose_crop(TrainOptions(crop=32), inputs.train) == 32
     shutil.copytree(lines, tmp_path / "data")
     for part in ("images", "masks"):
         path = tmp_path / "data" / "train" / part / "0.png"
         picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         cv2.imwrite(str(path), np.concatenate([picture, picture]))
-    inputs = read_inputs(tmp_path / "data", TrainConfig())
-    assert choose_crop(TrainConfig(), inputs.train) == 256
+    inputs = read_inputs(tmp_path / "data", TrainOptions())
+    assert choose_crop(TrainOptions(), inputs.train) == 256

@@ -8,10 +8,10 @@ from safetensors.torch import load_file
 
 from fissura.checkpoint import load_model
 from fissura.errors import InputError
-from fissura.training.config import TrainConfig, read_config
+from fissura.training.config import TrainOptions, read_config
 from fissura.training.loop import resume, train
 
-SMALL = TrainConfig(width=2, epochs=3, batch_size=4, precision="float32", accelerator="cpu")
+SMALL = TrainOptions(width=2, epochs=3, batch_size=4, precision="float32", accelerator="cpu")
 
 
 def losses_of(run):
@@ -42,12 +42,12 @@ def test_a_run_folder_holds_what_was_promised(lines, tmp_path):
     model, card = load_model(run)
     assert model(torch.zeros(1, 3, 20, 30)).shape == (1, 1, 20, 30)
     assert (card.model, card.options, card.threshold) == ("crackseg", {"width": 2}, 0.5)
-    assert card.crack_share == pytest.approx(data["crack_share"])
+    assert card.crack_fraction == pytest.approx(data["crack_fraction"])
     assert not list(run.rglob("*.tmp*"))
 
 
 def test_golden_loss_curve(lines, tmp_path):
-    # Guards the numerics of the whole way: data, order, augmentation, network, loss, optimiser.
+    # Guards the numerics of the whole way: data, order, augmentation, network, loss, optimizer.
     train(lines, out=tmp_path / "run", config=SMALL, quiet=True)
     assert losses_of(tmp_path / "run") == pytest.approx(GOLDEN, rel=2e-3)
 

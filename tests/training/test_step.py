@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from fissura.errors import InputError
-from fissura.training.config import TrainConfig
+from fissura.training.config import TrainOptions
 from fissura.training.inputs import read_inputs
 from fissura.training.loop import train
 from fissura.training.session import Planned, begin, start_fabric
-from fissura.training.step import optimise, train_step, weighted_loss
+from fissura.training.step import optimize, train_step, weighted_loss
 
-SMALL = TrainConfig(width=2, epochs=3, batch_size=4, precision="float32", accelerator="cpu")
+SMALL = TrainOptions(width=2, epochs=3, batch_size=4, precision="float32", accelerator="cpu")
 
 
 def session_of(data, run, config):
@@ -51,8 +51,8 @@ def test_a_step_is_torchs_own_steps_one_after_the_other(lines, tmp_path):
 def test_the_loss_is_of_the_weights_before_the_step(lines, tmp_path):
     session = session_of(lines, tmp_path / "a", SMALL)
     image, mask = session.train.batch(torch.arange(4).numpy())
-    first = float(optimise(session, image, mask))
-    assert float(optimise(session, image, mask)) != first
+    first = float(optimize(session, image, mask))
+    assert float(optimize(session, image, mask)) != first
     assert all(parameter.grad is None for parameter in session.network.parameters())
 
 
@@ -62,7 +62,7 @@ def test_nan_gradients_are_reported_with_advice_also_where_they_are_clipped(line
         train(lines, out=tmp_path / "run", config=config, quiet=True)
 
 
-def test_a_batch_too_small_for_batch_normalisation_is_explained(lines, tmp_path):
+def test_a_batch_too_small_for_batch_normalization_is_explained(lines, tmp_path):
     # Twelve images in batches of eleven leave one; a crop of 16 pixels is one value at stride 16.
     config = replace(SMALL, crop=16, batch_size=11)
     with pytest.raises(InputError, match=r"A batch of 1 image of 16×16 .* larger --crop"):

@@ -12,12 +12,12 @@ from safetensors.torch import load_file
 from fissura.data.batches import ImageStore
 from fissura.errors import InputError
 from fissura.training import run_folder, together
-from fissura.training.config import TrainConfig
+from fissura.training.config import TrainOptions
 from fissura.training.inputs import read_inputs
 from fissura.training.loop import resume, train
 from fissura.training.together import Planned, train_together
 
-SMALL = TrainConfig(width=2, epochs=3, batch_size=5, precision="float32", accelerator="cpu")
+SMALL = TrainOptions(width=2, epochs=3, batch_size=5, precision="float32", accelerator="cpu")
 CONFIGS = {
     "ours": SMALL,
     "bce": replace(SMALL, loss="bce", batch_size=4),
@@ -149,7 +149,7 @@ def test_two_trainings_need_two_folders(lines, tmp_path):
         train_together([Planned(tmp_path / "run", lines, SMALL)] * 2)
 
 
-def test_shared_images_are_read_and_held_once(lines, tmp_path, monkeypatch):
+def test_fractiond_images_are_read_and_held_once(lines, tmp_path, monkeypatch):
     read, held = [], []
     of = ImageStore.of
     monkeypatch.setattr(
@@ -179,7 +179,7 @@ def test_images_are_shared_only_where_all_that_reading_them_looks_at_is_the_same
 ):
     looked_at = set()
 
-    class Watched(TrainConfig):
+    class Watched(TrainOptions):
         def __getattribute__(self, name):
             looked_at.add(name)
             return super().__getattribute__(name)
@@ -189,12 +189,12 @@ def test_images_are_shared_only_where_all_that_reading_them_looks_at_is_the_same
     inputs = read_inputs(lines, config)
     others = {"protocol": "crack500", "area_threshold": 0.5, "skip_bad": True, "validation": 0.5}
     others |= {"seed": 1}
-    assert looked_at & {entry.name for entry in fields(TrainConfig)} == others.keys()
+    assert looked_at & {entry.name for entry in fields(TrainOptions)} == others.keys()
 
     read = []
     monkeypatch.setattr(together, "read_inputs", lambda *given: (read.append(given), inputs)[1])
     shared = together._Shared(None, company=1)
-    plain = Planned(tmp_path, lines, TrainConfig(validation=0.34))
+    plain = Planned(tmp_path, lines, TrainOptions(validation=0.34))
     shared.read(plain)
     for count, (name, value) in enumerate(others.items(), start=2):
         for _ in range(2):

@@ -13,7 +13,7 @@ from cyclopts import Group, Parameter
 from fissura.cli.options import PHOTOS_FAILED, Switch
 from fissura.errors import InputError
 from fissura.inference.options import PredictOptions
-from fissura.measure.options import MeasureOptions, ScaleOptions
+from fissura.measurement.options import MeasureOptions, ScaleOptions
 
 LIMITS_EXCEEDED = 3
 Kind = Literal["auto", "photo", "mask", "probability"]
@@ -70,7 +70,7 @@ def predict(
         Write into a folder that is not empty.
     """
     model, photos = _model_and_photos(inputs)
-    from fissura.inference.batch import predict_files
+    from fissura.inference.folder import predict_files
 
     summary = predict_files(
         model,
@@ -151,7 +151,7 @@ def inspect(
     overwrite:
         Write into a folder that is not empty.
     """
-    from fissura.inspection.inspect import inspect_files
+    from fissura.inspection.pipeline import inspect_files
 
     if not inputs:
         raise InputError("Which photos? Give files or folders.")
@@ -192,7 +192,7 @@ def measure(
     Parameters
     ----------
     inputs:
-        Photos, masks (white is crack) or probabilities (16-bit grey), and folders of them.
+        Photos, masks (white is crack) or probabilities (16-bit gray), and folders of them.
     out:
         Folder for the results.
     kind:
@@ -205,7 +205,7 @@ def measure(
     overwrite:
         Write into a folder that is not empty.
     """
-    from fissura.inspection.inspect import inspect_files
+    from fissura.inspection.pipeline import inspect_files
 
     if not inputs:
         raise InputError("Which photos or masks? Give files or folders.")

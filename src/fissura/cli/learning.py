@@ -10,9 +10,9 @@ from cyclopts import Group, Parameter
 from fissura.cli.options import Switch
 from fissura.errors import InputError
 from fissura.inference.options import Precision
-from fissura.training.config import ProtocolName, TrainConfig
+from fissura.training.config import ProtocolName, TrainOptions
 
-DEFAULTS = TrainConfig()
+DEFAULTS = TrainOptions()
 
 
 def train(
@@ -21,7 +21,7 @@ def train(
     out: Path | None = None,
     config: Path | None = None,
     resume: Path | None = None,
-    options: Annotated[TrainConfig, Parameter(name="*", group=Group("Options"))] = DEFAULTS,
+    options: Annotated[TrainOptions, Parameter(name="*", group=Group("Options"))] = DEFAULTS,
 ) -> int:
     """Train a model on a folder of photos and masks.
 

@@ -18,8 +18,8 @@ def synth(
     *,
     count: int = 200,
     size_hw: tuple[int, int] = (128, 128),
-    crack_share: float = 0.0315,
-    test_share: float = 0.25,
+    crack_fraction: float = 0.0315,
+    test_fraction: float = 0.25,
     seed: int = 0,
 ) -> int:
     """Draw a data set of cracked industrial panels, with masks that are exact.
@@ -32,21 +32,21 @@ def synth(
         How many pictures.
     size_hw:
         Height and width of each, in pixels.
-    crack_share:
+    crack_fraction:
         Mean share of crack pixels, 0 to 0.2.
-    test_share:
+    test_fraction:
         Share of the pictures that goes into the test set.
     seed:
         The same seed and options draw the same pictures.
     """
-    from fissura.data.synth import synth as run
+    from fissura.data.synthetic.dataset import synth as run
 
     summary = run(
         out,
         count=count,
         size_hw=size_hw,
-        crack_share=crack_share,
-        test_share=test_share,
+        crack_fraction=crack_fraction,
+        test_fraction=test_fraction,
         seed=seed,
         progress=sys.stderr.isatty(),
     )

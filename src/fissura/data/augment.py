@@ -121,7 +121,7 @@ def augment(
 ) -> tuple[Float[Tensor, "n 3 h w"], Shaped[Tensor, "n 1 h w"]]:
     """Vary each image of a batch at random as the paper's Fig. 2 does, and its mask with it.
 
-    In this order: turn, flip, colour, noise, blur; `draw` tells the chances, `Draw` the ranges.
+    In this order: turn, flip, color, noise, blur; `draw` tells the chances, `Draw` the ranges.
 
     Arguments: `image`, RGB in 8-bit units, 0 to 255, uint8 or float; `mask` of any type, which
     follows the turns and flips alone; `generator`, on the CPU whatever device holds the batch.
@@ -223,7 +223,7 @@ def shift_hsv(
 ) -> Float[Tensor, "n 3 h w"]:
     """Shift hue, saturation and value of RGB images in OpenCV's 8-bit units (180, 255, 255).
 
-    Hue goes round, saturation and value are clipped to 0…255. Grey pixels stay grey, as in
+    Hue goes round, saturation and value are clipped to 0…255. Gray pixels stay gray, as in
     albumentations 2 (version 1 turned them reddish). Differs from OpenCV on 8-bit images in not
     rounding the three, which there costs some levels.
 

@@ -1,6 +1,6 @@
 """Read photos and label images of every common kind as plain 8-bit arrays.
 
-Pillow reads the files, for it refuses a truncated file, where OpenCV fills up with grey.
+Pillow reads the files, for it refuses a truncated file, where OpenCV fills up with gray.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ Image.MAX_IMAGE_PIXELS = None
 def read_image(path: Path) -> NDArray[np.uint8]:
     """Read a photo as 8-bit RGB, upright as its EXIF orientation says.
 
-    Grey and palette images become RGB. Transparency is dropped: the stored colours count, also
-    under transparent pixels. Of 16-bit grey images the upper 8 of the used bits are kept: values
+    Gray and palette images become RGB. Transparency is dropped: the stored colors count, also
+    under transparent pixels. Of 16-bit gray images the upper 8 of the used bits are kept: values
     up to 255 stay, up to 4095 are divided by 16, others by 256. Of several frames or pages the
     first is read.
 
@@ -45,11 +45,11 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 def read_mask(path: Path) -> NDArray[np.uint8]:
     """Read a label image with its values as stored; `fissura.data.masks` gives them meaning.
 
-    Returns shape (height, width) for everything without colour: grey values as they are, 1-bit
+    Returns shape (height, width) for everything without color: gray values as they are, 1-bit
     images as 0 and 255, 16-bit images as they are up to 255 and divided by 256 where any value is
-    above, floats multiplied by 255 where none is above 1. Coloured label images have shape
-    (height, width, 3). Palette images are read by their colours (or by their indices where two
-    indices in use have one colour). Transparent pixels become black; in an image that is black all
+    above, floats multiplied by 255 where none is above 1. Colored label images have shape
+    (height, width, 3). Palette images are read by their colors (or by their indices where two
+    indices in use have one color). Transparent pixels become black; in an image that is black all
     over but has varying transparency, opaque is 255.
 
     Raises `InputError` as `read_image` does.
@@ -126,14 +126,14 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _read_stored(path: Path, mask: bool = False) -> tuple[NDArray[np.uint8], int]:
-    """Pixels as stored, grey (H, W) or coloured (H, W, 3), and the EXIF orientation."""
+    """Pixels as stored, gray (H, W) or colored (H, W, 3), and the EXIF orientation."""
     try:
         with Image.open(path) as image:
             orientation = _orientation(image)
             return (_label_values(image) if mask else _photo_values(image)), orientation
     except Exception as error:
         pixels, orientation = _read_with_opencv(path, error)
-        return (_grey_if_colourless(pixels) if mask else pixels), orientation
+        return (_gray_if_colorless(pixels) if mask else pixels), orientation
 
 
 def _read_with_opencv(path: Path, error: Exception) -> tuple[NDArray[np.uint8], int]:
@@ -222,24 +222,24 @@ def _label_values(image: Image.Image) -> NDArray[np.uint8]:
     if image.mode == "P" and "transparency" not in image.info:
         return _palette_values(image)
     rgba = np.asarray(image.convert("RGBA"))
-    colours, alpha = rgba[:, :, :3], rgba[:, :, 3]
+    colors, alpha = rgba[:, :, :3], rgba[:, :, 3]
     if alpha.min(initial=255) == 255:
-        return _grey_if_colourless(colours)
-    if not colours.any():
+        return _gray_if_colorless(colors)
+    if not colors.any():
         return alpha
-    faded = colours.astype(np.uint16) * alpha[:, :, None] / 255
-    return _grey_if_colourless(np.rint(faded).astype(np.uint8))
+    faded = colors.astype(np.uint16) * alpha[:, :, None] / 255
+    return _gray_if_colorless(np.rint(faded).astype(np.uint8))
 
 
 def _palette_values(image: Image.Image) -> NDArray[np.uint8]:
     indices = np.asarray(image)
-    colours = np.asarray(image.convert("RGB"))
+    colors = np.asarray(image.convert("RGB"))
     used = np.unique(indices)
-    seen = np.unique(colours.reshape(-1, 3), axis=0)
-    return indices if len(seen) < len(used) else _grey_if_colourless(colours)
+    seen = np.unique(colors.reshape(-1, 3), axis=0)
+    return indices if len(seen) < len(used) else _gray_if_colorless(colors)
 
 
-def _grey_if_colourless(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _gray_if_colorless(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """One channel where the three are equal, but for the small differences that JPEG makes."""
     if pixels.ndim == 2:
         return pixels

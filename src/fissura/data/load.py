@@ -18,7 +18,7 @@ from fissura.data.cache import THREADS
 from fissura.data.folder import Folder, Pair, Skipped, refuse_bad
 from fissura.data.images import read_mask, read_pair, read_size
 from fissura.data.masks import MaskCensus, MaskRule, choose_rule
-from fissura.data.prepare import Protocol, prepare_all, windows
+from fissura.data.protocols import Protocol, prepare_all, windows
 from fissura.data.splits import group_of, split_groups
 from fissura.errors import InputError
 
@@ -53,7 +53,7 @@ class PreparedSet:
         return len(self.images)
 
     @cached_property
-    def crack_share(self) -> float:
+    def crack_fraction(self) -> float:
         """Crack pixels over all pixels of the set."""
         pixels = sum(mask.size for mask in self.masks)
         return sum(int(np.count_nonzero(mask)) for mask in self.masks) / max(pixels, 1)
@@ -189,8 +189,8 @@ def _decode_rule(pairs: list[Pair], root: Path, skip_bad: bool) -> tuple[MaskRul
             if isinstance(outcome, Skipped):
                 bad.append(outcome)
             else:
-                total.grey += outcome.grey
-                total.colours += outcome.colours
+                total.gray += outcome.gray
+                total.colors += outcome.colors
     refuse_bad(bad, root, go_on=skip_bad and len(bad) < len(pairs))
     return choose_rule(total, root), bad
 

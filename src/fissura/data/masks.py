@@ -14,28 +14,28 @@ from fissura.errors import InputError
 FEW_VALUES = 8
 # A value in between counts as a class of its own from this share of the crack's pixels on.
 CLASS_SHARE = 0.05
-# Two colours are told apart from this distance on (of 442 between black and white).
-COLOUR_DISTANCE = 56.0
+# Two colors are told apart from this distance on (of 442 between black and white).
+COLOR_DISTANCE = 56.0
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class MaskRule:
     """How mask values become crack and background.
 
-    A grey mask is crack from `threshold` on. A coloured mask is crack where a pixel, projected on
-    the line between the two colours, lies nearer to `crack` than to `background`.
+    A gray mask is crack from `threshold` on. A colored mask is crack where a pixel, projected on
+    the line between the two colors, lies nearer to `crack` than to `background`.
     """
 
-    background: int | Colour
-    crack: int | Colour
+    background: int | Color
+    crack: int | Color
     threshold: int | None
 
     def __str__(self) -> str:
         if self.threshold is None:
             return (
-                f"crack is the colour {self.crack}, background {self.background}, "
+                f"crack is the color {self.crack}, background {self.background}, "
                 "the nearer one counts"
             )
         if self.threshold == self.crack:
@@ -59,56 +59,56 @@ class MaskRule:
 class MaskCensus:
     """Counts of the values in a set of masks; censuses of parts of it can be added up."""
 
-    grey: NDArray[np.int64] = field(default_factory=lambda: np.zeros(256, np.int64))
+    gray: NDArray[np.int64] = field(default_factory=lambda: np.zeros(256, np.int64))
     # Bins of 16 levels per channel; beside the count the sums of red, green, blue.
-    colours: NDArray[np.int64] = field(default_factory=lambda: np.zeros((4096, 4), np.int64))
+    colors: NDArray[np.int64] = field(default_factory=lambda: np.zeros((4096, 4), np.int64))
 
     @classmethod
     def of(cls, raw: NDArray[np.uint8]) -> MaskCensus:
         """Count one mask, as `fissura.data.images.read_mask` gives it."""
         census = cls()
         if raw.ndim == 2:
-            census.grey += np.bincount(raw.ravel(), minlength=256)
+            census.gray += np.bincount(raw.ravel(), minlength=256)
             return census
         pixels = raw.reshape(-1, 3).astype(np.int64)
         bins = (pixels >> 4) @ np.array([256, 16, 1])
-        census.colours[:, 0] = np.bincount(bins, minlength=4096)
+        census.colors[:, 0] = np.bincount(bins, minlength=4096)
         for channel in range(3):
             sums = np.bincount(bins, weights=pixels[:, channel], minlength=4096)
-            census.colours[:, 1 + channel] = sums.astype(np.int64)
+            census.colors[:, 1 + channel] = sums.astype(np.int64)
         return census
 
     def __add__(self, other: MaskCensus) -> MaskCensus:
-        return MaskCensus(self.grey + other.grey, self.colours + other.colours)
+        return MaskCensus(self.gray + other.gray, self.colors + other.colors)
 
 
 def choose_rule(census: MaskCensus, root: Path) -> MaskRule:
     """Choose the rule that decodes a set of masks, from the values of the whole set.
 
-    Two values or two colours: the greater value, or the rarer colour, is crack. Many grey values,
+    Two values or two colors: the greater value, or the rarer color, is crack. Many gray values,
     as anti-aliasing and JPEG leave behind: crack from the middle between the least and the
     greatest on.
 
     Raises `InputError`, naming `root`, where no crack is marked in the whole set, where more than
     half of it is crack (inverted masks), or where there are several classes.
     """
-    if census.colours.any():
-        return _choose_colours(census, root)
-    values = np.flatnonzero(census.grey)
+    if census.colors.any():
+        return _choose_colors(census, root)
+    values = np.flatnonzero(census.gray)
     if len(values) < 2:
         seen = f"all have the one value {values[0]}" if len(values) else "have no pixels"
         raise InputError(
             f"No mask in {root} marks any crack: they {seen}. At least one must hold a crack."
         )
     background, crack = int(values[0]), int(values[-1])
-    if _several_classes(values, census.grey[values]):
+    if _several_classes(values, census.gray[values]):
         raise InputError(
             f"The masks in {root} have several classes: the values "
             f"{_listed([int(value) for value in values])} were seen. "
             "Save masks with two values, one for crack and one for background."
         )
     threshold = crack if len(values) == 2 else (background + crack + 1) // 2
-    share = census.grey[threshold:].sum() / census.grey.sum()
+    share = census.gray[threshold:].sum() / census.gray.sum()
     if share > 0.5:
         raise _inverted(root, share)
     return MaskRule(background, crack, threshold)
@@ -126,42 +126,42 @@ def _several_classes(values: NDArray[np.intp], counts: NDArray[np.int64]) -> boo
     return bool((counts[1:-1] > CLASS_SHARE * counts[-1]).any())
 
 
-def _choose_colours(census: MaskCensus, root: Path) -> MaskRule:
-    table = census.colours.copy()
-    greys = np.arange(256)
+def _choose_colors(census: MaskCensus, root: Path) -> MaskRule:
+    table = census.colors.copy()
+    grays = np.arange(256)
     np.add.at(
-        table, (greys >> 4) * 273, np.stack([census.grey, *[census.grey * greys] * 3], axis=1)
+        table, (grays >> 4) * 273, np.stack([census.gray, *[census.gray * grays] * 3], axis=1)
     )
     table = table[table[:, 0] > 0]
     table = table[np.argsort(-table[:, 0], kind="stable")]
-    counts, colours = table[:, 0], table[:, 1:] / table[:, :1]
-    far = np.linalg.norm(colours - colours[0], axis=1) > COLOUR_DISTANCE
+    counts, colors = table[:, 0], table[:, 1:] / table[:, :1]
+    far = np.linalg.norm(colors - colors[0], axis=1) > COLOR_DISTANCE
     if not far.any():
-        raise InputError(f"No mask in {root} marks any crack: they all have one colour.")
+        raise InputError(f"No mask in {root} marks any crack: they all have one color.")
     crack = int(np.argmax(far))
-    axis = colours[crack] - colours[0]
-    along = np.clip((colours - colours[0]) @ axis / (axis @ axis), 0, 1)
-    aside = np.linalg.norm(colours - colours[0] - along[:, None] * axis, axis=1)
-    third = (aside > COLOUR_DISTANCE) & (counts > CLASS_SHARE * counts[crack])
-    names: list[Colour] = [_colour(colour) for colour in colours]
+    axis = colors[crack] - colors[0]
+    along = np.clip((colors - colors[0]) @ axis / (axis @ axis), 0, 1)
+    aside = np.linalg.norm(colors - colors[0] - along[:, None] * axis, axis=1)
+    third = (aside > COLOR_DISTANCE) & (counts > CLASS_SHARE * counts[crack])
+    names: list[Color] = [_color(color) for color in colors]
     if third.any():
         seen = [names[0], names[crack], *(names[index] for index in np.flatnonzero(third))]
         raise InputError(
-            f"The masks in {root} have several classes: the colours (red, green, blue) "
+            f"The masks in {root} have several classes: the colors (red, green, blue) "
             f"{_listed(seen)} were seen. "
-            "Save masks with two colours, one for crack and one for background."
+            "Save masks with two colors, one for crack and one for background."
         )
     if max(names[crack]) < 48:
         raise _inverted(root, counts[0] / counts.sum())
     return MaskRule(names[0], names[crack], None)
 
 
-def _colour(mean: NDArray[np.float64]) -> Colour:
+def _color(mean: NDArray[np.float64]) -> Color:
     red, green, blue = (round(float(value)) for value in mean)
     return red, green, blue
 
 
-def _listed(values: list[int] | list[Colour]) -> str:
+def _listed(values: list[int] | list[Color]) -> str:
     shown = ", ".join(map(str, values[:10]))
     return f"{shown} and {len(values) - 10} more" if len(values) > 10 else shown
 

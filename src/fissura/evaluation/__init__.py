@@ -1,4 +1,4 @@
-"""From a model and labelled images to a report that can be trusted.
+"""From a model and labeled images to a report that can be trusted.
 
 score     probabilities + truth → all figures (no files, no model: studies call this)
 summary   the figures in one nested dictionary, with their intervals and rules

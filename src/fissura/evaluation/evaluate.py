@@ -1,4 +1,4 @@
-"""`fissura evaluate`: a trained model and a folder of labelled photos to a report."""
+"""`fissura evaluate`: a trained model and a folder of labeled photos to a report."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from fissura.checkpoint import ModelConfig, find_model, read_config, versions
 from fissura.data.folder import find_pairs
 from fissura.data.load import PreparedSet, load_split
-from fissura.data.prepare import PROTOCOLS, Protocol, choose_protocol
+from fissura.data.protocols import PROTOCOLS, Protocol, choose_protocol
 from fissura.device import Precision, describe_machine
 from fissura.errors import InputError
 from fissura.evaluation.report import Report, refuse_existing, write_report
 from fissura.evaluation.score import Scores, score
-from fissura.evaluation.summary import summarise
+from fissura.evaluation.summary import summarize
 from fissura.inference.predictor import Predictor
 
 
@@ -43,7 +43,7 @@ def evaluate(
     device: str = "auto",
     precision: Precision = "auto",
 ) -> Report:
-    """Tell how well a model finds the cracks of labelled photos, and write a report.
+    """Tell how well a model finds the cracks of labeled photos, and write a report.
 
     Nothing is chosen on these photos: the figures are for the threshold 0.5, and for the one that
     training chose on validation images. What a choice on these photos could have reached stands
@@ -52,7 +52,7 @@ def evaluate(
     model:     run folder or model folder.
     data:      folder with photos and masks.
     split:     "test", "val", "train" or "all". A folder without splits is divided as in training.
-    protocol:  how photos become images (`fissura.data.prepare.PROTOCOLS`). None: as in the
+    protocol:  how photos become images (`fissura.data.protocols.PROTOCOLS`). None: as in the
                training of the model. "native": photos as they are; they are resampled to the
                model's scale and the probabilities back, so that the truth is the photo's own.
     threshold: to look at beside 0.5, in [0, 1], instead of the model's.
@@ -99,7 +99,7 @@ def evaluate(
     summary = {
         "format": 1,
         "warnings": _warnings(model, images, split, chosen, own, threshold),
-        **summarise(scores, resamples=bootstrap, seed=seed),
+        **summarize(scores, resamples=bootstrap, seed=seed),
         "model": _describe_model(model, config, predictor),
         "data": _describe_data(data, split, images),
         "versions": _versions(),

@@ -61,7 +61,7 @@ KINDS = {
 def page(scores: Scores, summary: dict[str, Any], curve_svg: str) -> str:
     """Return the HTML of a report.
 
-    summary:   what `summarise` returns, with the "model", "data" and "warnings" of `evaluate`
+    summary:   what `summarize` returns, with the "model", "data" and "warnings" of `evaluate`
                where there are any.
     curve_svg: the precision-recall curve.
     """
@@ -82,7 +82,7 @@ def page(scores: Scores, summary: dict[str, Any], curve_svg: str) -> str:
 <p class="lead">{_lead(summary)}</p>
 <h2>The figures</h2>
 {_table(summary)}
-<p class="note">In grey: {summary["bootstrap"]["level"]:.0%} bootstrap intervals, where the figure
+<p class="note">In gray: {summary["bootstrap"]["level"]:.0%} bootstrap intervals, where the figure
 could lie with other images of the same kind ({summary["bootstrap"]["resamples"]} resamples of
 {escape(summary["bootstrap"]["drawn"])}). Everything is about crack pixels; the background, easy and
 large, is not averaged in.</p>
@@ -108,7 +108,7 @@ is none. Average precision, the area under the curve:
 def _lead(summary: dict[str, Any]) -> str:
     point = summary[summary["headline"]]
     found, right = point["pooled"]["recall"]["value"], point["pooled"]["precision"]["value"]
-    share = f"{summary['crack_share']:.2%} of all pixels are crack. "
+    share = f"{summary['crack_fraction']:.2%} of all pixels are crack. "
     if found is None:
         return share + "There is no crack to find, so that recall cannot be told."
     if right is None:

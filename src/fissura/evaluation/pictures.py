@@ -104,7 +104,7 @@ def encode(picture: NDArray[np.uint8]) -> tuple[str, bytes]:
     if max(picture.shape) <= 256:
         Image.fromarray(picture).save(buffer, "PNG", optimize=True)
         return "image/png", buffer.getvalue()
-    # Without colour subsampling, which would smear the thin coloured lines.
+    # Without color subsampling, which would smear the thin colored lines.
     Image.fromarray(picture).save(buffer, "JPEG", quality=88, subsampling=0)
     return "image/jpeg", buffer.getvalue()
 

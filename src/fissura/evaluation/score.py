@@ -15,7 +15,7 @@ from fissura.metrics.counts import BINS, COLUMNS, FIGURES, counts_at, histograms
 from fissura.metrics.curves import PerImageBest, ois
 from fissura.metrics.matches import match_figures
 from fissura.metrics.tolerant import tolerant_matches
-from fissura.metrics.topology import centre_line_matches
+from fissura.metrics.topology import center_line_matches
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,14 +26,14 @@ class AtThreshold:
     source:      where it comes from: "fixed", "validation" or "given".
     counts:      int64 (n, 4), columns tp fp fn tn.
     tolerant:    int64 (n, 4), the same with tolerance (`fissura.metrics.matches`).
-    centre_line: int64 (n, 4), along centre lines (`fissura.metrics.topology`).
+    center_line: int64 (n, 4), along centerlines (`fissura.metrics.topology`).
     """
 
     threshold: float
     source: str
     counts: NDArray[np.int64]
     tolerant: NDArray[np.int64]
-    centre_line: NDArray[np.int64]
+    center_line: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ class Scores:
                 "group": self.data.groups[index],
                 "height": mask.shape[0],
                 "width": mask.shape[1],
-                "crack_share": float(truth[index]),
+                "crack_fraction": float(truth[index]),
             }
             for prefix, columns in (("half", half), ("chosen", chosen)):
                 row |= {f"{prefix}_{key}": value[index].item() for key, value in columns.items()}
@@ -128,7 +128,7 @@ def score(
         preds = [prob >= np.float32(at) for at in wanted]
         for into, pred in zip(matches, preds, strict=True):
             into.append(
-                (tolerant_matches(pred, target, tolerance), centre_line_matches(pred, target))
+                (tolerant_matches(pred, target, tolerance), center_line_matches(pred, target))
             )
         bits.append(np.packbits(preds[-1]))
     if len(tables) != len(data) or not tables:
@@ -166,7 +166,7 @@ def _misfit(index: int, shape: tuple[int, ...], data: PreparedSet) -> str:
 def _columns(point: AtThreshold) -> dict[str, NDArray[Any]]:
     """Figures of every image at one threshold, by the names of the table's columns."""
     counts = point.counts
-    tolerant, line = match_figures(point.tolerant), match_figures(point.centre_line)
+    tolerant, line = match_figures(point.tolerant), match_figures(point.center_line)
     return {
         **{name: counts[:, column] for column, name in enumerate(COLUMNS)},
         **{name: figure(counts) for name, figure in FIGURES.items()},

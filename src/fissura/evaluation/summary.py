@@ -28,7 +28,7 @@ RULES = [
     "many images it is taken.",
     "Thresholds are k/256, k = 0 … 255; a pixel is crack where its probability is at least the "
     "threshold.",
-    "clDice per image is the usual one; pooled clDice adds up centre-line pixels first.",
+    "clDice per image is the usual one; pooled clDice adds up center-line pixels first.",
 ]
 
 ORACLE_NOTE = (
@@ -50,14 +50,15 @@ NOT_CHOSEN = (
 Part = tuple[NDArray[Any], Callable[[NDArray[np.float64]], Mapping[str, NDArray[np.float64]]]]
 
 
-def summarise(scores: Scores, *, resamples: int = 1000, seed: int = 0) -> dict[str, Any]:
+def summarize(scores: Scores, *, resamples: int = 1000, seed: int = 0) -> dict[str, Any]:
     """Give all figures of a set as a nested dictionary that JSON can hold (NaN as None).
 
     Every figure is {"value", "low", "high"}, the ends of a 95 % percentile bootstrap interval over
     images. Where several images show one thing (`data.groups`: crops of one photo), the groups are
     drawn, since their images are not independent.
 
-    Keys: images, groups, crack_share, tolerance_px, bootstrap, headline, at_half, at_chosen (None
+    Keys: images, groups, crack_fraction, tolerance_px, bootstrap, headline, at_half, at_chosen
+    (None
     where there is none), at_chosen_note, average_precision, oracle, rules, per_image.
     """
     parts = _overall_parts(scores)
@@ -73,7 +74,7 @@ def summarise(scores: Scores, *, resamples: int = 1000, seed: int = 0) -> dict[s
     return {
         "images": len(scores),
         "groups": groups,
-        "crack_share": scores.data.crack_share,
+        "crack_fraction": scores.data.crack_fraction,
         "tolerance_px": scores.tolerance,
         "bootstrap": {
             "resamples": resamples,
@@ -121,8 +122,8 @@ def _parts(point: AtThreshold) -> dict[str, Part]:
             lambda sums: {name: figure(sums) for name, figure in FIGURES.items()},
         ),
         "tolerant.pooled": (point.tolerant, match_figures),
-        "cldice.pooled": (point.centre_line, lambda sums: {"": match_figures(sums)["f1"]}),
-        "cldice.per_image_mean": _mean_part(match_figures(point.centre_line)["f1"]),
+        "cldice.pooled": (point.center_line, lambda sums: {"": match_figures(sums)["f1"]}),
+        "cldice.per_image_mean": _mean_part(match_figures(point.center_line)["f1"]),
     }
     for name, figure in FIGURES.items():
         parts[f"per_image_mean.{name}"] = _mean_part(figure(point.counts))
@@ -165,7 +166,7 @@ def _describe(
         "threshold": point.threshold,
         "source": point.source,
         "source_in_words": SOURCES[point.source],
-        "crack_share_predicted": float((counts[0] + counts[1]) / counts.sum()),
+        "crack_fraction_predicted": float((counts[0] + counts[1]) / counts.sum()),
         "counts": dict(zip(("tp", "fp", "fn", "tn"), counts.tolist(), strict=True)),
         **_nested(found, f"{name}."),
     }

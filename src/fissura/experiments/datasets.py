@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fissura.data.synth import synth
+from fissura.data.synthetic.dataset import synth
 from fissura.errors import InputError
 from fissura.experiments.experiment import DataSet, Panels
 
@@ -14,16 +14,16 @@ CRACK500 = DataSet("crack500", "CRACK500", "crack500")
 MAGNETIC_TILE = DataSet("magnetic_tile", "Magnetic tile", "native", crop=128)
 
 
-def panels(crack_share: float = 0.0315, count: int = 2051) -> DataSet:
+def panels(crack_fraction: float = 0.0315, count: int = 2051) -> DataSet:
     """Name synthetic panels; the defaults stand in for the paper's private PanelCrack.
 
     >>> panels(0.01, 200).name
     'panels-1pc-200'
     """
-    drawn = Panels(crack_share, count)
+    drawn = Panels(crack_fraction, count)
     return DataSet(
-        f"panels-{100 * crack_share:g}pc-{count}",
-        f"Synthetic panels, {100 * crack_share:g} %",
+        f"panels-{100 * crack_fraction:g}pc-{count}",
+        f"Synthetic panels, {100 * crack_fraction:g} %",
         "panel128",
         panels=drawn,
     )
@@ -39,7 +39,7 @@ def locate(data: DataSet, root: Path | None, study: Path) -> Path:
     if data.panels is not None:
         folder = study / "data" / data.name
         if not folder.exists():
-            shape = {"count": data.panels.count, "crack_share": data.panels.crack_share}
+            shape = {"count": data.panels.count, "crack_fraction": data.panels.crack_fraction}
             synth(folder, size_hw=(128, 128), seed=0, **shape)
         return folder
     if root is None or not (root / data.name).is_dir():

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from fissura.training.config import ProtocolName, TrainConfig
+from fissura.training.config import ProtocolName, TrainOptions
 
 # What a machine or a user decides about how to compute; the same run on any machine is one run.
 NOT_IDENTITY = ("seed", "accelerator", "devices", "nodes", "skip_bad")
@@ -15,9 +15,9 @@ NOT_IDENTITY = ("seed", "accelerator", "devices", "nodes", "skip_bad")
 
 @dataclass(frozen=True)
 class Panels:
-    """How synthetic panels of 128×128 are drawn: `fissura.data.synth.synth` with seed 0."""
+    """How synthetic panels of 128×128 are drawn: `synthetic.dataset.synth` with seed 0."""
 
-    crack_share: float
+    crack_fraction: float
     count: int = 2051
 
 
@@ -44,7 +44,7 @@ class Experiment:
     """What is trained, but for the seed."""
 
     data: DataSet
-    config: TrainConfig
+    config: TrainOptions
 
     def at(self, **options: Any) -> Experiment:
         """Return the same with other options of the configuration."""
@@ -56,7 +56,7 @@ class Experiment:
         Options that have their default are left out, so that an option which a later version adds
         does not make strangers of results that are there.
         """
-        defaults = {entry.name: entry.default for entry in fields(TrainConfig)}
+        defaults = {entry.name: entry.default for entry in fields(TrainOptions)}
         options = {
             name: value
             for name, value in asdict(self.config).items()
@@ -73,7 +73,7 @@ class Run:
     seed: int
 
     @property
-    def config(self) -> TrainConfig:
+    def config(self) -> TrainOptions:
         """The configuration with this run's seed."""
         return replace(self.experiment.config, seed=self.seed)
 
@@ -82,7 +82,7 @@ class Run:
         """Name of the run's files: what a person looks for, and a hash of everything.
 
         >>> from fissura.experiments.datasets import DEEPCRACK
-        >>> Run(Experiment(DEEPCRACK, TrainConfig(loss="bce", protocol="deepcrack96")), 3).key
+        >>> Run(Experiment(DEEPCRACK, TrainOptions(loss="bce", protocol="deepcrack96")), 3).key
         'deepcrack-bce-100ep-s3-addba734'
         """
         identity = self.experiment.identity()

@@ -1,4 +1,4 @@
-"""What the figures share: colours, and files in two formats, the same bytes each time."""
+"""What the figures share: colors, and files in two formats, the same bytes each time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DPI = 200
 
 
 def rgb(color: Color, strength: float = 1.0) -> tuple[float, float, float]:
-    """Return a colour as Matplotlib takes it, mixed with white where `strength` is below 1.
+    """Return a color as Matplotlib takes it, mixed with white where `strength` is below 1.
 
     >>> rgb((255, 0, 102)), rgb((255, 0, 102), 0.5)
     ((1.0, 0.0, 0.4), (1.0, 0.5, 0.7))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fissura.data.folder import find_pairs
 from fissura.data.load import PreparedSet, load_split
-from fissura.data.prepare import choose_protocol
+from fissura.data.protocols import choose_protocol
 from fissura.errors import InputError
 from fissura.evaluation.pictures import shrink
 from fissura.experiments.figure_files import rgb, save_figure

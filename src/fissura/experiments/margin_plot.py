@@ -34,12 +34,12 @@ class Sweep:
     """The margins that were tried on one data set.
 
     title:       of the data set.
-    crack_share: of its training pixels, as measured.
+    crack_fraction: of its training pixels, as measured.
     iou:         pooled test IoU by margin and seed.
     """
 
     title: str
-    crack_share: float
+    crack_fraction: float
     iou: dict[float, dict[int, float]]
 
     def gains(self, margin: float, over: float = 0.0) -> NDArray[np.float64]:
@@ -98,13 +98,13 @@ def find_sweeps(recipe: Recipe, found: Found) -> tuple[list[Sweep], list[str]]:
             if found.get(row.name)
         }
         results = [result for row in rows for result in found.get(row.name, [])]
-        shares = [result.train["crack_share"] for result in results]
+        shares = [result.train["crack_fraction"] for result in results]
         sweep = Sweep(data_set.title, float(np.mean(shares)) if shares else 0.0, iou)
         if 0.0 in iou and len(sweep.margins) > 1:
             sweeps.append(sweep)
         else:
             missing.append(data_set.title)
-    return sorted(sweeps, key=lambda sweep: sweep.crack_share), missing
+    return sorted(sweeps, key=lambda sweep: sweep.crack_fraction), missing
 
 
 def plot_margins(recipe: Recipe, found: Found, folder: Path) -> list[Path]:
@@ -142,7 +142,7 @@ def draw_margins(sweeps: list[Sweep], missing: list[str]) -> Figure:
         _draw_sweep(axes, sweep, chr(ord("a") + index))
         if column == 0:
             axes.set_ylabel("IoU gain over m = 0\n(points)", fontsize=SMALL)
-        axes.tick_params(labelleft=column == 0)
+        axes.tick_params(labeleft=column == 0)
     last = figure.add_subplot(grid[-1, 0 if alone else 1 :])
     _draw_best(last, sweeps)
     _draw_key(figure, missing)
@@ -152,7 +152,7 @@ def draw_margins(sweeps: list[Sweep], missing: list[str]) -> Figure:
 def _draw_sweep(axes: Axes, sweep: Sweep, letter: str) -> None:
     """The gains of one data set."""
     axes.axhline(0, color="0.6", linewidth=0.8, zorder=0)
-    axes.axvline(recommended_margin(sweep.crack_share), **RECOMMENDED, zorder=0)
+    axes.axvline(recommended_margin(sweep.crack_fraction), **RECOMMENDED, zorder=0)
     gains = {margin: sweep.gains(margin) for margin in sweep.margins}
     axes.plot(list(gains), [gain.mean() for gain in gains.values()], color="0.75", zorder=1)
     for margin, gain in gains.items():
@@ -178,7 +178,7 @@ def _draw_sweep(axes: Axes, sweep: Sweep, letter: str) -> None:
         f"{letter}  {sweep.title}\n", fontsize=SMALL + 1, fontweight="bold", loc="left", pad=3
     )
     axes.text(
-        0, 1.03, f"{100 * sweep.crack_share:.1f} % crack, IoU {baseline:.1f} at m = 0",
+        0, 1.03, f"{100 * sweep.crack_fraction:.1f} % crack, IoU {baseline:.1f} at m = 0",
         transform=axes.transAxes, fontsize=SMALL, va="bottom",
     )  # fmt: skip
     axes.set_xlabel(f"margin m ({seeds})", fontsize=SMALL)
@@ -187,7 +187,7 @@ def _draw_sweep(axes: Axes, sweep: Sweep, letter: str) -> None:
 
 def _draw_best(axes: Axes, sweeps: list[Sweep]) -> None:
     """The best margins against the share of crack."""
-    shares = [100 * sweep.crack_share for sweep in sweeps]
+    shares = [100 * sweep.crack_fraction for sweep in sweeps]
     edge = 1.12 * max(10.0, *shares)
     drawn = np.linspace(0, edge, 500)
     axes.plot(drawn, [recommended_margin(share / 100) for share in drawn], **RECOMMENDED)
@@ -232,7 +232,7 @@ def _draw_key(figure: Figure, missing: list[str]) -> None:
     words = (
         "Each margin against m = 0 of the same seed; bars: ± 1 standard deviation of that "
         "difference over seeds. Best margin: those joined to the best lie within one standard "
-        "deviation of it, the grey ones were tried too; data sets that would cover one another "
+        "deviation of it, the gray ones were tried too; data sets that would cover one another "
         "are moved apart."
     )
     if missing:

@@ -80,7 +80,7 @@ def _images(runs: list[RunResult]) -> str:
             _kind(run)[0],
             f"{train['images']} / {test['images']}",
             f"{train['groups']} / {test['groups']}",
-            f"{100 * train['crack_share']:.2f} % / {100 * test['crack_share']:.2f} %",
+            f"{100 * train['crack_fraction']:.2f} % / {100 * test['crack_fraction']:.2f} %",
             str(test["fingerprint"])[:12],
         )
         table[line] = None

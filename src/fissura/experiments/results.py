@@ -23,7 +23,7 @@ class RunResult:
     key:        `Run.key`.
     identity:   `Experiment.identity`: data, loss, and every option that is not a default.
     config:     every option of the training, complete.
-    train, test: images, groups, crack_share and fingerprint of the two sets.
+    train, test: images, groups, crack_fraction and fingerprint of the two sets.
     figures:    of the crack class at threshold 0.5, last epoch: iou, f1, recall, precision from
                 pooled counts; "per_image_mean" (the four), "tolerant" (precision, recall, f1
                 within 2 px), "cldice", "average_precision", "ods_f1", "ois_f1" (pooled, oracle),
@@ -87,6 +87,9 @@ def read_result(file: Path) -> RunResult:
         values = json.loads(file.read_text())
         if values["format"] != FORMAT:
             raise InputError(f"{file} has the format {values['format']}; this Fissura reads 1.")
+        for part in (values["train"], values["test"]):
+            if "crack_share" in part:  # its name until version 0.2
+                part["crack_fraction"] = part.pop("crack_share")
         known = {entry.name for entry in fields(RunResult)}
         return RunResult(**{name: value for name, value in values.items() if name in known})
     except (OSError, ValueError, KeyError, TypeError) as error:

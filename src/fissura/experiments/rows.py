@@ -10,7 +10,7 @@ from typing import Any
 from fissura.experiments.datasets import panels
 from fissura.experiments.experiment import DataSet, Experiment
 from fissura.experiments.results import RunResult
-from fissura.training.config import TrainConfig
+from fissura.training.config import TrainOptions
 
 HYBRID = {"gamma_hat": 2.0, "delta": 0.7, "gamma": 0.75}
 # The paper's choice for CRACK500: without its margin, about BCE + Dice.
@@ -104,7 +104,7 @@ class Scale:
         drawn = experiment.data.panels
         if drawn is None:
             return scaled
-        return replace(scaled, data=panels(drawn.crack_share, self.panels))
+        return replace(scaled, data=panels(drawn.crack_fraction, self.panels))
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def experiment(data: DataSet, **options: Any) -> Experiment:
     """Return a training as the paper's: CrackSeg of width 16, 100 epochs; `options` change it."""
     model = {} if "model" in options else {"width": 16}
     return Experiment(
-        data, TrainConfig(**{"protocol": data.protocol, "crop": data.crop, **model, **options})
+        data, TrainOptions(**{"protocol": data.protocol, "crop": data.crop, **model, **options})
     )
 
 

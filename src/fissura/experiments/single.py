@@ -21,16 +21,16 @@ from fissura.checkpoint import versions
 from fissura.data.batches import ImageStore
 from fissura.data.folder import find_pairs
 from fissura.data.load import PreparedSet, load_split
-from fissura.data.prepare import Protocol, choose_protocol
+from fissura.data.protocols import Protocol, choose_protocol
 from fissura.device import describe_machine
 from fissura.errors import InputError
 from fissura.evaluation.evaluate import score_model
 from fissura.evaluation.score import Scores
-from fissura.evaluation.summary import summarise
+from fissura.evaluation.summary import summarize
 from fissura.experiments.experiment import Run
 from fissura.experiments.results import RunResult, write_result
 from fissura.metrics.counts import FIGURES, counts_at, iou, pixel_counts
-from fissura.training.config import TrainConfig
+from fissura.training.config import TrainOptions
 from fissura.training.loop import resume, train
 from fissura.training.run_folder import read_metrics
 from fissura.training.session import Session
@@ -141,7 +141,7 @@ class TestCurve:
 
     __test__ = False  # no test of pytest's
 
-    def __init__(self, config: TrainConfig, data: Path, folder: Path) -> None:
+    def __init__(self, config: TrainOptions, data: Path, folder: Path) -> None:
         self.data = data
         self.file = folder / "test_curve.jsonl"
         last = config.epochs
@@ -167,7 +167,7 @@ class TestCurve:
         return [[epoch, noted[epoch]] for epoch in sorted(noted)]
 
 
-def prepared_for(config: TrainConfig, data: Path, split: str) -> PreparedSet:
+def prepared_for(config: TrainOptions, data: Path, split: str) -> PreparedSet:
     """The images of a split as a run of this configuration sees them."""
     return prepared(data, split, _protocol(config))
 
@@ -185,7 +185,7 @@ def _test_store(data: Path, protocol: Protocol, device: torch.device) -> ImageSt
     return ImageStore.of(test.images, test.masks, device)
 
 
-def _protocol(config: TrainConfig) -> Protocol:
+def _protocol(config: TrainOptions) -> Protocol:
     return choose_protocol(config.protocol, config.area_threshold)
 
 
@@ -206,14 +206,14 @@ def _describe(images: PreparedSet) -> dict[str, Any]:
     return {
         "images": len(images),
         "groups": len(set(images.groups)),
-        "crack_share": round(images.crack_share, 6),
+        "crack_fraction": round(images.crack_fraction, 6),
         "fingerprint": images.fingerprint,
     }
 
 
 def _figures(scores: Scores) -> dict[str, Any]:
     """All figures of merit, without intervals."""
-    summary = summarise(scores, resamples=1)
+    summary = summarize(scores, resamples=1)
     half = summary["at_half"]
 
     def values(part: dict[str, Any], names: tuple[str, ...]) -> dict[str, float | None]:
@@ -231,7 +231,7 @@ def _figures(scores: Scores) -> dict[str, Any]:
 
 
 def _against_other_masks(
-    scores: Scores, data: Path, config: TrainConfig
+    scores: Scores, data: Path, config: TrainOptions
 ) -> dict[str, float] | None:
     """Judge the same predictions by test masks made with area threshold 1/2 (or 1/8)."""
     own = scores.data.protocol

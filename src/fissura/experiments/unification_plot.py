@@ -46,7 +46,7 @@ class Node:
     title:   what names it in code.
     symbol:  the paper's; "_aFM" is set as a subscript.
     formula: lines, as in the loss's docstring; "^γ̂" is set as an exponent.
-    at:      centre of its box, (x, y) in inches from the lower left corner.
+    at:      center of its box, (x, y) in inches from the lower left corner.
     height:  of its box; the width is the same for all.
     color:   of the box; None is white.
     """
@@ -60,7 +60,7 @@ class Node:
     color: Color | None = None
 
     def corner(self, side: tuple[float, float]) -> tuple[float, float]:
-        """Return a point of the box in inches: (−1, −1) is the lower left, (0, 0) the centre."""
+        """Return a point of the box in inches: (−1, −1) is the lower left, (0, 0) the center."""
         return (
             self.at[0] + side[0] * BOX_WIDTH / 2,
             self.at[1] + side[1] * self.height / 2,
@@ -73,7 +73,7 @@ class Edge:
 
     start, end: where the arrow leaves and enters the boxes: (−1, 0) is the middle of the left side,
                 (0, 1) that of the upper one.
-    label_at:   centre of the label, in inches from the middle of the arrow.
+    label_at:   center of the label, in inches from the middle of the arrow.
     """
 
     source: str
@@ -106,7 +106,7 @@ class Ground:
 
 @dataclass(frozen=True)
 class Note:
-    """A few words, centred at (x, y) in inches; `upright` is turned by 90°."""
+    """A few words, centerd at (x, y) in inches; `upright` is turned by 90°."""
 
     at: tuple[float, float]
     text: str

@@ -8,8 +8,8 @@ import numpy as np
 from rich.console import Console
 
 from fissura.errors import InputError
-from fissura.inference.large import LargePrediction, predict_raster
 from fissura.inference.predictor import Predictor
+from fissura.inference.raster import LargePrediction, predict_raster
 from fissura.inference.results import MASKS, OVERLAYS, PROBABILITIES, write_image
 from fissura.overlay import overlay
 from fissura.raster import has_raster, open_raster, preview

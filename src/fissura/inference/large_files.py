@@ -1,4 +1,4 @@
-"""The files of `fissura.inference.large`: parts of an image, and the two GeoTIFFs made of them."""
+"""The files of `fissura.inference.raster`: parts of an image, and the two GeoTIFFs made of them."""
 
 from __future__ import annotations
 

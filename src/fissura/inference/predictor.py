@@ -17,13 +17,13 @@ from fissura.checkpoint import ModelConfig, load_model
 from fissura.data.images import read_image
 from fissura.device import Precision, choose_device, choose_precision
 from fissura.errors import InputError
-from fissura.inference.openvino_network import openvino_network
+from fissura.inference.engines import openvino_network
 from fissura.inference.options import Engine
 from fissura.inference.resize import resized, resized_rows
-from fissura.inference.rows import RowNetwork, spans, takes
+from fissura.inference.streaming import RowNetwork, spans, takes
 from fissura.inference.tiling import ALIGN, blend_rows
 from fissura.models.blocks import pad_to_multiple
-from fissura.models.normalise import normalise
+from fissura.models.normalize import normalize
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
@@ -45,14 +45,14 @@ class Prediction:
     prob:         float32 (h, w), the probability of crack, 0 to 1.
     mask:         bool (h, w), true where prob ≥ threshold.
     threshold:    0 to 1.
-    crack_share:  fraction of the pixels that are crack in `mask`.
+    crack_fraction:  fraction of the pixels that are crack in `mask`.
     seconds:      that the prediction took, without reading the file.
     """
 
     prob: NDArray[np.float32]
     mask: NDArray[np.bool_]
     threshold: float
-    crack_share: float
+    crack_fraction: float
     seconds: float
 
 
@@ -62,13 +62,13 @@ class Finding:
 
     mask:         uint8 (h, w), 255 where prob ≥ threshold, else 0.
     levels:       uint16 (h, w), 65535·prob, or None where it was not asked for.
-    threshold, crack_share, seconds:  as in `Prediction`.
+    threshold, crack_fraction, seconds:  as in `Prediction`.
     """
 
     mask: NDArray[np.uint8]
     levels: NDArray[np.uint16] | None
     threshold: float
-    crack_share: float
+    crack_fraction: float
     seconds: float
 
 
@@ -79,7 +79,8 @@ class Predictor:
     the probabilities are resampled bilinearly to the size of the photo. Beside photo and result,
     memory is needed for a small part of the photo alone:
 
-    - A CrackSeg on the U-Net basis takes a photo by pieces of its rows (`fissura.inference.rows`).
+    - A CrackSeg on the U-Net basis takes a photo by pieces of its rows
+      (`fissura.inference.streaming`).
       The result is the one of the whole photo at once.
     - Other networks, and every network with `tile` or `tta`, take tiles that overlap, and the
       tiles' probabilities (not their logits, so that one overconfident view cannot outweigh the
@@ -87,13 +88,13 @@ class Predictor:
 
     Arguments:
       model:      from `fissura.checkpoint.load_model`; moved to the device and set to evaluation.
-      config:     says how the model was trained: normalisation, scale and threshold.
+      config:     says how the model was trained: normalization, scale and threshold.
       device:     "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1", "mps".
       precision:  "float32", "bfloat16", or "auto": bfloat16 where the device is fast in it.
       engine:     "torch", or "openvino" to have OpenVINO compute the network on a CPU, in tiles.
       tile:       height and width of a tile after resampling, in pixels; a multiple of 32; None
                   for rows where the network can, and tiles of 512.
-      overlap:    of neighbouring tiles, as a fraction of the tile; 0 to below 1.
+      overlap:    of neighboring tiles, as a fraction of the tile; 0 to below 1.
       batch_size: number of tiles that are predicted at once, at least 1, or of as many pixels where
                   there are no tiles; None for 1 on a CPU, where more cost memory and win nothing,
                   and 8 elsewhere. Small images of one size that come one after the other share a
@@ -185,8 +186,8 @@ class Predictor:
     ) -> Iterator[Finding]:
         """Yield the `Finding` of each RGB photo (h, w, 3), as `predictions` does."""
 
-        def collect(bands: Iterable[NDArray[np.float32]], size: tuple[int, int]) -> _Quantised:
-            return _quantised(bands, size, self.threshold, levels)
+        def collect(bands: Iterable[NDArray[np.float32]], size: tuple[int, int]) -> _Quantized:
+            return _quantized(bands, size, self.threshold, levels)
 
         for (mask, of_16_bits, share), seconds in self._each(images, collect):
             yield Finding(mask, of_16_bits, self.threshold, share, seconds)
@@ -321,12 +322,12 @@ class Predictor:
     def _pieces(self, image: UInt8[Tensor, "h w 3"], rows: int) -> Iterator[Tensor]:
         """What a row network sees of an image, in pieces of so many rows."""
         for piece in image.split(rows):
-            yield pad_to_multiple(self._normalised(piece[None]), RowNetwork.stride)
+            yield pad_to_multiple(self._normalized(piece[None]), RowNetwork.stride)
 
     @torch.inference_mode()
     def _batch_prob(self, images: UInt8[Tensor, "n h w 3"]) -> Float[Tensor, "n h w"]:
         """Probabilities of a batch, on the device."""
-        x = self._normalised(images)
+        x = self._normalized(images)
         if not self.tta:
             return self._network_prob(x)
         total = torch.zeros_like(x[:, 0], memory_format=torch.contiguous_format)
@@ -337,9 +338,9 @@ class Predictor:
                 total += (prob.transpose(-1, -2) if turned else prob).flip(flips)
         return total / 8
 
-    def _normalised(self, images: UInt8[Tensor, "n h w 3"]) -> Float[Tensor, "n 3 h w"]:
+    def _normalized(self, images: UInt8[Tensor, "n h w 3"]) -> Float[Tensor, "n 3 h w"]:
         x = images.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
-        return normalise(x, self.config.mean, self.config.std)
+        return normalize(x, self.config.mean, self.config.std)
 
     def _network_prob(self, x: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n h w"]:
         return self._network(x)[:, 0].float().sigmoid()
@@ -350,7 +351,7 @@ class Predictor:
         return max(round(height * self.scale), 1), max(round(width * self.scale), 1)
 
 
-_Quantised = tuple[NDArray[np.uint8], NDArray[np.uint16] | None, float]
+_Quantized = tuple[NDArray[np.uint8], NDArray[np.uint16] | None, float]
 
 
 def _whole(bands: Iterable[NDArray[np.float32]], size: tuple[int, int]) -> NDArray[np.float32]:
@@ -362,9 +363,9 @@ def _whole(bands: Iterable[NDArray[np.float32]], size: tuple[int, int]) -> NDArr
     return prob
 
 
-def _quantised(
+def _quantized(
     bands: Iterable[NDArray[np.float32]], size: tuple[int, int], threshold: float, levels: bool
-) -> _Quantised:
+) -> _Quantized:
     """Mask, 16-bit levels where they are wanted, and share of crack, from bands."""
     mask, done, cracked = np.empty(size, np.uint8), 0, 0
     of_16_bits = np.empty(size, np.uint16) if levels else None

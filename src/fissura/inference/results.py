@@ -25,7 +25,7 @@ from fissura.overlay import outline_of, overlay
 MASKS, OVERLAYS, PROBABILITIES = "masks", "overlays", "probabilities"
 TABLE, PARTIAL_TABLE, SETTINGS = "predictions.csv", "predictions.partial.csv", "prediction.json"
 BAND = 512  # rows that are drawn at once
-COLUMNS = ("file", "mask", "crack_share", "threshold", "seconds")
+COLUMNS = ("file", "mask", "crack_fraction", "threshold", "seconds")
 
 
 def output_names(files: list[Path], inputs: list[Path]) -> list[str]:
@@ -158,7 +158,7 @@ def write_pictures(
 
 
 def _draw(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
-    """Turn a photo into its overlay in OpenCV's order of colours, a band of rows at a time."""
+    """Turn a photo into its overlay in OpenCV's order of colors, a band of rows at a time."""
     outline = outline_of(image.shape)
     for top in range(0, len(image), BAND):
         above = min(top, outline)  # rows beside the band, whose cracks have outlines within it
@@ -168,7 +168,7 @@ def _draw(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
 
 
 def write_image(path: Path, image: NDArray[Any]) -> None:
-    """Write an image file (.jpg or .png; BGR or grey) whole or not at all.
+    """Write an image file (.jpg or .png; BGR or gray) whole or not at all.
 
     OpenCV only encodes: it would not report a full disk.
     """

@@ -58,7 +58,7 @@ def cut(length: int, step: float, scale: float, halo: int) -> list[Span]:
 def even(window: NDArray[np.uint8], whole_hw: tuple[int, int], scale: float) -> NDArray[np.uint8]:
     """Repeat the last row and column until the window is so many network pixels high and wide.
 
-    Or nearly so. Else its pixels would be resampled to others than those of its neighbours. An axis
+    Or nearly so. Else its pixels would be resampled to others than those of its neighbors. An axis
     that is whole in the window stays as it is.
     """
     below, beside = (

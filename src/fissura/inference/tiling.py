@@ -47,8 +47,8 @@ def cover(length: int, tile: int, overlap: float, *, align: int = ALIGN, halo: i
     they lie in the whole image) and overlap by at least `overlap`·`tile`; the last one may end up
     to `align` − 1 pixels past the end.
 
-    The weight of tile i at its pixel x is exp(−(x − c)²/2σ²), c its centre and σ = tile/8, divided
-    by the sum of all tiles' weights there. Where a neighbour can take over, the outer `halo`
+    The weight of tile i at its pixel x is exp(−(x − c)²/2σ²), c its center and σ = tile/8, divided
+    by the sum of all tiles' weights there. Where a neighbor can take over, the outer `halo`
     pixels weigh nothing: a network sees padding there instead of the image.
 
     Arguments: `tile`, a multiple of `align`; `overlap`, 0 to below 1. `ValueError` otherwise.
@@ -154,13 +154,13 @@ def blend_rows(
 
 
 def _shares(starts: tuple[int, ...], tile: int, halo: int) -> Tensor:
-    """Gaussian weights of tiles along an axis, normalised so that they add up to 1 everywhere."""
+    """Gaussian weights of tiles along an axis, normalized so that they add up to 1 everywhere."""
     x = torch.arange(tile, dtype=torch.float64)
     gaussian = torch.exp(-0.5 * ((x - (tile - 1) / 2) / (tile / 8)) ** 2)
     weights = gaussian.repeat(len(starts), 1)
     for i in range(len(starts) - 1):
         shared = starts[i] + tile - starts[i + 1]
-        unused = min(halo, shared // 2)  # both neighbours give up as much, and one must remain
+        unused = min(halo, shared // 2)  # both neighbors give up as much, and one must remain
         weights[i, tile - unused :] = 0
         weights[i + 1, :unused] = 0
     total = torch.zeros(starts[-1] + tile, dtype=torch.float64)

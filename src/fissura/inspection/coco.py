@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fissura.files import replacing
-from fissura.inspection.inspected import Inspected
-from fissura.measure.crack import Crack
+from fissura.inspection.record import Record
+from fissura.measurement.crack import Crack
 
 CATEGORY = {"id": 1, "name": "crack", "supercategory": ""}
 
 
-def write_coco(path: Path, photos: Iterable[tuple[Inspected, NDArray[np.int32]]]) -> None:
+def write_coco(path: Path, photos: Iterable[tuple[Record, NDArray[np.int32]]]) -> None:
     """Write all cracks of all photos as one COCO file.
 
     photos: each with its labels, int32 (h, w): the number of the crack that a pixel belongs to,
@@ -47,7 +47,7 @@ def write_coco(path: Path, photos: Iterable[tuple[Inspected, NDArray[np.int32]]]
         file.write(f'],\n"images": {json.dumps(images)}}}\n')
 
 
-def crack_annotations(photo: Inspected, labels: NDArray[np.int32]) -> Iterator[dict[str, Any]]:
+def crack_annotations(photo: Record, labels: NDArray[np.int32]) -> Iterator[dict[str, Any]]:
     """Yield the annotations of one photo's cracks, without "id" and "image_id"."""
     if labels.shape != photo.size_hw:
         raise ValueError(f"labels are {labels.shape}, the photo is {photo.size_hw}.")
@@ -105,7 +105,7 @@ def run_lengths(positions: NDArray[np.int64], size: int) -> list[int]:
     return np.diff(edges, prepend=0, append=size).tolist()
 
 
-def _image(number: int, photo: Inspected) -> dict[str, Any]:
+def _image(number: int, photo: Record) -> dict[str, Any]:
     height, width = photo.size_hw
     return {
         "id": number,

@@ -1,4 +1,4 @@
-"""Draw measured cracks over a photo: centre lines coloured by width, numbers, a scale."""
+"""Draw measured cracks over a photo: centerlines colored by width, numbers, a scale."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scipy.spatial import KDTree
 
 from fissura.inspection.legend import UNMEASURED, draw_legend
 from fissura.inspection.number_labels import draw_numbers
-from fissura.measure.crack import Crack
+from fissura.measurement.crack import Crack
 from fissura.overlay import YELLOW, overlay
 
 NUMBERED = 30  # cracks that get a number in the picture; the table has all
@@ -51,9 +51,9 @@ def draw_cracks(
 ) -> NDArray[np.uint8]:
     """Return the picture of a photo's cracks, above a strip with their scales.
 
-    Centre lines are coloured by the width of the crack, from purple (0) to yellow (widest), in
+    Centerlines are colored by the width of the crack, from purple (0) to yellow (widest), in
     matplotlib's plasma: even to the eye, and rising in lightness, so that it reads without seeing
-    colour. Grey is a line along which no width was measured. The 30 longest cracks and the widest
+    color. Gray is a line along which no width was measured. The 30 longest cracks and the widest
     one have their numbers and a ring at their widest place. Numbers keep off the lines and off one
     another where there is room.
 
@@ -65,7 +65,7 @@ def draw_cracks(
     labels:       (h, w), 0 outside cracks: they get a yellow outline; None for none.
     scale:        size of `image` over that of the photo, which the cracks are measured in.
     mm_per_pixel: of the photo, or None: lengths and widths are in its pixels then.
-    widest:       width that the colours end at, in mm (or pixels); None for the widest here.
+    widest:       width that the colors end at, in mm (or pixels); None for the widest here.
     """
     drawn = image.copy()
     if labels is not None:
@@ -107,7 +107,7 @@ def draw_cracks(
 
 
 def shades() -> NDArray[np.uint8]:
-    """Return the colours of widths, RGB (64, 3), from the narrowest to the widest."""
+    """Return the colors of widths, RGB (64, 3), from the narrowest to the widest."""
     from matplotlib import colormaps
 
     sampled = colormaps[COLORMAP](np.linspace(DARKEST, 1, SHADES))[:, :3]
@@ -155,7 +155,7 @@ def _numbered(cracks: Sequence[Crack]) -> list[Crack]:
 
 
 def _to_xy(places: NDArray[np.float64], size: float) -> NDArray[np.float64]:
-    """Turn (k, 2) row and column of the photo into x and y of the drawing, pixel centres at 0."""
+    """Turn (k, 2) row and column of the photo into x and y of the drawing, pixel centers at 0."""
     return (places[:, ::-1] + 0.5) * size - 0.5
 
 
@@ -194,7 +194,7 @@ def _draw_by_width(
     end: float,
     look: Look,
 ) -> None:
-    """Draw branches in the colours of their widths, stretches of one colour at once."""
+    """Draw branches in the colors of their widths, stretches of one color at once."""
     colors = shades()
     for xy, widths in paths:
         share = np.nan_to_num(widths / end if end > 0 else widths * np.nan, nan=-1.0)
@@ -209,19 +209,19 @@ def _draw_by_width(
 def _draw_rings(
     drawn: NDArray[np.uint8], cracks: Sequence[Crack], size: float, look: Look
 ) -> list[tuple[float, float]]:
-    """Draw a ring where each crack is widest; return their centres, x and y."""
-    centres = [
+    """Draw a ring where each crack is widest; return their centers, x and y."""
+    centers = [
         _to_xy(np.array([crack.widest_at]), size)[0]
         for crack in cracks
         if math.isfinite(crack.width_max)
     ]
     thin = max(1, look.line // 2)
     for color, thickness in ((CASING, thin + 2 * look.casing), (WHITE, thin)):
-        for x, y in centres:
-            centre = (round(x * 2**SUBPIXEL), round(y * 2**SUBPIXEL))
+        for x, y in centers:
+            center = (round(x * 2**SUBPIXEL), round(y * 2**SUBPIXEL))
             radius = look.ring << SUBPIXEL
-            cv2.circle(drawn, centre, radius, color, thickness, cv2.LINE_AA, SUBPIXEL)
-    return [(float(x), float(y)) for x, y in centres]
+            cv2.circle(drawn, center, radius, color, thickness, cv2.LINE_AA, SUBPIXEL)
+    return [(float(x), float(y)) for x, y in centers]
 
 
 def _anchors(crack: Crack, size: float) -> NDArray[np.float64]:

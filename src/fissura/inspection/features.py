@@ -1,6 +1,6 @@
 """A crack as a feature of a map: its lines in coordinates, and what is said of it.
 
-Centre lines and measured places are in the coordinate system of their photo. Plain photos, which
+Centerlines and measured places are in the coordinate system of their photo. Plain photos, which
 have none, come in pixels, x to the right and y upwards, so that their cracks lie on the picture.
 """
 
@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fissura.ground import Transform
-from fissura.inspection.inspected import Inspected
-from fissura.measure.crack import Crack
+from fissura.inspection.record import Record
+from fissura.measurement.crack import Crack
 
 if TYPE_CHECKING:
     from jaxtyping import Float64
     from numpy.typing import NDArray
 
 
-def crack_features(inspected: Iterable[Inspected]) -> Iterator[tuple[Inspected, Crack]]:
+def crack_features(inspected: Iterable[Record]) -> Iterator[tuple[Record, Crack]]:
     """Yield the cracks of photos, each with its photo."""
     for photo in inspected:
         for crack in photo.cracks:
@@ -29,7 +29,7 @@ def crack_features(inspected: Iterable[Inspected]) -> Iterator[tuple[Inspected, 
 
 
 def crack_lines(crack: Crack, transform: Transform) -> list[NDArray[np.float64]]:
-    """Return the centre line in coordinates, an (n, 2) array of x and y for each branch, n ≥ 2.
+    """Return the centerline in coordinates, an (n, 2) array of x and y for each branch, n ≥ 2.
 
     A branch of a single pixel is left out, unless the crack has no other. Then it is a line of
     length 0. Empty where not even the crack's place is known.
@@ -45,11 +45,11 @@ def crack_lines(crack: Crack, transform: Transform) -> list[NDArray[np.float64]]
 def coordinates(
     places: Float64[np.ndarray, "n 2"], transform: Transform
 ) -> Float64[np.ndarray, "n 2"]:
-    """Turn places (row, column), (0, 0) the first pixel's centre, into x and y.
+    """Turn places (row, column), (0, 0) the first pixel's center, into x and y.
 
     They are rounded to about a thousandth of a pixel.
 
-    >>> from fissura.inspection.inspected import PIXELS
+    >>> from fissura.inspection.record import PIXELS
     >>> coordinates(np.array([[0.0, 2.0]]), PIXELS).tolist()
     [[2.5, -0.5]]
     """
@@ -61,7 +61,7 @@ def coordinates(
     return np.stack([x, y], axis=1).round(digits)
 
 
-def properties(photo: Inspected, crack: Crack) -> dict[str, Any]:
+def properties(photo: Record, crack: Crack) -> dict[str, Any]:
     """Return what is said of a crack beside its line; None for what could not be measured."""
     ((x, y),) = coordinates(np.array([crack.widest_at], np.float64), photo.transform).tolist()
     values = {

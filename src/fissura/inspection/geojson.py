@@ -10,14 +10,14 @@ from typing import IO, Any
 
 from fissura.files import replacing
 from fissura.inspection.features import crack_features, crack_lines, properties
-from fissura.inspection.inspected import Inspected
-from fissura.measure.crack import Crack
+from fissura.inspection.record import Record
+from fissura.measurement.crack import Crack
 
 
-def write_geojson(path: Path, inspected: Iterable[Inspected], crs: str | None) -> None:
+def write_geojson(path: Path, inspected: Iterable[Record], crs: str | None) -> None:
     """Write the cracks of photos of one coordinate system, `crs`, as GeoJSON.
 
-    Each crack is a feature with its centre line as a MultiLineString, and the properties photo,
+    Each crack is a feature with its centerline as a MultiLineString, and the properties photo,
     crack (its number), the `figures` of the crack with the unit in their names, orientation_deg,
     branches, mm_per_pixel, and widest_x and widest_y, where its largest width is. What could not
     be measured is null.
@@ -38,7 +38,7 @@ def write_geojson(path: Path, inspected: Iterable[Inspected], crs: str | None) -
         file.write("\n]}\n")
 
 
-def _write_feature(file: IO[str], photo: Inspected, crack: Crack) -> None:
+def _write_feature(file: IO[str], photo: Record, crack: Crack) -> None:
     said = json.dumps(properties(photo, crack), ensure_ascii=False, allow_nan=False)
     file.write(f'{{"type": "Feature", "properties": {said}, "geometry": ')
     lines = crack_lines(crack, photo.transform)

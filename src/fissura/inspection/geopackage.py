@@ -15,9 +15,9 @@ import numpy as np
 from fissura.errors import InputError
 from fissura.files import replacing
 from fissura.inspection.features import coordinates, crack_features, crack_lines, properties
-from fissura.inspection.inspected import Inspected
+from fissura.inspection.record import Record
 from fissura.inspection.systems import System
-from fissura.measure.crack import Crack, figure_names
+from fissura.measurement.crack import Crack, figure_names
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +26,7 @@ MOST_PLACES = 1_000_000  # in a layer of points, which a GIS takes long to draw
 AT_ONCE = 2_000  # cracks that are written together
 WHOLE = ("crack", "branches")  # columns of integers
 
-Found = Sequence[tuple[Inspected, Crack]]
+Found = Sequence[tuple[Record, Crack]]
 
 
 def has_geopackage() -> bool:
@@ -35,7 +35,7 @@ def has_geopackage() -> bool:
 
 
 def write_geopackage(
-    path: Path, inspected: Sequence[Inspected], systems: Mapping[str, System]
+    path: Path, inspected: Sequence[Record], systems: Mapping[str, System]
 ) -> None:
     """Write the cracks of photos as a GeoPackage, with two layers for each coordinate system.
 
@@ -60,7 +60,7 @@ def write_geopackage(
                     _add_widths(temporary, f"widths{suffix}", cracks, system)
 
 
-def _some(cracks: Iterable[tuple[Inspected, Crack]]) -> Iterator[Found]:
+def _some(cracks: Iterable[tuple[Record, Crack]]) -> Iterator[Found]:
     """Cracks in lists of bounded length; of none an empty list, since its layers exist."""
     rest = iter(cracks)
     yield list(islice(rest, AT_ONCE))

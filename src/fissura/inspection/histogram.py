@@ -49,7 +49,7 @@ def histogram_svg(widths: Widths, unit: str, limit: float | None = None) -> str:
     limit: the greatest width allowed, drawn as a line; None for none.
 
     A few widths far above all others are counted in the last bar, which says so.
-    Colours are classes of the report's style sheet, so that it prints and darkens with the page.
+    Colors are classes of the report's style sheet, so that it prints and darkens with the page.
     """
     values, counts = widths.sorted()
     end = min(values[-1], max(1.25 * widths.quantile(0.99), 1.2 * (limit or 0.0)))

@@ -1,4 +1,4 @@
-"""The strip under a drawing: a scale bar, the colours of widths, and what the marks mean."""
+"""The strip under a drawing: a scale bar, the colors of widths, and what the marks mean."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def draw_legend(
     font:       height of the letters, in pixels.
     unit:       mm or px.
     per_pixel:  how many of `unit` a pixel of `drawn` is.
-    widest:     the width at the end of the colours, in `unit`; None where no width was measured.
+    widest:     the width at the end of the colors, in `unit`; None where no width was measured.
     colors:     (n, 3), from width 0 to `widest`.
     unmeasured: whether lines without a measured width are in the picture.
     numbered, cracks: how many have their number in the picture, and how many there are.

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from fissura.errors import InputError
-from fissura.measure.crack import Crack
+from fissura.measurement.crack import Crack
 
 # What a rule demands, in words.
 RULES = {
@@ -22,7 +22,7 @@ RULES = {
     "max_length_px": "no crack is longer, all its branches together",
     "max_cracks": "no photo shows more cracks",
     "max_area_percent": "no greater share of a photo is crack",
-    "total_length_mm_per_m2": "all cracks of a photo together are no longer, per square metre",
+    "total_length_mm_per_m2": "all cracks of a photo together are no longer, per square meter",
     "min_length_mm": "shorter cracks are left out of every rule",
     "min_length_px": "shorter cracks are left out of every rule",
 }
@@ -58,7 +58,7 @@ class Limits:
 
     @property
     def need_scale(self) -> list[str]:
-        """Names of the rules in millimetres."""
+        """Names of the rules in millimeters."""
         return [name for name in self.given() if "_mm" in name]
 
 
@@ -105,7 +105,7 @@ def judge(
     """Return why a photo fails, a sentence per violation; nothing where it keeps all rules.
 
     size_hw:      height and width of the photo, in pixels.
-    mm_per_pixel: its scale, or None where it is not known. Then each rule in millimetres is itself
+    mm_per_pixel: its scale, or None where it is not known. Then each rule in millimeters is itself
                   a reason to fail, and a `min_length_mm` leaves no crack out: what cannot be judged
                   does not pass.
 
@@ -175,8 +175,8 @@ def _together(
         density = length / (pixels * (mm_per_pixel / 1000) ** 2)
         if density > most:
             yield (
-                f"The cracks are {_above(density, most)} mm long per square metre, all together; "
-                f"at most {most:g} mm per square metre are allowed."
+                f"The cracks are {_above(density, most)} mm long per square meter, all together; "
+                f"at most {most:g} mm per square meter are allowed."
             )
 
 

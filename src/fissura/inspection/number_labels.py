@@ -37,7 +37,7 @@ def draw_numbers(
 
     drawn:     RGB (h, w, 3), drawn upon.
     numbers:   number and anchors, (k, 2) x and y, the preferred first.
-    lines:     (k, 2) x and y of all centre lines, to keep off.
+    lines:     (k, 2) x and y of all centerlines, to keep off.
     rings:     x, y and radius of marks, to keep off.
     font:      height of the letters, in pixels.
     clearance: how wide the lines are drawn.
@@ -86,8 +86,8 @@ class _Taken:
         points = [np.rint(line / self.step).astype(np.int32) for line in lines]
         cv2.polylines(taken, points, False, 1, max(1, round(clearance / self.step)))
         for x, y, radius in rings:
-            centre = (round(x / self.step), round(y / self.step))
-            cv2.circle(taken, centre, max(1, round(radius / self.step)), 1, -1)
+            center = (round(x / self.step), round(y / self.step))
+            cv2.circle(taken, center, max(1, round(radius / self.step)), 1, -1)
         self.sums = cv2.integral(taken)
 
     def share(self, box: Box) -> float:

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from fissura.files import replacing
 from fissura.inspection.histogram import Widths
-from fissura.inspection.inspected import Inspected
 from fissura.inspection.limits import Limits
+from fissura.inspection.record import Record
 from fissura.inspection.report_tables import Tables
 from fissura.inspection.simple_markdown import to_html
 from fissura.inspection.summary import Sums, cautions, summary
@@ -53,10 +53,10 @@ SECTIONS = {
 
 METHOD = """\
 <p>Each pixel has a probability of being crack, which a model gave it (in a mask it is 0 or 1);
-connected pixels above the threshold are one crack. Its centre line is drawn through the middle
-between its edges. The <b>length</b> is that of the centre line with all its branches, the
+connected pixels above the threshold are one crack. Its centerline is drawn through the middle
+between its edges. The <b>length</b> is that of the centerline with all its branches, the
 <b>longest path</b> the longest way along it between two of its ends.</p>
-<p>The <b>width</b> is measured across the centre line at each of its points, from edge to edge, to
+<p>The <b>width</b> is measured across the centerline at each of its points, from edge to edge, to
 fractions of a pixel; not within junctions, nor where gaps were bridged. The table gives the mean,
 the median, the 95th percentile (95 % of the places are no wider) and the maximum. <b>±</b> is the
 typical uncertainty of a single width, one standard deviation, as it follows from how sharply the
@@ -76,14 +76,14 @@ class _Gathered:
 
 def write_report(
     path: Path,
-    inspected: Iterable[Inspected],
+    inspected: Iterable[Record],
     *,
     settings: Mapping[str, Any],
     model_card: str | None,
     limits: Limits | None,
     versions: Mapping[str, str],
     created: str,
-    overlay: Callable[[Inspected], NDArray[np.uint8]],
+    overlay: Callable[[Record], NDArray[np.uint8]],
 ) -> None:
     """Write the report of an inspection as one HTML file that holds everything it shows.
 
@@ -203,7 +203,7 @@ def _write_back(
 def _heading(key: str) -> str:
     """Begin a section."""
     title = f'<h2 id="{key}-title">{SECTIONS[key]}</h2>'
-    return f'<section id="{key}" aria-labelledby="{key}-title">{title}'
+    return f'<section id="{key}" aria-labeledby="{key}-title">{title}'
 
 
 def _listed(values: Mapping[str, Any]) -> str:

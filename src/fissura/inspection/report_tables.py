@@ -6,11 +6,11 @@ import math
 from dataclasses import replace
 from html import escape
 
-from fissura.inspection.inspected import Inspected
 from fissura.inspection.limits import Limits, is_judged
+from fissura.inspection.record import Record
 from fissura.inspection.tables import totals, verdict
 from fissura.inspection.viewer import badge, box_in_widths, number_text
-from fissura.measure.crack import FIGURES, Crack
+from fissura.measurement.crack import FIGURES, Crack
 
 TITLES = {
     "length": "Length",
@@ -25,7 +25,7 @@ TITLES = {
 UNITS = ("mm", "px")
 WORDS = ("Photo", "Verdict", "Reasons")  # headings of columns that don't hold figures
 # How the tables of a unit are called where there are both.
-KINDS = {"mm": "Photos with a scale, in millimetres", "px": "Photos without a scale, in pixels"}
+KINDS = {"mm": "Photos with a scale, in millimeters", "px": "Photos without a scale, in pixels"}
 REASON = 160  # letters of a reason in the table of photos; the photo's part has all
 
 
@@ -37,7 +37,7 @@ class Tables:
         self.photos: dict[str, list[str]] = {unit: [] for unit in UNITS}
         self.cracks: dict[str, list[str]] = {unit: [] for unit in UNITS}
 
-    def add(self, photo: Inspected, number: int) -> None:
+    def add(self, photo: Record, number: int) -> None:
         """Take a photo, which stands at #photo-NUMBER, and its cracks."""
         self.photos[photo.unit].append(_photo_row(photo, number, self.limits is not None))
         self.cracks[photo.unit] += [
@@ -102,7 +102,7 @@ def _table(heads: list[str], rows: list[str], caption: str) -> str:
     )
 
 
-def _photo_row(photo: Inspected, number: int, judged: bool) -> str:
+def _photo_row(photo: Record, number: int, judged: bool) -> str:
     found, scale = totals(photo), photo.mm_per_pixel
     widest = found.widest.width_max if found.widest else math.nan
     figures = [found.length * (scale or 1.0), widest * (scale or 1.0), found.percent]
@@ -115,7 +115,7 @@ def _photo_row(photo: Inspected, number: int, judged: bool) -> str:
     return f'<tr><td class="name">{link}</td>{cells}</tr>'
 
 
-def _reason_cell(photo: Inspected) -> str:
+def _reason_cell(photo: Record) -> str:
     if not photo.failures:
         return '<td class="reason"></td>'
     first, more = photo.failures[0], len(photo.failures) - 1
@@ -124,7 +124,7 @@ def _reason_cell(photo: Inspected) -> str:
     return f'<td class="reason">{escape(text)}{tail}</td>'
 
 
-def _crack_row(photo: Inspected, number: int, crack: Crack, limits: Limits | None) -> str:
+def _crack_row(photo: Record, number: int, crack: Crack, limits: Limits | None) -> str:
     figures = replace(crack, mm_per_pixel=photo.mm_per_pixel).figures()
     over = _over(crack, limits, photo.mm_per_pixel) if verdict(photo) == "fail" else set()
     cells = "".join(

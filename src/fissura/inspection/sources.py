@@ -14,14 +14,14 @@ from fissura.errors import InputError
 
 Kind = Literal["auto", "photo", "mask", "probability"]
 LEVELS = 65535  # of the probabilities that `fissura predict --probabilities` writes
-LOOKED_AT = 2**24  # pixels of a grey image whose values tell whether it is a mask
+LOOKED_AT = 2**24  # pixels of a gray image whose values tell whether it is a mask
 
 
 def kind_of(file: Path) -> Kind:
     """Tell by its pixels what an image file is.
 
-    16-bit grey is a probability map, as `fissura predict --probabilities` writes it. One bit a
-    pixel, or 8-bit grey (or a palette) with black and at most one other value, is a mask.
+    16-bit gray is a probability map, as `fissura predict --probabilities` writes it. One bit a
+    pixel, or 8-bit gray (or a palette) with black and at most one other value, is a mask.
     Everything else is a photo, and so is what can't be read: reading it will say why.
     """
     try:
@@ -43,7 +43,7 @@ def read_probability(file: Path, kind: Kind) -> tuple[NDArray[np.float32], float
 
     A mask is crack where it is brighter than the middle between 0 and its brightest value.
 
-    Raises `InputError` where the file cannot be read or has colours.
+    Raises `InputError` where the file cannot be read or has colors.
     """
     if kind == "probability":
         try:
@@ -52,13 +52,13 @@ def read_probability(file: Path, kind: Kind) -> tuple[NDArray[np.float32], float
         except (OSError, ValueError, SyntaxError) as error:
             raise InputError(f"{file}: cannot be read ({error}).") from error
         if stored.ndim != 2:
-            raise InputError(f"{file}: has colours; probabilities are grey.")
+            raise InputError(f"{file}: has colors; probabilities are gray.")
         highest = LEVELS if stored.dtype.itemsize > 1 else 255
         return stored.astype(np.float32) / np.float32(highest), 0.5
     values = read_mask(file)
     if values.ndim != 2:
         raise InputError(
-            f"{file}: has colours, and it is not known which of them is crack. Give a mask that is "
+            f"{file}: has colors, and it is not known which of them is crack. Give a mask that is "
             "black, and white where there is crack."
         )
     return (values > values.max() / 2).astype(np.float32), 0.5

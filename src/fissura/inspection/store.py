@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fissura.files import replacing
-from fissura.inspection.inspected import Inspected
-from fissura.measure.crack import Crack
+from fissura.inspection.record import Record
+from fissura.measurement.crack import Crack
 
 PREVIEW_QUALITY = 92
 ARRAYS = ("places", "widths", "width_errors")  # of a crack, besides its lines
@@ -27,7 +27,7 @@ ARRAYS = ("places", "widths", "width_errors")  # of a crack, besides its lines
 APART = {*ARRAYS, "lines", "cracks", "preview", "failures", "judged"}
 
 
-def save_inspected(path: Path, photo: Inspected) -> None:
+def save_inspected(path: Path, photo: Record) -> None:
     """Write what was measured on a photo, whole or not at all; without the verdict."""
     lines = [line for crack in photo.cracks for line in crack.lines]
     meta = {
@@ -55,7 +55,7 @@ def save_inspected(path: Path, photo: Inspected) -> None:
             write("lines", np.concatenate(lines))
 
 
-def load_inspected(path: Path, *, preview: bool = True) -> Inspected:
+def load_inspected(path: Path, *, preview: bool = True) -> Record:
     """Read what `save_inspected` wrote; without `preview` that is empty (0, 0, 3)."""
     with np.load(path, allow_pickle=False) as stored:
         meta = json.loads(stored["meta"].tobytes())
@@ -66,7 +66,7 @@ def load_inspected(path: Path, *, preview: bool = True) -> Inspected:
             assert bgr is not None
             image = np.ascontiguousarray(bgr[..., ::-1], np.uint8)
     photo = meta["photo"]
-    return Inspected(
+    return Record(
         **photo
         | {
             "file": Path(photo["file"]),
@@ -78,14 +78,14 @@ def load_inspected(path: Path, *, preview: bool = True) -> Inspected:
     )
 
 
-class StoredPhotos(Sequence[Inspected]):
+class StoredPhotos(Sequence[Record]):
     """Photos in their files, each loaded when it is asked for; they may be too many for memory.
 
     judge:  fills in the verdict of each.
     """
 
     def __init__(
-        self, files: Sequence[Path], *, preview: bool, judge: Callable[[Inspected], Inspected]
+        self, files: Sequence[Path], *, preview: bool, judge: Callable[[Record], Record]
     ) -> None:
         self.files = files
         self.preview = preview
@@ -95,16 +95,16 @@ class StoredPhotos(Sequence[Inspected]):
         return len(self.files)
 
     @overload
-    def __getitem__(self, index: int) -> Inspected: ...
+    def __getitem__(self, index: int) -> Record: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[Inspected]: ...
-    def __getitem__(self, index: int | slice) -> Inspected | Sequence[Inspected]:
+    def __getitem__(self, index: slice) -> Sequence[Record]: ...
+    def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
         if isinstance(index, slice):
             return StoredPhotos(self.files[index], preview=self.preview, judge=self.judge)
         return self.judge(load_inspected(self.files[index], preview=self.preview))
 
 
-def _plain(value: Inspected | Crack) -> dict[str, Any]:
+def _plain(value: Record | Crack) -> dict[str, Any]:
     """The fields that JSON can hold."""
     return {
         entry.name: getattr(value, entry.name) for entry in fields(value) if entry.name not in APART

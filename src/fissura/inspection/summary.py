@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from html import escape
 
 from fissura.inspection.histogram import Widths, histogram_svg
-from fissura.inspection.inspected import Inspected
 from fissura.inspection.limits import RULES, Limits
+from fissura.inspection.record import Record
 from fissura.inspection.tables import totals, verdict
 from fissura.inspection.viewer import number_text
 
@@ -39,7 +39,7 @@ class Sums:
     unmeasured: int = 0
     failing: list[str] = field(default_factory=list)
 
-    def add(self, photo: Inspected) -> None:
+    def add(self, photo: Record) -> None:
         """Add a photo."""
         found, scale, unit = totals(photo), photo.mm_per_pixel or 1.0, photo.unit
         self.photos += 1
@@ -63,7 +63,7 @@ def summary(sums: Sums, widths: Mapping[str, Widths], limits: Limits | None) -> 
     return "\n".join(
         [
             f'<dl class="tiles">{"".join(_tiles(sums, limits))}</dl>',
-            _judgement(sums, limits),
+            _judgment(sums, limits),
             _scale(sums),
             _rules(limits),
             *_histograms(widths, limits),
@@ -94,7 +94,7 @@ def cautions(sums: Sums) -> list[str]:
         )
     if sums.units["mm"]:
         said.append(
-            "Millimetres hold for a flat surface, photographed squarely, at the distance that the "
+            "Millimeters hold for a flat surface, photographed squarely, at the distance that the "
             "scale is for. Where it is tilted, curved or farther away, lengths and widths are off "
             "in proportion."
         )
@@ -125,7 +125,7 @@ def _tile(title: str, figure: str, note: str = "", kind: str = "") -> str:
     return f'<div class="tile {kind}"><dt>{title}</dt><dd>{figure}</dd>{below}</div>'
 
 
-def _judgement(sums: Sums, limits: Limits | None) -> str:
+def _judgment(sums: Sums, limits: Limits | None) -> str:
     if limits is None:
         return (
             '<p class="banner">No limits were given, so that no photo was judged. '
@@ -149,7 +149,7 @@ def _scale(sums: Sums) -> str:
         which = f"{unknown:,} of {_photos(sums.photos)}" if sums.units["mm"] else "these photos"
         parts.append(
             f'<p class="banner warn"><b>No scale is known for {which}.</b> Their lengths and '
-            "widths are in pixels (px), and say nothing about millimetres. Give "
+            "widths are in pixels (px), and say nothing about millimeters. Give "
             "<code>--mm-per-pixel</code> to get them.</p>"
         )
     if sums.scales:

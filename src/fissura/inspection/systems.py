@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from fissura.inspection.inspected import PIXELS, Inspected
+from fissura.inspection.record import PIXELS, Record
 
 PIXEL_SYSTEM, LOCAL_SYSTEM = "pixels", "local"
 
@@ -27,7 +27,7 @@ class System:
     places: int = 0
 
 
-def by_system(inspected: Iterable[Inspected]) -> dict[str, System]:
+def by_system(inspected: Iterable[Record]) -> dict[str, System]:
     """Sort photos by coordinate system; the keys are fit for file names. Never empty."""
     names: dict[str, str] = {}
     systems: dict[str, System] = {}

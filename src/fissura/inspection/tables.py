@@ -1,6 +1,6 @@
 """Write what an inspection found as tables for a spreadsheet: a row per crack, a row per photo.
 
-Figures stand in pixels and, in columns of their own, in millimetres; the latter are empty for a
+Figures stand in pixels and, in columns of their own, in millimeters; the latter are empty for a
 photo whose scale is not known, so that photos with and without a scale share one table. A width
 that could not be measured is empty, too.
 """
@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from fissura.files import replacing
-from fissura.inspection.inspected import Inspected
-from fissura.measure.crack import Crack, figure_names
+from fissura.inspection.record import Record
+from fissura.measurement.crack import Crack, figure_names
 
 CRACK_COLUMNS = [
     "photo",
@@ -82,7 +82,7 @@ class Totals:
     percent: float
 
 
-def totals(inspected: Inspected) -> Totals:
+def totals(inspected: Record) -> Totals:
     """Sum up the cracks of a photo."""
     measured = [crack for crack in inspected.cracks if not math.isnan(crack.width_max)]
     height, width = inspected.size_hw
@@ -93,35 +93,35 @@ def totals(inspected: Inspected) -> Totals:
     )
 
 
-def verdict(inspected: Inspected) -> str:
+def verdict(inspected: Record) -> str:
     """Return "pass" or "fail", or "not judged" where there were no limits."""
     if not inspected.judged:
         return "not judged"
     return "fail" if inspected.failures else "pass"
 
 
-def write_cracks_csv(path: Path, inspected: Iterable[Inspected]) -> None:
+def write_cracks_csv(path: Path, inspected: Iterable[Record]) -> None:
     """Write a row per crack of all photos; `CRACK_COLUMNS` are its columns.
 
-    Rows and columns of pictures count from 0 at the centre of the first pixel; box_bottom and
+    Rows and columns of pictures count from 0 at the center of the first pixel; box_bottom and
     box_right are one past the last pixel.
     """
     rows = (_crack_row(photo, crack) for photo in inspected for crack in photo.cracks)
     _write(path, CRACK_COLUMNS, rows)
 
 
-def write_photos_csv(path: Path, inspected: Iterable[Inspected]) -> None:
+def write_photos_csv(path: Path, inspected: Iterable[Record]) -> None:
     """Write a row per photo, with its totals and its verdict; `PHOTO_COLUMNS` are its columns."""
     _write(path, PHOTO_COLUMNS, map(_photo_row, inspected))
 
 
-def write_widths_csv(path: Path, inspected: Iterable[Inspected]) -> None:
+def write_widths_csv(path: Path, inspected: Iterable[Record]) -> None:
     """Write a row per place where a width was measured; `WIDTH_COLUMNS` are its columns."""
     rows = (row for photo in inspected for crack in photo.cracks for row in _widths(photo, crack))
     _write(path, WIDTH_COLUMNS, rows)
 
 
-def _widths(photo: Inspected, crack: Crack) -> Iterator[dict[str, Any]]:
+def _widths(photo: Record, crack: Crack) -> Iterator[dict[str, Any]]:
     scale = photo.mm_per_pixel
     for begin in range(0, len(crack.places), AT_ONCE):
         some = slice(begin, begin + AT_ONCE)
@@ -141,7 +141,7 @@ def _widths(photo: Inspected, crack: Crack) -> Iterator[dict[str, Any]]:
             }
 
 
-def _crack_row(photo: Inspected, crack: Crack) -> dict[str, Any]:
+def _crack_row(photo: Record, crack: Crack) -> dict[str, Any]:
     top, left, bottom, right = crack.box
     measured = not math.isnan(crack.width_max)
     row, column = crack.widest_at if measured else (None, None)
@@ -163,7 +163,7 @@ def _crack_row(photo: Inspected, crack: Crack) -> dict[str, Any]:
     }
 
 
-def _photo_row(photo: Inspected) -> dict[str, Any]:
+def _photo_row(photo: Record) -> dict[str, Any]:
     height, width = photo.size_hw
     found, scale, area = totals(photo), photo.mm_per_pixel, photo.area_m2
     row: dict[str, Any] = {

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from fissura.inspection.geojson import write_geojson
 from fissura.inspection.geopackage import has_geopackage, write_geopackage
-from fissura.inspection.inspected import Inspected
+from fissura.inspection.record import Record
 from fissura.inspection.systems import by_system
 
 
-def write_vectors(out: Path, inspected: Sequence[Inspected]) -> list[Path]:
+def write_vectors(out: Path, inspected: Sequence[Record]) -> list[Path]:
     """Write the cracks of all photos into the folder `out`; return the files.
 
     cracks.geojson holds all; where the photos are of several coordinate systems, there is a file

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fissura.inspection.inspected import Inspected
+from fissura.inspection.record import Record
 from fissura.inspection.tables import totals, verdict
 
 QUALITY = 85
@@ -24,9 +24,7 @@ TOOLS = (
 )
 
 
-def photo_section(
-    photo: Inspected, number: int, overlay: NDArray[np.uint8], *, longest: int
-) -> str:
+def photo_section(photo: Record, number: int, overlay: NDArray[np.uint8], *, longest: int) -> str:
     """Return the HTML of one photo: heading, facts, reasons, and the picture with its drawing.
 
     number:  of the photo in the report, from 1; its anchor is #photo-NUMBER.
@@ -34,7 +32,7 @@ def photo_section(
     longest: side that pictures are shrunk to, in pixels.
     """
     name = escape(photo.name)
-    return f"""<section class="photo" id="photo-{number}" aria-labelledby="name-{number}">
+    return f"""<section class="photo" id="photo-{number}" aria-labeledby="name-{number}">
 <h3 id="name-{number}">{name} {badge(photo)}</h3>
 <p class="facts">{escape(facts(photo))}</p>
 {reasons(photo)}
@@ -63,13 +61,13 @@ def number_text(value: float) -> str:
     return f"{value:,.{decimals}f}"
 
 
-def badge(photo: Inspected) -> str:
+def badge(photo: Record) -> str:
     """Return the verdict as a small label."""
     text = verdict(photo)
     return f'<span class="badge {text.split()[-1]}">{text}</span>'
 
 
-def facts(photo: Inspected) -> str:
+def facts(photo: Record) -> str:
     """Return what was found on a photo, in a line of plain text."""
     height, width = photo.size_hw
     found, scale, unit = totals(photo), photo.mm_per_pixel or 1.0, photo.unit
@@ -90,7 +88,7 @@ def facts(photo: Inspected) -> str:
     return " · ".join(parts)
 
 
-def reasons(photo: Inspected, shown: int = SHOWN_REASONS) -> str:
+def reasons(photo: Record, shown: int = SHOWN_REASONS) -> str:
     """Return why a photo fails, as a list; what exceeds `shown` is folded."""
     if not photo.failures:
         return ""
@@ -106,14 +104,14 @@ def reasons(photo: Inspected, shown: int = SHOWN_REASONS) -> str:
     return html
 
 
-def box_in_widths(photo: Inspected, box: tuple[int, int, int, int]) -> str:
+def box_in_widths(photo: Record, box: tuple[int, int, int, int]) -> str:
     """Return left, top, right and bottom of a crack's box, in widths of the photo."""
     top, left, bottom, right = box
     width = photo.size_hw[1]
     return " ".join(f"{edge / width:.4f}" for edge in (left, top, right, bottom))
 
 
-def _stage(photo: Inspected, overlay: NDArray[np.uint8], longest: int) -> str:
+def _stage(photo: Record, overlay: NDArray[np.uint8], longest: int) -> str:
     drawn, plain = _shrunk(overlay, longest), _shrunk(photo.preview, longest)
     height, width = drawn.shape[:2]
     name = escape(photo.name)
@@ -138,7 +136,7 @@ def _buttons() -> str:
     )
 
 
-def _files(photo: Inspected) -> str:
+def _files(photo: Record) -> str:
     if not photo.files:
         return ""
     listed = " · ".join(f"{kind}: {path}" for kind, path in photo.files.items())

@@ -1,4 +1,4 @@
-"""The fused losses on the CPU: torch's own vectorised operations, on chunks that stay in the cache.
+"""The fused losses on the CPU: torch's own vectorized operations, on chunks that stay in the cache.
 
 Where all targets of a chunk are 0 or 1 (it is *hard*), a pixel has one error x, its logit towards
 the wrong class, and everything comes from the odds E = exp(x): the probability q = E/(1+E) of the

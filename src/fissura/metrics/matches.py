@@ -1,6 +1,6 @@
 """Counts that differ seen from the prediction and seen from the truth.
 
-With a tolerance, or along centre lines, 'true positive' has two meanings: a predicted pixel that
+With a tolerance, or along centerlines, 'true positive' has two meanings: a predicted pixel that
 lies on (near) a crack, and a crack pixel that lies on (near) a predicted one. Arrays of matches
 have four columns in their last dimension:
 

@@ -18,7 +18,7 @@ def tolerant_matches(
     """Count predicted pixels near the truth, and true pixels near the prediction.
 
     A pixel is near a mask if a pixel of that mask lies at most `radius` away, as the crow flies,
-    between pixel centres. Radius 0 gives the plain counts: confirmed = found = tp, refuted = fp,
+    between pixel centers. Radius 0 gives the plain counts: confirmed = found = tp, refuted = fp,
     missed = fn.
 
     pred, target: bool (h, w).

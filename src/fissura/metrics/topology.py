@@ -1,6 +1,6 @@
-"""clDice: is the crack's centre line found, whatever the crack's width?
+"""clDice: is the crack's centerline found, whatever the crack's width?
 
-IoU is about area, so that a wide crack outweighs ten hairlines; the centre line counts length.
+IoU is about area, so that a wide crack outweighs ten hairlines; the centerline counts length.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def centre_line_matches(pred: NDArray[np.bool_], target: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Count centre-line pixels of each mask that lie inside the other mask.
+def center_line_matches(pred: NDArray[np.bool_], target: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Count center-line pixels of each mask that lie inside the other mask.
 
     With the skeletons S_P, S_L of the prediction V_P and the truth V_L:
 
@@ -43,9 +43,9 @@ def centre_line_matches(pred: NDArray[np.bool_], target: NDArray[np.bool_]) -> N
 
 
 def cl_dice(pred: NDArray[np.bool_], target: NDArray[np.bool_]) -> float:
-    """Give the clDice of one image; see `centre_line_matches`.
+    """Give the clDice of one image; see `center_line_matches`.
 
-    A prediction of a fifth of the crack's width has an IoU of 0.2, but finds the centre line:
+    A prediction of a fifth of the crack's width has an IoU of 0.2, but finds the centerline:
 
     >>> wide, thin = np.zeros((2, 20, 40), bool)
     >>> wide[8:13, 5:35] = True
@@ -55,4 +55,4 @@ def cl_dice(pred: NDArray[np.bool_], target: NDArray[np.bool_]) -> float:
     """
     from fissura.metrics.matches import match_figures
 
-    return float(match_figures(centre_line_matches(pred, target))["f1"])
+    return float(match_figures(center_line_matches(pred, target))["f1"])

@@ -1,6 +1,6 @@
 """Networks: `build_model("crackseg", width=16)`, `build_model("smp:Unet", encoder="resnet34")`.
 
-Every network takes normalised images (N, 3, H, W) of any size and returns logits (N, 1, H, W).
+Every network takes normalized images (N, 3, H, W) of any size and returns logits (N, 1, H, W).
 """
 
 from __future__ import annotations

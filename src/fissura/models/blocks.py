@@ -29,7 +29,7 @@ def pad_to_multiple(image: Float[Tensor, "n c h w"], multiple: int) -> Float[Ten
 
 
 def conv_bn_relu(in_channels: int, out_channels: int) -> nn.Sequential:
-    """3×3 convolution, batch normalisation, ReLU."""
+    """3×3 convolution, batch normalization, ReLU."""
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
         nn.BatchNorm2d(out_channels),
@@ -129,7 +129,7 @@ def upsampling_kernel(weight: Float[Tensor, "d c 3 3"]) -> Float[Tensor, "c d 4 
     return taps.view(channels, out_channels, 4, 4)
 
 
-def he_initialise(module: nn.Module) -> None:
+def he_initialize(module: nn.Module) -> None:
     """Draw the weights of every convolution below `module` He-normal, with zero biases."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):

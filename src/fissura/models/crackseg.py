@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fissura.errors import InputError
-from fissura.models.blocks import DecoderLevel, he_initialise, pad_to_multiple
+from fissura.models.blocks import DecoderLevel, he_initialize, pad_to_multiple
 from fissura.models.encoders import SmpEncoder, UNetEncoder
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class CrackSeg(nn.Module):
             for width in (decoder_widths[:-1] if deep_supervision else [])
         )
         for part in (self.decoder, self.head, self.side_heads):
-            he_initialise(part)
+            he_initialize(part)
 
     def forward(
         self, image: Float[Tensor, "n 3 h w"]

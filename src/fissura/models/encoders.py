@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fissura.errors import InputError
-from fissura.models.blocks import conv_bn_relu, he_initialise
+from fissura.models.blocks import conv_bn_relu, he_initialize
 from fissura.models.pretrained import reaching_weights, weights_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class UNetEncoder(nn.Module):
             nn.Sequential(conv_bn_relu(before, after), conv_bn_relu(after, after))
             for before, after in zip([3, *self.channels[:-1]], self.channels, strict=True)
         )
-        he_initialise(self)
+        he_initialize(self)
 
     def forward(self, image: Float[Tensor, "n 3 h w"]) -> list[Tensor]:
         """Return features at strides 1, 2, 4, 8 and 16."""

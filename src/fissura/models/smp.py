@@ -33,7 +33,7 @@ ARCHITECTURES = (
 class AnySize(nn.Module):
     """A network that needs sizes divisible by `multiple`, made to take any: pads, runs, crops.
 
-    In training mode it raises `InputError` where a batch is too small for batch normalisation: one
+    In training mode it raises `InputError` where a batch is too small for batch normalization: one
     image that is a single value per channel somewhere in the network.
     """
 
@@ -53,7 +53,7 @@ class AnySize(nn.Module):
                 raise
             raise InputError(
                 f"One image of {height}×{width} pixels is too small a batch to train this network "
-                "on: its batch normalisation needs more than one value per channel. Choose a "
+                "on: its batch normalization needs more than one value per channel. Choose a "
                 "larger --crop, or a --batch-size that leaves no single image at the end of an "
                 "epoch."
             ) from error

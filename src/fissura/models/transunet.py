@@ -136,9 +136,9 @@ def transunet(*, pretrained: bool = False) -> AnySize:
                  are downloaded on first use.
 
     105.3 M parameters, as many as Chen's for one class. Differs from Chen's code in what timm does
-    otherwise in the ResNet (padding, the ε of its normalisations, the groups of the GroupNorm on
+    otherwise in the ResNet (padding, the ε of its normalizations, the groups of the GroupNorm on
     shortcuts), in the encoder's initial weights where they aren't pretrained, and in taking any
-    size. The pretrained weights saw images scaled to [−1, 1]; ours are normalised by ImageNet's
+    size. The pretrained weights saw images scaled to [−1, 1]; ours are normalized by ImageNet's
     mean and standard deviation, a difference in scale that the first GroupNorm takes out again.
 
     Raises `InputError` where the weights can't be downloaded.

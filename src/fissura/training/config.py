@@ -14,7 +14,7 @@ import yaml
 from fissura.errors import InputError
 from fissura.files import replacing
 
-# The keys of fissura.losses.LOSSES and fissura.data.prepare.PROTOCOLS, as one types them.
+# The keys of fissura.losses.LOSSES and fissura.data.protocols.PROTOCOLS, as one types them.
 Loss = Literal[
     "bce",
     "dice",
@@ -34,7 +34,7 @@ ProtocolName = Literal["native", "deepcrack96", "crack500", "panel128"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
+class TrainOptions:
     """The options of `fissura train`; the defaults are those of the paper's experiments."""
 
     loss: Loss = "hybrid-focal-margin"
@@ -94,7 +94,7 @@ class TrainConfig:
     one size of at most 512 pixels a side, else 256."""
 
     augment: bool = True
-    """Turn, flip, recolour, blur and add noise at random, as in the paper's Fig. 2."""
+    """Turn, flip, recolor, blur and add noise at random, as in the paper's Fig. 2."""
 
     epochs: int = 100
     """How many times each training image is seen."""
@@ -201,20 +201,20 @@ def option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def loss_options(config: TrainConfig) -> dict[str, Any]:
+def loss_options(config: TrainOptions) -> dict[str, Any]:
     """Return the options of the loss that were given; the rest are the loss's own defaults."""
     names = ("margin", "gamma_hat", "gamma", "delta", "focal_weight", "smooth", "symmetric")
     return {name: value for name in names if (value := getattr(config, name)) is not None}
 
 
-def model_options(config: TrainConfig) -> dict[str, Any]:
+def model_options(config: TrainOptions) -> dict[str, Any]:
     """Return the options of the network that were given, without `pretrained`."""
     options = {"width": config.width, "encoder": config.encoder}
     given = {name: value for name, value in options.items() if value is not None}
     return given | ({"deep_supervision": True} if config.deep_supervision else {})
 
 
-def write_config(path: Path, data: Path, config: TrainConfig) -> None:
+def write_config(path: Path, data: Path, config: TrainOptions) -> None:
     """Write a complete, replayable `config.yaml`."""
     with replacing(path) as temporary:
         temporary.write_text(
@@ -223,7 +223,7 @@ def write_config(path: Path, data: Path, config: TrainConfig) -> None:
         )
 
 
-def read_config(path: Path) -> tuple[Path, TrainConfig]:
+def read_config(path: Path) -> tuple[Path, TrainOptions]:
     """Read what `write_config` wrote: the data folder and the options."""
     try:
         values = yaml.safe_load(path.read_text())
@@ -233,6 +233,6 @@ def read_config(path: Path) -> tuple[Path, TrainConfig]:
             f"{path} is not a configuration that `fissura train` wrote ({error}). Give the run "
             "folder that `fissura train --out` made."
         ) from error
-    if unknown := sorted(values.keys() - {entry.name for entry in fields(TrainConfig)}):
+    if unknown := sorted(values.keys() - {entry.name for entry in fields(TrainOptions)}):
         raise InputError(f"{path} has options that this Fissura does not know: {unknown}.")
-    return data, TrainConfig(**values)
+    return data, TrainOptions(**values)

@@ -59,7 +59,7 @@ def introduce(console: Console, run: Path, session: Session, inputs: Inputs, epo
     config, train = session.config, inputs.train
     console.print(
         f"Training {config.model} with {config.loss} on {len(train)} images "
-        f"({train.crack_share:.2%} crack pixels"
+        f"({train.crack_fraction:.2%} crack pixels"
         + (f"; {len(inputs.validation)} more to validate" if inputs.validation else "")
         + f"), {session.fabric.device}, {session.precision}. Masks: {train.mask_rule}"
     )

@@ -4,8 +4,8 @@ A small network's step is hundreds of kernels of a few microseconds each, and la
 one takes longer than running them. A graph replays the same kernels on the same memory, so that a
 step here has two parts. `fill` writes what changes from step to step into tensors that stay where
 they are: which images, the draws of the augmentation, its noise, the learning rate. `compute` goes
-from these to changed weights, and is what is captured: gather, augment, normalise, forward, loss,
-backward, clip, optimise. Both also run directly, on any device, with the results of `train_step`.
+from these to changed weights, and is what is captured: gather, augment, normalize, forward, loss,
+backward, clip, optimize. Both also run directly, on any device, with the results of `train_step`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from torch import Tensor
 
 from fissura.data.augment import Draw, apply, draw, fill_with_noise
 from fissura.data.batches import step_seed
-from fissura.training.optimise import update_average
+from fissura.training.optimize import update_average
 from fissura.training.session import Session
-from fissura.training.step import Step, optimise, train_step
+from fissura.training.step import Step, optimize, train_step
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, UInt8
@@ -121,7 +121,7 @@ class StaticInputs:
             mask=None if crop is None else make(size, 1, height, width, dtype=torch.uint8),
             draws=make(11, size),
             noise=make(size, 3, height, width),
-            # A GPU's optimisers read it as float32, a CPU's as the float that it was.
+            # A GPU's optimizers read it as float32, a CPU's as the float that it was.
             rate=make(dtype=torch.float64 if device.type == "cpu" else torch.float32),
             loss=make(),
         )
@@ -171,7 +171,7 @@ def compute(inputs: StaticInputs, session: Session) -> None:
         image, mask = apply(image, mask, Draw.unpack(inputs.draws), inputs.noise)
     for group in session.optimizer.param_groups:
         group["lr"] = inputs.rate
-    inputs.loss.copy_(optimise(session, image, mask))
+    inputs.loss.copy_(optimize(session, image, mask))
 
 
 def captured(inputs: StaticInputs, session: Session, capture: Capture) -> Callable[[], None]:
@@ -230,7 +230,7 @@ class GraphedStep:
     def __call__(
         self, session: Session, indices: NDArray[np.int64], *, epoch: int, step: int, rate: float
     ) -> Float[Tensor, ""]:
-        """Draw a batch, take one step of the optimiser, return the loss (on the device)."""
+        """Draw a batch, take one step of the optimizer, return the loss (on the device)."""
         if session is not self.session:
             raise ValueError("A graphed step works on the session that it was made for.")
         where = {"epoch": epoch, "step": step, "rate": rate}
@@ -275,9 +275,9 @@ def _losses(run: Callable[[], None], inputs: StaticInputs) -> Float[Tensor, " tr
 
 
 def _snapshot(session: Session) -> Callable[[], None]:
-    """Remember weights, buffers and the optimiser's state; return what writes them back, in place.
+    """Remember weights, buffers and the optimizer's state; return what writes them back, in place.
 
-    State that the optimiser has made since is set to zero, which it starts from.
+    State that the optimizer has made since is set to zero, which it starts from.
     """
     tensors = [*session.network.parameters(), *session.network.buffers()]
     kept = [tensor.detach().clone() for tensor in tensors]

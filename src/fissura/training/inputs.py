@@ -14,11 +14,11 @@ from torch import Tensor
 
 from fissura.data.folder import find_pairs
 from fissura.data.load import PreparedSet, default_cache_dir, load_split
-from fissura.data.prepare import choose_protocol
+from fissura.data.protocols import choose_protocol
 from fissura.data.splits import split_groups
 from fissura.errors import InputError
 from fissura.losses import LOSSES, recommended_margin
-from fissura.training.config import TrainConfig, loss_options, option
+from fissura.training.config import TrainOptions, loss_options, option
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Inputs:
             "layout": self.layout,
             "split_rule": self.train.split_rule,
             "mask_rule": self.train.mask_rule,
-            "crack_share": self.train.crack_share,
+            "crack_fraction": self.train.crack_fraction,
             "scale": self.train.scale,
             "fingerprint": self.train.fingerprint,
             "images": len(self.train),
@@ -44,7 +44,7 @@ class Inputs:
         }
 
 
-def read_inputs(data: Path, config: TrainConfig) -> Inputs:
+def read_inputs(data: Path, config: TrainOptions) -> Inputs:
     """Read and prepare the training images of a folder; part with the validation images."""
     protocol = choose_protocol(config.protocol, config.area_threshold)
     folder = find_pairs(data, skip_bad=config.skip_bad)
@@ -65,7 +65,7 @@ def read_inputs(data: Path, config: TrainConfig) -> Inputs:
 
 
 def choose_loss(
-    config: TrainConfig, crack_share: float
+    config: TrainOptions, crack_fraction: float
 ) -> tuple[Callable[[Tensor, Tensor], Tensor], dict[str, Any]]:
     """Return the loss as a function of logits and target, and the options it was given.
 
@@ -80,7 +80,7 @@ def choose_loss(
     if unknown := [option(given) for given in options if given not in taken]:
         raise InputError(f"The loss {config.loss} does not have the option {', '.join(unknown)}.")
     if options.get("margin") == "auto":
-        options["margin"] = recommended_margin(crack_share)
+        options["margin"] = recommended_margin(crack_fraction)
     loss = partial(LOSSES[name], **options, fused=config.fused)
     try:
         loss(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2))
@@ -89,7 +89,7 @@ def choose_loss(
     return loss, options
 
 
-def choose_crop(config: TrainConfig, train: PreparedSet) -> int | None:
+def choose_crop(config: TrainOptions, train: PreparedSet) -> int | None:
     """Return the side of the random crops, or None where whole images make the batches."""
     if config.crop is not None:
         return config.crop

@@ -18,11 +18,11 @@ from fissura.data.batches import epoch_batches
 from fissura.metrics.counts import counts_at, f1, iou
 from fissura.metrics.curves import best_threshold
 from fissura.training import run_folder
-from fissura.training.config import TrainConfig, read_config
+from fissura.training.config import TrainOptions, read_config
 from fissura.training.display import Display, Events, introduce, training_display
 from fissura.training.graphed import fastest_step, new_stream
 from fissura.training.inputs import read_inputs
-from fissura.training.optimise import learning_rate
+from fissura.training.optimize import learning_rate
 from fissura.training.session import Planned, Position, Session, begin, start_fabric
 from fissura.training.step import Step, check_finite, example_pictures, train_step, validate
 from fissura.training.stop import StopRequest, stop_on_signals
@@ -52,7 +52,7 @@ def train(
     data: Path,
     *,
     out: Path | None = None,
-    config: TrainConfig | None = None,
+    config: TrainOptions | None = None,
     quiet: bool = False,
     on_epoch: OnEpoch | None = None,
 ) -> Outcome:
@@ -63,13 +63,13 @@ def train(
     config:    every other choice; the defaults are the paper's.
     on_epoch:  called after each epoch with the session and the number of epochs done, to watch. It
                comes before the state of that epoch is saved, and so again for an epoch that a
-               killed training repeats. It leaves weights and optimiser alone; what random numbers
+               killed training repeats. It leaves weights and optimizer alone; what random numbers
                it draws, and the mode in which it leaves the network, have no effect.
 
     Raises `InputError` where the data, the options or the run folder can't be used, and where the
     loss becomes NaN.
     """
-    config = config or TrainConfig()
+    config = config or TrainOptions()
     # The further processes of one training may meet the folder that the first has just made.
     first = os.environ.get("LOCAL_RANK", "0") == "0"
     run = out if out and not first else run_folder.free_folder(out, data, config)

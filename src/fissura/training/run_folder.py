@@ -21,11 +21,11 @@ import torch
 
 from fissura.errors import InputError
 from fissura.files import remove_unfinished, replacing
-from fissura.training.config import TrainConfig, write_config
+from fissura.training.config import TrainOptions, write_config
 from fissura.training.inputs import Inputs
 
 
-def free_folder(out: Path | None, data: Path, config: TrainConfig) -> Path:
+def free_folder(out: Path | None, data: Path, config: TrainOptions) -> Path:
     """Return the folder for a new run, or raise `InputError` where one exists already."""
     if out is None:
         stem = f"{data.resolve().name}-{config.loss}"
@@ -39,7 +39,7 @@ def free_folder(out: Path | None, data: Path, config: TrainConfig) -> Path:
     return out
 
 
-def open_run(run: Path, data: Path, config: TrainConfig, inputs: Inputs, *, epochs: int) -> None:
+def open_run(run: Path, data: Path, config: TrainOptions, inputs: Inputs, *, epochs: int) -> None:
     """Make the folder and write what is known before the first step.
 
     epochs: how many are done already, in a resumed run; later lines of metrics are dropped.

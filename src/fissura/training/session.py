@@ -22,9 +22,9 @@ from fissura.errors import InputError
 from fissura.models import build_model
 from fissura.models.blocks import DecoderLevel
 from fissura.training import run_folder
-from fissura.training.config import TrainConfig, model_options, option
+from fissura.training.config import TrainOptions, model_options, option
 from fissura.training.inputs import Inputs, choose_crop, choose_loss
-from fissura.training.optimise import make_average, make_optimizer
+from fissura.training.optimize import make_average, make_optimizer
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Planned:
 
     run: Path
     data: Path
-    config: TrainConfig
+    config: TrainOptions
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Session:
 
     run: Path
     fabric: Fabric
-    config: TrainConfig
+    config: TrainOptions
     network: nn.Module
     model: nn.Module
     optimizer: Any
@@ -78,7 +78,7 @@ class Session:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps of the optimiser per epoch."""
+        """Steps of the optimizer per epoch."""
         return math.ceil(len(self.train) / self.config.batch_size)
 
     @property
@@ -105,7 +105,7 @@ class Session:
         return Position(**state["position"])
 
 
-def start_fabric(config: TrainConfig) -> Fabric:
+def start_fabric(config: TrainOptions) -> Fabric:
     """Choose device and precision, and start the other processes where there are any."""
     device = choose_device(config.accelerator)
     if config.compile:
@@ -139,7 +139,7 @@ def check_compiler(device: torch.device) -> None:
 def build_session(
     run: Path,
     fabric: Fabric,
-    config: TrainConfig,
+    config: TrainOptions,
     inputs: Inputs,
     *,
     resumed: bool = False,
@@ -152,7 +152,7 @@ def build_session(
               are added.
     """
     stores = {} if stores is None else stores
-    loss, given = choose_loss(config, inputs.train.crack_share)
+    loss, given = choose_loss(config, inputs.train.crack_fraction)
     options = model_options(config)
     torch.manual_seed(config.seed)
     pretrained = {"pretrained": True} if config.pretrained and not resumed else {}
@@ -193,7 +193,7 @@ def build_session(
             model=config.model,
             options=options,
             scale=inputs.train.scale,
-            crack_share=inputs.train.crack_share,
+            crack_fraction=inputs.train.crack_fraction,
             protocol=asdict(inputs.train.protocol),
             training=origin(run, config) | training | {"images": len(inputs.train)},
             versions=versions(),
@@ -202,7 +202,7 @@ def build_session(
     )
 
 
-def origin(run: Path, config: TrainConfig) -> dict[str, Any]:
+def origin(run: Path, config: TrainOptions) -> dict[str, Any]:
     """Return what the card says of the model that a training started from: it, and its terms."""
     if config.start is None:
         return {}
@@ -212,7 +212,7 @@ def origin(run: Path, config: TrainConfig) -> dict[str, Any]:
     return {"start": config.start} | ({"terms": terms} if terms else {})
 
 
-def start_from(network: nn.Module, config: TrainConfig) -> None:
+def start_from(network: nn.Module, config: TrainOptions) -> None:
     """Give a network the weights of the model that `config.start` names.
 
     Raises `InputError` where there is none, or it is of another network.

@@ -13,9 +13,9 @@ from fissura.data.augment import augment
 from fissura.data.batches import ImageStore, step_seed
 from fissura.errors import InputError
 from fissura.metrics.counts import histograms
-from fissura.models.normalise import normalise
+from fissura.models.normalize import normalize
 from fissura.training.display import Picture
-from fissura.training.optimise import update_average
+from fissura.training.optimize import update_average
 from fissura.training.session import Position, Session
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ Step = Callable[..., Tensor]
 def train_step(
     session: Session, indices: NDArray[np.int64], *, epoch: int, step: int, rate: float
 ) -> Float[Tensor, ""]:
-    """Draw a batch, take one step of the optimiser, return the loss (on the device)."""
+    """Draw a batch, take one step of the optimizer, return the loss (on the device)."""
     config, fabric = session.config, session.fabric
     seed = step_seed(config.seed, epoch, step, fabric.global_rank)
     torch.manual_seed(seed)  # for dropout and its like
@@ -40,18 +40,18 @@ def train_step(
         image, mask = augment(image, mask, generator)
     for group in session.optimizer.param_groups:
         group["lr"] = rate
-    loss = optimise(session, image, mask)
+    loss = optimize(session, image, mask)
     if session.average is not None:
         update_average(session.average, session.network)
     return loss
 
 
-def optimise(
+def optimize(
     session: Session, image: Num[Tensor, "n 3 h w"], mask: UInt8[Tensor, "n 1 h w"]
 ) -> Float[Tensor, ""]:
     """Change the weights by one step on this batch; return the loss before it."""
     fabric, optimizer, norm = session.fabric, session.optimizer, session.config.clip_norm
-    inputs = normalise(image, session.card.mean, session.card.std)
+    inputs = normalize(image, session.card.mean, session.card.std)
     try:
         logits = session.model(inputs)
     except ValueError as error:
@@ -60,7 +60,7 @@ def optimise(
         count, _, height, width = image.shape
         raise InputError(
             f"A batch of {count} image{'s' * (count > 1)} of {height}×{width} pixels leaves one "
-            "value per channel deep in the network, and batch normalisation needs two. Take "
+            "value per channel deep in the network, and batch normalization needs two. Take "
             "larger images or a larger --crop, or another --batch-size: the last batch of an epoch "
             "has the images that are left."
         ) from error
@@ -104,7 +104,7 @@ def predict(session: Session, images: UInt8[Tensor, "n 3 h w"]) -> NDArray[np.fl
     """Return the probability of crack (n, h, w) by the judged network in evaluation mode."""
     network = session.judged.eval()
     with torch.no_grad(), session.fabric.autocast():
-        inputs = normalise(images.to(session.fabric.device), session.card.mean, session.card.std)
+        inputs = normalize(images.to(session.fabric.device), session.card.mean, session.card.std)
         logits = network(inputs)
     session.network.train()
     return logits.float().sigmoid()[:, 0].cpu().numpy()

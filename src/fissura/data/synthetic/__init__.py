@@ -33,9 +33,9 @@ class Panel:
 
     image:      (h, w, 3) uint8, RGB.
     mask:       (h, w) bool, true where a crack covers at least half of the pixel, or, for a crack
-                finer than a pixel, half of what it can cover: where the pixel's centre is within
-                max(width_px, 1)/2 of the centre line.
-    centerline: a (k, 3) float64 array per branch: row, column, width_px; (0, 0) is the centre of
+                finer than a pixel, half of what it can cover: where the pixel's center is within
+                max(width_px, 1)/2 of the centerline.
+    centerline: a (k, 3) float64 array per branch: row, column, width_px; (0, 0) is the center of
                 the first pixel. Lines that leave the picture end up to two pixels outside it.
     """
 
@@ -49,17 +49,17 @@ def draw_panel(
     index: int = 0,
     *,
     size_hw: tuple[int, int] = (128, 128),
-    crack_share: float = 0.0315,
+    crack_fraction: float = 0.0315,
 ) -> Panel:
     """Draw one cracked panel: picture number `index` of the endless set `seed`.
 
     The same arguments give the same bits, whatever was drawn before (on one kind of machine:
-    vectorised sines may differ in the last bit between processors).
+    vectorized sines may differ in the last bit between processors).
 
     The share of crack pixels varies from picture to picture: a beta distribution of mean
-    `crack_share` (coefficient of variation about 0.6, near a gamma distribution), with four
+    `crack_fraction` (coefficient of variation about 0.6, near a gamma distribution), with four
     per cent of the pictures free of cracks. Its quantiles are visited by the golden-ratio
-    sequence along `index`, so that the mean of any run of pictures is near `crack_share`.
+    sequence along `index`, so that the mean of any run of pictures is near `crack_fraction`.
 
     Args:
         seed: of the set, 0 or more.
@@ -67,7 +67,7 @@ def draw_panel(
         size_hw: height and width in pixels, 32 or more each. Cracks and textures keep a
             camera's scale: a larger picture shows more of the panel, and widths grow slowly, by
             (shorter side / 128)^0.35.
-        crack_share: mean fraction of crack pixels, 0 to 0.2; 0 gives panels without any crack.
+        crack_fraction: mean fraction of crack pixels, 0 to 0.2; 0 gives panels without any crack.
 
     Raises:
         InputError: (a ValueError) where an argument is out of its range.
@@ -76,14 +76,14 @@ def draw_panel(
     >>> panel.image.shape, panel.mask.shape, panel.centerline[0].shape[1]
     ((64, 96, 3), (64, 96), 3)
     """
-    check_request(seed, index, size_hw, crack_share)
+    check_request(seed, index, size_hw, crack_fraction)
     streams = [np.random.default_rng(s) for s in np.random.SeedSequence([seed, index]).spawn(6)]
     of_panel, of_marks, of_cracks, of_looks, of_dust, of_camera = streams
     light_angle = float(of_panel.uniform(0, 2 * np.pi))
     surface = bare_panel(of_panel, size_hw, light_angle)
     color, allowed = surface.color, np.ones(size_hw, dtype=bool)
     lay_marks(of_marks, color, allowed, UNDER)
-    target = round(_target_share(seed, index, crack_share) * size_hw[0] * size_hw[1])
+    target = round(_target_fraction(seed, index, crack_fraction) * size_hw[0] * size_hw[1])
     centerline: list[NDArray[np.float64]] = []
     mask = np.zeros(size_hw, dtype=bool)
     if target > 0:
@@ -100,33 +100,35 @@ def draw_panel(
 
 
 def panels(
-    seed: int, *, size_hw: tuple[int, int] = (128, 128), crack_share: float = 0.0315
+    seed: int, *, size_hw: tuple[int, int] = (128, 128), crack_fraction: float = 0.0315
 ) -> Iterator[Panel]:
     """Yield `draw_panel(seed, 0)`, `draw_panel(seed, 1)` and so on, without end."""
     for index in count():
-        yield draw_panel(seed, index, size_hw=size_hw, crack_share=crack_share)
+        yield draw_panel(seed, index, size_hw=size_hw, crack_fraction=crack_fraction)
 
 
-def _target_share(seed: int, index: int, crack_share: float) -> float:
+def _target_fraction(seed: int, index: int, crack_fraction: float) -> float:
     """The share of crack pixels of one picture; see `draw_panel`."""
-    if crack_share == 0:
+    if crack_fraction == 0:
         return 0.0
     offset = np.random.default_rng([seed, 0x5EED]).random()
     quantile = (offset + index * ((5**0.5 - 1) / 2)) % 1.0
     if quantile < CRACK_FREE:
         return 0.0
     quantile = (quantile - CRACK_FREE) / (1 - CRACK_FREE)
-    mean = crack_share / (1 - CRACK_FREE)
+    mean = crack_fraction / (1 - CRACK_FREE)
     if mean < 1e-4:  # the beta distribution's limit, where its inverse gives up
         return float(mean * gammaincinv(_SPREAD, quantile) / _SPREAD)
     return float(betaincinv(_SPREAD, _SPREAD * (1 / mean - 1), quantile))
 
 
-def check_request(seed: int, index: int, size_hw: tuple[int, int], crack_share: float) -> None:
+def check_request(seed: int, index: int, size_hw: tuple[int, int], crack_fraction: float) -> None:
     """Raise `InputError`, in a sentence, where an argument of `draw_panel` is out of range."""
     if seed < 0 or index < 0:
         raise InputError(f"seed and index must be 0 or more, not {seed} and {index}.")
     if min(size_hw) < SMALLEST:
         raise InputError(f"size_hw must be at least {SMALLEST}×{SMALLEST} pixels, not {size_hw}.")
-    if not 0 <= crack_share <= MOST_CRACK:
-        raise InputError(f"crack_share must lie between 0 and {MOST_CRACK}, not {crack_share}.")
+    if not 0 <= crack_fraction <= MOST_CRACK:
+        raise InputError(
+            f"crack_fraction must lie between 0 and {MOST_CRACK}, not {crack_fraction}."
+        )

@@ -70,7 +70,7 @@ def photograph(rng: np.random.Generator, scene: Picture) -> NDArray[np.uint8]:
     """
     size_hw = (scene.shape[0], scene.shape[1])
     middle = float(scene[::4, ::4].mean())
-    # The automatic exposure of a camera: half-way towards a middle grey.
+    # The automatic exposure of a camera: half-way towards a middle gray.
     exposure = (rng.uniform(0.42, 0.66) / max(middle, 0.03)) ** rng.uniform(0.2, 0.75)
     if rng.random() < 0.85:  # most cameras spare the highlights
         exposure = min(exposure, 0.97 / max(float(np.percentile(scene[::4, ::4], 96)), 0.05))
@@ -122,16 +122,16 @@ def _tone(scene: Picture, contrast: float, black: float) -> Picture:
 
 
 def _sensor_noise(rng: np.random.Generator, scene: Picture) -> Picture:
-    """Shot and read noise, more of it in the light, coarser in colour than in brightness."""
+    """Shot and read noise, more of it in the light, coarser in color than in brightness."""
     height, width = scene.shape[:2]
     level = np.exp(rng.uniform(np.log(0.003), np.log(0.018)))
     grain = rng.standard_normal((height, width), dtype=np.float32)
     if rng.random() < 0.7:
         grain = blurred(grain, rng.uniform(0.4, 0.75))
     small = rng.standard_normal((height // 2 + 1, width // 2 + 1, 3), dtype=np.float32)
-    colour = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+    color = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
     strength = np.float32(level) * np.sqrt(0.25 + scene)
-    return strength * (grain[..., None] + np.float32(rng.uniform(0.1, 0.7)) * colour)
+    return strength * (grain[..., None] + np.float32(rng.uniform(0.1, 0.7)) * color)
 
 
 def _jpeg(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:

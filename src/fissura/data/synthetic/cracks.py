@@ -242,7 +242,7 @@ def _star(
     rng: np.random.Generator, size_hw: tuple[int, int], reach: float, habit: Habit
 ) -> list[Shoot]:
     """Place the arms of an impact, some rings around it, and its crushed middle."""
-    centre = (rng.uniform(0.2, 0.8) * size_hw[0], rng.uniform(0.2, 0.8) * size_hw[1])
+    center = (rng.uniform(0.2, 0.8) * size_hw[0], rng.uniform(0.2, 0.8) * size_hw[1])
     arms = int(rng.integers(4, 11))
     length = min(reach / arms / 0.85, 0.8 * max(size_hw))
     angles = 2 * np.pi * (np.arange(arms) + rng.uniform(-0.33, 0.33, arms)) / arms + rng.random()
@@ -250,16 +250,16 @@ def _star(
     for angle in rng.permutation(angles):
         own = length * rng.uniform(0.45, 1.4)
         wide = habit.width * rng.uniform(0.6, 1.15)
-        shoots.append(Shoot(centre, float(angle), own, wide, curvature=rng.normal(0, 0.15) / own))
+        shoots.append(Shoot(center, float(angle), own, wide, curvature=rng.normal(0, 0.15) / own))
     for radius in length * np.sort(rng.uniform(0.12, 0.6, int(rng.integers(0, 3)))):
         for angle in angles[rng.random(arms) < 0.6]:
-            start = (centre[0] + radius * np.sin(angle), centre[1] + radius * np.cos(angle))
+            start = (center[0] + radius * np.sin(angle), center[1] + radius * np.cos(angle))
             arc = radius * 2 * np.pi / arms * rng.uniform(0.6, 1.3)
             shoots.append(
                 Shoot(start, angle + np.pi / 2 + 0.1, arc, 0.6 * habit.width, 1, 1 / radius, 0.3)
             )
     for _ in range(int(rng.integers(0, 4))):
-        start = tuple(np.array(centre) + rng.normal(0, 2.0 * habit.width, 2))
+        start = tuple(np.array(center) + rng.normal(0, 2.0 * habit.width, 2))
         spur = rng.uniform(3, 9) * habit.unit
         shoots.append(Shoot(start, rng.uniform(0, 6.3), spur, 0.7 * habit.width, 2))
     return shoots

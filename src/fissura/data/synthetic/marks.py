@@ -34,12 +34,12 @@ def _lay(color: Picture, layer: NDArray[np.uint8], target: NDArray[np.floating] 
 def _window(
     rng: Generator, size_hw: tuple[int, int], radius: float
 ) -> tuple[tuple[slice, slice], Field, Field]:
-    """Choose a place for a patch: its box, and offsets from its centre in units of the radius."""
-    centre = rng.uniform(-0.1, 1.1, 2) * np.array(size_hw)
-    low = np.clip((centre - 1.5 * radius).astype(int), 0, np.array(size_hw) - 8)
-    high = np.clip((centre + 1.5 * radius).astype(int), low + 8, np.array(size_hw))
-    rows = (np.arange(low[0], high[0], dtype=np.float32)[:, None] - centre[0]) / radius
-    columns = (np.arange(low[1], high[1], dtype=np.float32) - centre[1]) / radius
+    """Choose a place for a patch: its box, and offsets from its center in units of the radius."""
+    center = rng.uniform(-0.1, 1.1, 2) * np.array(size_hw)
+    low = np.clip((center - 1.5 * radius).astype(int), 0, np.array(size_hw) - 8)
+    high = np.clip((center + 1.5 * radius).astype(int), low + 8, np.array(size_hw))
+    rows = (np.arange(low[0], high[0], dtype=np.float32)[:, None] - center[0]) / radius
+    columns = (np.arange(low[1], high[1], dtype=np.float32) - center[1]) / radius
     box = (slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1])))
     return box, rows.astype(np.float32), columns.astype(np.float32)
 
@@ -69,12 +69,12 @@ def _scratches(rng: Generator, color: Picture, allowed: Skin, unit: float) -> No
 def _scuff(rng: Generator, color: Picture, allowed: Skin, unit: float) -> None:
     """A rubbed patch: many short, faint, parallel scratches."""
     layer = np.zeros(allowed.shape, np.uint8)
-    centre, spread = rng.uniform(0, 1, 2) * allowed.shape[::-1], rng.uniform(8, 26) * unit
+    center, spread = rng.uniform(0, 1, 2) * allowed.shape[::-1], rng.uniform(8, 26) * unit
     heading = rng.uniform(0, np.pi)
     for _ in range(int(rng.integers(15, 60))):
         turn = heading + rng.normal(0, 0.12)
         half = np.array([np.cos(turn), np.sin(turn)]) * rng.exponential(8) * unit
-        middle = centre + rng.normal(0, spread, 2)
+        middle = center + rng.normal(0, spread, 2)
         _stroke(layer, np.stack([middle - half, middle + half]), rng.uniform(15, 75), 1)
     _lay(color, layer, float(rng.choice([0.08, 0.85])))
 
@@ -221,7 +221,7 @@ def _dents(rng: Generator, color: Picture, allowed: Skin, unit: float) -> None:
 
 
 def _dust(rng: Generator, color: Picture, allowed: Skin, unit: float) -> None:
-    """Specks, and lint: fine curled fibres of even width."""
+    """Specks, and lint: fine curled fibers of even width."""
     for tone in (0.9, 0.08):
         layer = np.zeros(allowed.shape, np.uint8)
         for _ in range(int(rng.poisson(rng.exponential(7) * unit**2))):

@@ -1,4 +1,4 @@
-"""Turn a crack's centre line and width into pixels, exactly."""
+"""Turn a crack's centerline and width into pixels, exactly."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Pairs:
     pixel:     flat index into the picture.
     segment:   number of the segment.
     along:     where on the segment the closest point lies, 0 to 1.
-    distance:  from the pixel's centre to that point, in pixels.
+    distance:  from the pixel's center to that point, in pixels.
     width:     of the crack at that point, in pixels.
     down, right: from the closest point to the pixel, in pixels.
     """
@@ -82,7 +82,7 @@ def covered_pixels(
     """Return the pixels that a branch covers, and for each the first segment that covers it.
 
     A pixel counts where the crack covers at least half of what it can cover of a pixel: where
-    the pixel's centre lies within max(width, 1)/2 of the centre line. So a crack finer than a
+    the pixel's center lies within max(width, 1)/2 of the centerline. So a crack finer than a
     pixel has an unbroken mask one pixel wide.
     """
     pixels, segments = [np.empty(0, np.int64)], [np.empty(0, np.int64)]

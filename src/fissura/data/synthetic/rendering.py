@@ -18,7 +18,7 @@ class Band:
     """The pixels in and beside cracks; all arrays are (n,).
 
     pixel:    flat index.
-    distance: to the nearest crack's centre line, px.
+    distance: to the nearest crack's centerline, px.
     width:    of that crack there, px.
     depth:    its depth there, 0 to 1.
     facing:   cosine between the light and the way from the crack to the pixel.
@@ -116,7 +116,7 @@ def paint_cracks(
 def _contrast(band: Band, skin: Field, strength: float, unit: float) -> Field:
     """How much of the light each place of the cracks swallows, (n,): never less than one can see.
 
-    skin: (n, 3), the panel's colour there. strength: 0 for the faintest cracks, 1 for black ones.
+    skin: (n, 3), the panel's color there. strength: 0 for the faintest cracks, 1 for black ones.
     """
     rough = float(np.std(skin.mean(axis=1)) / max(float(skin.mean()), 0.02))
     fineness = 0.35 / max(float(np.median(band.width)), 0.6)  # the lens will take from fine lines

@@ -17,11 +17,11 @@ FINE = 8  # samples per pixel and axis
 
 
 def bar(
-    size_hw: tuple[int, int], centre: tuple[float, float], angle: float, length: float, width: float
+    size_hw: tuple[int, int], center: tuple[float, float], angle: float, length: float, width: float
 ) -> NDArray[np.float32]:
     """Cover a straight bar with flat ends; return (h, w), 0 to 1.
 
-    centre:         row and column; (0, 0) is the centre of the first pixel.
+    center:         row and column; (0, 0) is the center of the first pixel.
     angle:          in radians; 0 lies along a row, π/2 points down.
     length, width:  in pixels.
 
@@ -31,8 +31,8 @@ def bar(
     down, right = np.sin(angle), np.cos(angle)
 
     def inside(row: NDArray[np.float64], column: NDArray[np.float64]) -> NDArray[np.bool_]:
-        along = (row - centre[0]) * down + (column - centre[1]) * right
-        across = (column - centre[1]) * down - (row - centre[0]) * right
+        along = (row - center[0]) * down + (column - center[1]) * right
+        across = (column - center[1]) * down - (row - center[0]) * right
         return (np.abs(along) <= length / 2) & (np.abs(across) <= width / 2)
 
     return covered(size_hw, inside)
@@ -40,7 +40,7 @@ def bar(
 
 def arc(
     size_hw: tuple[int, int],
-    centre: tuple[float, float],
+    center: tuple[float, float],
     radius: float,
     start: float,
     turn: float,
@@ -53,7 +53,7 @@ def arc(
     """
 
     def inside(row: NDArray[np.float64], column: NDArray[np.float64]) -> NDArray[np.bool_]:
-        down, right = row - centre[0], column - centre[1]
+        down, right = row - center[0], column - center[1]
         at = (np.arctan2(down, right) - start) % (2 * np.pi)
         return (np.abs(np.hypot(down, right) - radius) <= width / 2) & (at <= turn)
 

@@ -1,4 +1,4 @@
-"""Bare panels: materials with their colours, textures and gloss."""
+"""Bare panels: materials with their colors, textures and gloss."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _brushed_metal(rng: np.random.Generator, size_hw: tuple[int, int], light: fl
 
 
 def _coated(rng: np.random.Generator, size_hw: tuple[int, int], light: float) -> Surface:
-    """Lacquered or powder-coated metal: even colour, orange peel."""
+    """Lacquered or powder-coated metal: even color, orange peel."""
     palette = (
         (0.86, 0.86, 0.84), (0.72, 0.73, 0.72), (0.55, 0.57, 0.58), (0.34, 0.36, 0.38),
         (0.22, 0.34, 0.52), (0.26, 0.42, 0.36), (0.62, 0.20, 0.17), (0.80, 0.62, 0.22),
@@ -126,7 +126,7 @@ def _ceramic(rng: np.random.Generator, size_hw: tuple[int, int], light: float) -
 
 
 def _woven(rng: np.random.Generator, size_hw: tuple[int, int], light: float) -> Surface:
-    """Carbon- or glass-fibre twill under resin."""
+    """Carbon- or glass-fiber twill under resin."""
     period = rng.uniform(5, 13) * (min(size_hw) / 128) ** 0.3
     turn = float(rng.uniform(0, np.pi / 2))
     rows, columns = np.mgrid[: size_hw[0], : size_hw[1]].astype(np.float32)
@@ -169,23 +169,23 @@ def _cement(rng: np.random.Generator, size_hw: tuple[int, int], light: float) ->
 
 
 def _laminate(rng: np.random.Generator, size_hw: tuple[int, int], light: float) -> Surface:
-    """Wood veneer, phenolic sheet, decor board: long grain in two browns or greys."""
+    """Wood veneer, phenolic sheet, decor board: long grain in two browns or grays."""
     palette = (
         (0.62, 0.46, 0.31), (0.46, 0.31, 0.21), (0.72, 0.60, 0.44), (0.52, 0.50, 0.47),
         (0.34, 0.25, 0.19), (0.78, 0.73, 0.65),
     )  # fmt: skip
     grain = float(rng.choice([0.0, np.pi / 2]) + 0.15 * rng.standard_normal())
-    fibre = noise(rng, size_hw, 1.2, stretch=18, angle=grain)
+    fiber = noise(rng, size_hw, 1.2, stretch=18, angle=grain)
     ring = noise(rng, size_hw, rng.uniform(4, 10), stretch=rng.uniform(10, 25), angle=grain)
     wide = noise(rng, size_hw, rng.uniform(18, 40), stretch=7, angle=grain)
     rings = np.sin(2.2 * (ring + 1.8 * wide))
-    gain = 1 + rng.uniform(0.02, 0.06) * fibre + rng.uniform(0.03, 0.11) * rings + 0.05 * wide
+    gain = 1 + rng.uniform(0.02, 0.06) * fiber + rng.uniform(0.03, 0.11) * rings + 0.05 * wide
     color = _tinted(_pick(rng, palette, 0.08), gain, 0.03 * rings, (0.6, 0.0, -0.6))
     return Surface(color, rng.uniform(0.0, 0.4), 0.3, grain)
 
 
-def _moulded(rng: np.random.Generator, size_hw: tuple[int, int], light: float) -> Surface:
-    """Moulded plastic or cast metal: pebbled or sandblasted skin."""
+def _molded(rng: np.random.Generator, size_hw: tuple[int, int], light: float) -> Surface:
+    """Molded plastic or cast metal: pebbled or sandblasted skin."""
     palette = (
         (0.20, 0.20, 0.21), (0.34, 0.34, 0.35), (0.52, 0.51, 0.49), (0.74, 0.71, 0.65),
         (0.24, 0.28, 0.34), (0.44, 0.36, 0.30), (0.30, 0.36, 0.31), (0.66, 0.68, 0.70),
@@ -204,9 +204,9 @@ MATERIALS: dict[str, tuple[Callable[..., Surface], float]] = {
     "coated metal": (_coated, 0.2),
     "ceramic": (_ceramic, 0.15),
     "woven composite": (_woven, 0.07),
-    "fibre cement": (_cement, 0.1),
+    "fiber cement": (_cement, 0.1),
     "laminate": (_laminate, 0.06),
-    "moulded": (_moulded, 0.06),
+    "molded": (_molded, 0.06),
 }
 
 
@@ -216,7 +216,7 @@ def bare_panel(rng: np.random.Generator, size_hw: tuple[int, int], light_angle: 
     chosen = int(rng.choice(len(weights), p=weights / weights.sum()))
     surface = list(MATERIALS.values())[chosen][0](rng, size_hw, light_angle)
     if rng.random() < 0.12:  # a black-and-white line camera, as on many production lines
-        grey = surface.color @ np.array([0.299, 0.587, 0.114], np.float32)
-        color = np.repeat(grey[..., None], 3, axis=2)
+        gray = surface.color @ np.array([0.299, 0.587, 0.114], np.float32)
+        color = np.repeat(gray[..., None], 3, axis=2)
         return Surface(color, surface.gloss, surface.brittle, surface.grain)
     return surface

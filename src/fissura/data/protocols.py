@@ -1,0 +1,192 @@
+"""Cut and shrink photos and masks to the sizes that the experiments train on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fissura.errors import InputError
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How photos become training images. Sizes are (height, width).
+
+    crop_hw:        the piece that is cut out; None: all of the photo, or, where `size_hw` is
+                    given, the largest piece from its center of the same aspect as `size_hw`. A
+                    photo smaller than `crop_hw` is treated in that way, too.
+    size_hw:        the size that the piece is resampled to, by areas; None: its own.
+    area_threshold: share of a new pixel's area, in (0, 1], from which it is crack.
+    cracks_only:    leave out pieces without a crack pixel (`load_split` does).
+    tiled:          cut as many pieces of `crop_hw` as about fit, instead of one from the center.
+
+    >>> from dataclasses import replace
+    >>> replace(PROTOCOLS["deepcrack96"], area_threshold=0.5).area_threshold
+    0.5
+    """
+
+    name: str
+    crop_hw: tuple[int, int] | None
+    size_hw: tuple[int, int] | None
+    area_threshold: float = 1 / 8
+    cracks_only: bool = False
+    tiled: bool = False
+
+    @property
+    def scale(self) -> float:
+        """Training size over photo size where every photo holds a whole crop, otherwise 1.
+
+        `PreparedSet.scale` is the scale that a set of real photos got.
+        """
+        if self.crop_hw is None or self.size_hw is None:
+            return 1.0
+        return self.size_hw[0] / self.crop_hw[0]
+
+
+PROTOCOLS: dict[str, Protocol] = {
+    # Photos as they are, of differing sizes.
+    "native": Protocol("native", None, None),
+    # DeepCrack-DB as in the paper's Section IV-A.
+    "deepcrack96": Protocol("deepcrack96", (384, 384), (96, 96)),
+    # CRACK500 likewise: photos are cut into pieces of 512×512, crops that come smaller are kept.
+    "crack500": Protocol("crack500", (512, 512), (128, 128), cracks_only=True, tiled=True),
+    # PanelCrack, and its synthetic stand-in.
+    "panel128": Protocol("panel128", None, (128, 128)),
+}
+
+
+def choose_protocol(name: str, area_threshold: float | None = None) -> Protocol:
+    """Return a protocol by name, with another area threshold where one is given.
+
+    Raises `InputError` for an unknown name, or a threshold outside (0, 1].
+
+    >>> choose_protocol("deepcrack96", 0.5).area_threshold
+    0.5
+    """
+    if name not in PROTOCOLS:
+        raise InputError(f"There is no protocol {name!r}. Choose one of: {', '.join(PROTOCOLS)}.")
+    if area_threshold is not None and not 0 < area_threshold <= 1:
+        raise InputError(
+            f"The area threshold is {area_threshold}; it is a share of a pixel, above 0, at most 1."
+        )
+    protocol = PROTOCOLS[name]
+    return protocol if area_threshold is None else replace(protocol, area_threshold=area_threshold)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A piece of a photo, in pixels, and its place in the grid of pieces."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    row: int = 0
+    column: int = 0
+
+
+def windows(photo_hw: tuple[int, int], protocol: Protocol) -> list[Window]:
+    """List the pieces that a protocol cuts from a photo, row by row.
+
+    A single piece lies in the center. Tiles are spread evenly from edge to edge, as many as the
+    photo's sides hold, rounded; so they overlap a little, or leave gaps of less than half a tile.
+
+    Raises `InputError` where the piece would be smaller than `size_hw`, so that shrinking it would
+    mean inventing pixels.
+
+    >>> windows((384, 544), PROTOCOLS["deepcrack96"])
+    [Window(top=0, left=80, height=384, width=384, row=0, column=0)]
+    """
+    wanted = protocol.crop_hw or protocol.size_hw
+    if wanted is None:
+        return [Window(0, 0, *photo_hw)]
+    fit = min(photo_hw[0] / wanted[0], photo_hw[1] / wanted[1])
+    if protocol.crop_hw is not None:
+        fit = min(fit, 1.0)
+    height, width = (
+        min(side, max(1, round(fit * full))) for side, full in zip(photo_hw, wanted, strict=True)
+    )
+    size = protocol.size_hw
+    if size is not None and (height < size[0] or width < size[1]):
+        raise InputError(
+            f"A photo of {photo_hw[1]}×{photo_hw[0]} pixels (width × height) is too small for the "
+            f"protocol {protocol.name}: a piece of {width}×{height} can be cut from it, but it "
+            f"must have at least {size[1]}×{size[0]}. Take another --protocol, such as native."
+        )
+    tops = _spread(photo_hw[0], height, protocol.tiled)
+    lefts = _spread(photo_hw[1], width, protocol.tiled)
+    return [
+        Window(top, left, height, width, row, column)
+        for row, top in enumerate(tops)
+        for column, left in enumerate(lefts)
+    ]
+
+
+def prepare(
+    image: NDArray[np.uint8], mask: NDArray[np.bool_], protocol: Protocol
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Cut and shrink a photo and its mask to the one piece that a protocol makes of it.
+
+    image: shape (height, width, 3); mask: shape (height, width).
+
+    Raises `InputError` as `windows` does, and `ValueError` where the protocol makes several pieces
+    (take `prepare_all`).
+    """
+    pieces = prepare_all(image, mask, protocol)
+    if len(pieces) != 1:
+        raise ValueError(f"{protocol.name} makes {len(pieces)} pieces of an image {mask.shape}")
+    return pieces[0]
+
+
+def prepare_all(
+    image: NDArray[np.uint8], mask: NDArray[np.bool_], protocol: Protocol
+) -> list[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
+    """Cut and shrink all pieces of a photo and its mask, in the order of `windows`."""
+    if image.shape[:2] != mask.shape or image.ndim != 3:
+        raise ValueError(f"image {image.shape} and mask {mask.shape} don't fit")
+    pieces = []
+    for window in windows(mask.shape, protocol):
+        rows = slice(window.top, window.top + window.height)
+        columns = slice(window.left, window.left + window.width)
+        piece, labels = image[rows, columns], mask[rows, columns]
+        size = protocol.size_hw
+        if size is not None and size != labels.shape:
+            piece = cv2.resize(piece, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+            labels = shrink_mask(labels, size, protocol.area_threshold)
+        pieces.append((np.ascontiguousarray(piece), np.ascontiguousarray(labels)))
+    return pieces
+
+
+def shrink_mask(
+    mask: NDArray[np.bool_], size_hw: tuple[int, int], area_threshold: float
+) -> NDArray[np.bool_]:
+    """Shrink a mask: a new pixel is crack where at least `area_threshold` of its area is.
+
+    The area is exact: old pixels that lie across the border of two new ones count for each by
+    their part, in whole numbers, so that a share equal to the threshold is never missed.
+
+    >>> corner = np.zeros((4, 4), bool); corner[0, :2] = True
+    >>> shrink_mask(corner, (1, 1), 1 / 8), shrink_mask(corner, (1, 1), 1 / 7)
+    (array([[ True]]), array([[False]]))
+    """
+    rows = _overlaps(mask.shape[0], size_hw[0])
+    columns = _overlaps(mask.shape[1], size_hw[1])
+    area = rows @ mask.astype(np.float64) @ columns.T
+    return area >= area_threshold * mask.shape[0] * mask.shape[1]
+
+
+def _overlaps(old: int, new: int) -> NDArray[np.float64]:
+    """Overlap of each new pixel (rows) with each old one (columns); old pixels are `new` long."""
+    starts, begins = np.arange(new)[:, None] * old, np.arange(old)[None] * new
+    overlap = np.minimum(starts + old, begins + new) - np.maximum(starts, begins)
+    return np.maximum(overlap, 0).astype(np.float64)
+
+
+def _spread(length: int, piece: int, tiled: bool) -> list[int]:
+    """Starts of the pieces along one side."""
+    count = max(1, round(length / piece)) if tiled else 1
+    spare = length - piece
+    return [spare // 2] if count == 1 else [spare * i // (count - 1) for i in range(count)]

@@ -1,0 +1,144 @@
+"""Write a synthetic data set of cracked panels: the function behind `fissura synth`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from fissura import __version__
+from fissura.data.synthetic import Panel, check_request, draw_panel
+from fissura.errors import InputError
+from fissura.files import new_folder
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class SynthSummary:
+    """What `synth` wrote; saved as `synth.json` too.
+
+    folder:       where the data set lies.
+    train, test:  numbers of pictures.
+    share_train, share_test: measured fractions of crack pixels (0 for a split without pictures).
+    share:        the same over all pictures.
+    """
+
+    folder: Path
+    train: int
+    test: int
+    share_train: float
+    share_test: float
+    share: float
+
+
+def synth(
+    out: Path,
+    *,
+    count: int = 200,
+    size_hw: tuple[int, int] = (128, 128),
+    crack_fraction: float = 0.0315,
+    test_fraction: float = 0.25,
+    seed: int = 0,
+    progress: bool = False,
+) -> SynthSummary:
+    """Write a data set of synthetic panels with exact ground truth.
+
+    The folder holds `train/images/NAME.png` (8-bit RGB), `train/masks/NAME.png` (0 and 255), the
+    same under `test/`, `centerlines/NAME.json` (a list of branches, each a list of
+    [row, column, width_px]) and `synth.json` (seed, options, versions, measured crack share).
+    Picture NAME = panel_000012 is `draw_panel(seed, 12, …)`; which pictures are for testing is
+    drawn from the seed. All of it is written beside `out` and renamed in the end, so that `out`
+    is never there in part.
+
+    Args:
+        out: folder to write, which must not exist or be empty.
+        count: number of pictures, 1 or more.
+        size_hw: height and width of each in pixels, 32 or more.
+        crack_fraction: mean fraction of crack pixels, 0 to 0.2.
+        test_fraction: fraction of the pictures that goes to `test/`, 0 to 1.
+        seed: the same seed and options give the same pictures.
+        progress: show a progress bar.
+
+    Raises:
+        InputError: where `out` is not empty or an option is out of its range.
+    """
+    _check_options(out, count, test_fraction)
+    check_request(seed, 0, size_hw, crack_fraction)
+    order = np.random.default_rng([seed, 0x7E57]).permutation(count)
+    for_test = {int(index) for index in order[: round(count * test_fraction)]}
+    cracks = {"train": 0, "test": 0}
+    with new_folder(out) as folder:
+        for index in _counted(count, progress):
+            split = "test" if index in for_test else "train"
+            panel = draw_panel(seed, index, size_hw=size_hw, crack_fraction=crack_fraction)
+            _write(panel, folder, split, f"panel_{index:06d}")
+            cracks[split] += int(panel.mask.sum())
+        summary = _summary(out, cracks, count, len(for_test), size_hw[0] * size_hw[1])
+        options = {
+            "count": count,
+            "size_hw": list(size_hw),
+            "crack_fraction": crack_fraction,
+            "test_fraction": test_fraction,
+            "seed": seed,
+        }
+        _record(folder / "synth.json", options, summary)
+    return summary
+
+
+def _summary(out: Path, cracks: dict[str, int], count: int, tests: int, area: int) -> SynthSummary:
+    return SynthSummary(
+        folder=out,
+        train=count - tests,
+        test=tests,
+        share_train=cracks["train"] / max(1, (count - tests) * area),
+        share_test=cracks["test"] / max(1, tests * area),
+        share=sum(cracks.values()) / (count * area),
+    )
+
+
+def _check_options(out: Path, count: int, test_fraction: float) -> None:
+    if count < 1:
+        raise InputError(f"A data set needs at least 1 picture; count is {count}.")
+    if not 0 <= test_fraction <= 1:
+        raise InputError(f"test_fraction must lie between 0 and 1; it is {test_fraction}.")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file. Give the name of a new folder.")
+    if out.exists() and any(out.iterdir()):
+        raise InputError(
+            f"{out} is not empty, and nothing in it shall be overwritten. Give the name of a new "
+            "folder, or delete this one first."
+        )
+
+
+def _counted(count: int, progress: bool) -> Iterator[int]:
+    if not progress:
+        yield from range(count)
+        return
+    from rich.progress import track
+
+    yield from track(range(count), description="Drawing panels")
+
+
+def _write(panel: Panel, folder: Path, split: str, name: str) -> None:
+    images, masks = folder / split / "images", folder / split / "masks"
+    centerlines = folder / "centerlines"
+    for place in (images, masks, centerlines):
+        place.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(panel.image).save(images / f"{name}.png")
+    Image.fromarray(panel.mask.astype(np.uint8) * 255).save(masks / f"{name}.png")
+    branches = [np.round(branch, 3).tolist() for branch in panel.centerline]
+    (centerlines / f"{name}.json").write_text(json.dumps(branches, separators=(",", ":")) + "\n")
+
+
+def _record(file: Path, options: dict[str, object], summary: SynthSummary) -> None:
+    measured = asdict(summary)
+    del measured["folder"]
+    versions = {"fissura": __version__, "numpy": np.__version__, "opencv": cv2.__version__}
+    record = {"format": FORMAT, "options": options, "measured": measured, "versions": versions}
+    file.write_text(json.dumps(record, indent=2) + "\n")

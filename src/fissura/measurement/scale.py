@@ -1,0 +1,179 @@
+"""How many millimeters a pixel shows: as told, from the camera's optics, or from a marker."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fissura.errors import InputError
+from fissura.measurement.options import ScaleOptions
+
+FULL_FRAME_MM = 36.0  # the width that 'equivalent' focal lengths refer to
+# Tags of EXIF's photo directory.
+EXIF_IFD, FOCAL_LENGTH, FOCAL_LENGTH_35 = 0x8769, 0x920A, 0xA405
+PLANE_X_RESOLUTION, PLANE_UNIT, PIXEL_X_DIMENSION = 0xA20E, 0xA210, 0xA002
+UNIT_MM = {2: 25.4, 3: 10.0, 4: 1.0}  # inch, centimeter, millimeter
+TILTED = 1.05  # of a marker's longest side to its shortest, from which on a word is due
+# OpenCV's names of families of markers; each holds the smaller ones of its kind.
+MARKERS = (
+    *("DICT_4X4_1000", "DICT_5X5_1000", "DICT_6X6_1000", "DICT_7X7_1000", "DICT_ARUCO_ORIGINAL"),
+    *("DICT_APRILTAG_16h5", "DICT_APRILTAG_25h9", "DICT_APRILTAG_36h10", "DICT_APRILTAG_36h11"),
+)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A scale, and in words where it comes from.
+
+    mm_per_pixel:  above 0.
+    source:        for the report.
+    warning:       what makes it doubtful, or None.
+    """
+
+    mm_per_pixel: float
+    source: str
+    warning: str | None = None
+
+
+def find_scale(
+    options: ScaleOptions, file: Path, image: NDArray[np.uint8] | None, size_hw: tuple[int, int]
+) -> Scale | None:
+    """Return the scale of a photo, or None where nothing tells it.
+
+    file:     the photo, for its EXIF data.
+    image:    RGB (h, w, 3), for a marker; None where it is too large to have it whole.
+    size_hw:  its height and width in pixels.
+
+    Raises `InputError` where the options ask for what the photo doesn't have: EXIF data or a
+    marker.
+    """
+    if options.mm_per_pixel is not None:
+        return Scale(options.mm_per_pixel, f"given: {options.mm_per_pixel:g} mm per pixel")
+    if options.distance_mm is not None:
+        return from_optics(options, file, size_hw)
+    if options.marker_mm is not None:
+        if image is None:
+            raise InputError(
+                f"{file} is too large to look for a marker in. Give its --mm-per-pixel."
+            )
+        return from_marker(image, options.marker_mm, file)
+    return None
+
+
+def from_optics(options: ScaleOptions, file: Path, size_hw: tuple[int, int]) -> Scale:
+    """Return the scale that follows from distance, focal length and sensor.
+
+        mm per pixel = distance · sensor / (focal length · pixels along the sensor's longer side)
+
+    for a surface that faces the camera and is much farther away than the focal length. What is not
+    among the options is taken from EXIF: the focal length, and the sensor by its pixels per mm, or
+    as 36 mm · focal length / 'equivalent' focal length, which makers round.
+    """
+    distance, focal, sensor = (
+        options.distance_mm,
+        options.focal_length_mm,
+        options.sensor_width_mm,
+    )
+    assert distance is not None
+    exif: list[str] = []
+    if focal is None or sensor is None:
+        known = read_optics(file)
+        if focal is None:
+            focal = known.focal_length_mm
+            exif.append("focal length")
+        if sensor is None:
+            sensor = known.sensor_width_mm
+            exif.append("sensor")
+    if focal is None or sensor is None:
+        missing = "--focal-length-mm" if focal is None else "--sensor-width-mm"
+        raise InputError(
+            f"{file} does not tell its camera's {' and '.join(exif)} in its EXIF data, so that the "
+            f"distance alone gives no scale. Add {missing}."
+        )
+    scale = distance * sensor / (focal * max(size_hw))
+    words = f"{distance:g} mm away, focal length {focal:g} mm, sensor {sensor:.4g} mm"
+    if exif:
+        words += f" ({' and '.join(exif)} from EXIF)"
+    return Scale(scale, words)
+
+
+@dataclass(frozen=True)
+class Optics:
+    """What EXIF data tell of a camera; None for what they don't."""
+
+    focal_length_mm: float | None
+    sensor_width_mm: float | None
+
+
+def read_optics(file: Path) -> Optics:
+    """Read focal length and longer side of the sensor from a photo's EXIF data."""
+    try:
+        with Image.open(file) as photo:
+            stored = max(photo.size)
+            tags = photo.getexif().get_ifd(EXIF_IFD)
+    except (OSError, ValueError, SyntaxError):
+        return Optics(None, None)
+    focal = _number(tags.get(FOCAL_LENGTH))
+    # A photo that was made smaller since keeps the resolution of the sensor and its old size.
+    pixels = max(_number(tags.get(PIXEL_X_DIMENSION)) or 0, stored)
+    resolution = _number(tags.get(PLANE_X_RESOLUTION))
+    unit = UNIT_MM.get(int(_number(tags.get(PLANE_UNIT)) or 2))
+    if resolution and unit:
+        return Optics(focal, pixels / resolution * unit)
+    equivalent = _number(tags.get(FOCAL_LENGTH_35))
+    sensor = FULL_FRAME_MM * focal / equivalent if focal and equivalent else None
+    return Optics(focal, sensor)
+
+
+def _number(value: object) -> float | None:
+    """A tag's value where it is a number above 0: rationals may be 0/0."""
+    try:
+        number = float(value)  # pyright: ignore[reportArgumentType]
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return number if 0 < number < math.inf else None
+
+
+def from_marker(image: NDArray[np.uint8], side_mm: float, file: Path) -> Scale:
+    """Return the scale from the ArUco or AprilTag markers in a photo, RGB (h, w, 3).
+
+    Their sides, with corners to fractions of a pixel, are averaged. A marker that is seen at an
+    angle has sides that differ; from 5 % on the scale carries a warning.
+
+    Raises `InputError` where there is none.
+    """
+    import cv2
+
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    settings = cv2.aruco.DetectorParameters()
+    settings.cornerRefinementMethod = cv2.aruco.CORNER_REFINE_SUBPIX
+    for name in MARKERS:
+        family = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, name))
+        corners, _, _ = cv2.aruco.ArucoDetector(family, settings).detectMarkers(gray)
+        if not len(corners):
+            continue
+        squares = np.array(corners).reshape(-1, 4, 2)
+        sides = np.hypot(*(squares - np.roll(squares, 1, axis=1)).transpose(2, 0, 1))
+        uneven = float((sides.max(1) / sides.min(1)).max())
+        warning = None
+        if uneven > TILTED:
+            warning = (
+                f"The marker in {file} is seen at an angle: its sides differ by "
+                f"{uneven - 1:.0%}, and so does the scale across the photo."
+            )
+        count = f"{len(squares)} markers" if len(squares) > 1 else "a marker"
+        kind = name.removeprefix("DICT_").replace("_", " ")
+        return Scale(
+            side_mm / float(sides.mean()),
+            f"{count} ({kind}) of {side_mm:g} mm, {sides.mean():.1f} pixels a side",
+            warning,
+        )
+    raise InputError(
+        f"No ArUco or AprilTag marker was found in {file}. It must be whole, sharp, with a white "
+        "border, and not be mirrored. Or give --mm-per-pixel."
+    )

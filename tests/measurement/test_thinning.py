@@ -1,0 +1,39 @@
+"""Thinning against scikit-image's, and what it must keep."""
+
+import numpy as np
+import pytest
+import skimage.morphology
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from fissura.data.synthetic import draw_panel
+from fissura.measurement.thinning import thin
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_cracks_as_by_scikit_image(index):
+    mask = draw_panel(1, index, size_hw=(160, 200), crack_fraction=0.1).mask
+    assert np.array_equal(thin(mask), skimage.morphology.thin(mask))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    share=st.floats(0, 1),
+    size=st.tuples(st.integers(1, 30), st.integers(1, 30)),
+    coarse=st.integers(1, 4),
+)
+def test_anything_as_by_scikit_image(seed, share, size, coarse):
+    mask = np.random.default_rng(seed).random(size) < share
+    mask = np.kron(mask, np.ones((coarse, coarse), bool))
+    thinned = thin(mask)
+    assert np.array_equal(thinned, skimage.morphology.thin(mask))
+    eight = np.ones((3, 3))
+    assert ndimage.label(thinned, eight)[1] == ndimage.label(mask, eight)[1]
+
+
+def test_a_diagonal_line_two_pixels_wide_keeps_its_length():
+    mask = np.eye(30, dtype=bool) | np.eye(30, k=1, dtype=bool)
+    assert thin(mask).sum() >= 28
+    assert skimage.morphology.skeletonize(mask).sum() < 20
