@@ -52,7 +52,7 @@ def process(*command: str | Path, check: Callable[[], bool] = lambda: True) -> C
 
 def predict(model: Path, photo: Path, out: Path) -> Callable[[], None]:
     """`fissura predict` of one photo into a folder that is not there."""
-    whole = process(fissura(), "predict", model, photo, "--out", out)
+    whole = process(fissura(), "predict", photo, "--model", model, "--out", out)
 
     def run() -> None:
         shutil.rmtree(out, ignore_errors=True)

@@ -14,7 +14,7 @@ import pytest
 from safetensors.torch import load_file
 
 from fissura.cli import app
-from fissura.cli.studying import RecipeName
+from fissura.cli.study import RecipeName
 from fissura.data.protocols import PROTOCOLS
 from fissura.experiments.study import RECIPES
 from fissura.losses import LOSSES
@@ -99,14 +99,16 @@ def test_version():
         (["train", "data", "--resume", "run"], "give no other option"),
         (["evaluate", "nowhere", "nowhere"], "holds no trained model"),
         (["predict", "--out", "there"], "Which photos?"),
-        (["predict", "crackseg-small", "--out", "there"], "Which photos?"),
+        (["predict", "crackseg-small"], "`fissura predict PHOTOS --model crackseg-small`"),
+        (["predict", "runs/a/model.safetensors", "p"], "predict p --model runs/a/model.saf"),
         (["predict", "nowhere", "photo.jpg", "--out", "there"], "nowhere does not exist"),
-        (["inspect", "--out", "there"], "Which photos?"),
+        (["inspect"], "Which photos?"),
+        (["inspect", "crackseg-small", "p"], "`fissura inspect p --model crackseg-small`"),
         (["inspect", "nowhere.jpg", "--out", "there"], "nowhere.jpg does not exist"),
         (["inspect", "a.jpg", "--out", "there", "--model", "nowhere"], "holds no trained model"),
         (["inspect", "a.jpg", "--out", "there", "--mm-per-pixel", "0"], "--mm-per-pixel is 0"),
         (["inspect", "a.jpg", "--out", "there", "--limits", "no.yaml"], "no.yaml cannot be read"),
-        (["measure", "--out", "there"], "Which photos or masks?"),
+        (["measure"], "Which photos or masks?"),
         (["measure", "a.png", "--out", "there", "--spur", "-1"], "0 or more"),
         (["models", "nothing"], "no model 'nothing'"),
         (["synth", "there", "--count", "0"], "at least 1 picture"),
@@ -155,7 +157,7 @@ def test_evaluate_prints_the_figures_and_writes_the_report(run, lines, tmp_path)
 def test_predict_goes_on_after_a_broken_file_and_says_so(run, lines, tmp_path):
     shutil.copytree(lines / "test" / "images", tmp_path / "photos")
     (tmp_path / "photos" / "broken.jpg").write_bytes(b"not a picture")
-    result = fissura("predict", run, tmp_path / "photos", "--out", tmp_path / "out")
+    result = fissura("predict", tmp_path / "photos", "--model", run, "--out", tmp_path / "out")
     assert result.returncode == 1
     assert "broken.jpg" in result.stderr
     assert "Traceback" not in result.stderr
@@ -169,7 +171,9 @@ def test_predict_goes_on_after_a_broken_file_and_says_so(run, lines, tmp_path):
 
 
 def test_the_trained_model_finds_the_lines(run, lines, tmp_path):
-    assert fissura("predict", run, lines / "test/images", "--out", tmp_path / "out").returncode == 0
+    done = fissura("predict", lines / "test/images", "--model", run, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert f"4 photos predicted with {run};" in words(done.stdout)
     found = total = 0
     for path in (lines / "test/masks").glob("*.png"):
         truth = cv2.imread(str(path), 0) > 0
@@ -211,7 +215,7 @@ def test_measure_and_inspect_on_the_command_line(lines, run, tmp_path):
     masks = lines / "test" / "masks"
     done = fissura("measure", masks, "--out", tmp_path / "m", "--mm-per-pixel", 0.5)
     assert done.returncode == 0, done.stderr
-    assert "cracks on 4 pictures" in words(done.stdout)
+    assert "on 4 images" in words(done.stdout)
     with (tmp_path / "m" / "cracks.csv").open() as file:
         table = list(csv.DictReader(file))
     assert table
@@ -240,8 +244,25 @@ def test_a_photo_alone_is_predicted_with_the_model_that_comes_along(lines, tmp_p
     done = fissura("predict", lines / "test" / "images" / "0.png", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "predictions" / "masks" / "0.png").is_file()
-    done = fissura("predict", "crackseg-small", lines / "test/images/0.png", cwd=tmp_path)
+    assert "1 photo predicted with crackseg-small (for non-commercial" in words(done.stdout)
+    done = fissura("predict", lines / "test/images/0.png", cwd=tmp_path)
     assert (tmp_path / "predictions-2" / "masks" / "0.png").is_file()
+
+
+@pytest.mark.parametrize("command", ["predict", "inspect", "measure"])
+def test_a_model_among_the_photos_is_never_passed_over(command, lines, run, tmp_path):
+    photos = lines / "test" / "images"
+    (tmp_path / "stopped").mkdir()
+    (tmp_path / "stopped" / "config.yaml").touch()
+    (tmp_path / "empty").mkdir()
+    for model in (run, run / "model", run.parent, tmp_path / "stopped", tmp_path):
+        done = fissura(command, model, photos, cwd=tmp_path)
+        assert done.returncode == 2
+        assert f"`fissura {command} {photos} --model {model}`" in words(done.stderr)
+    done = fissura(command, tmp_path / "empty", photos, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "empty holds no images" in words(done.stderr)
+    assert not list(tmp_path.glob("*/masks"))
 
 
 def test_models_lists_and_shows_cards():

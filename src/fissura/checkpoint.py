@@ -81,6 +81,12 @@ def find_model(path: Path) -> Path:
     )
 
 
+def name_of_model(path: Path) -> str:
+    """Return the name of the model that `path` means, with its terms of use where it has any."""
+    terms = read_config(find_model(path) / "config.json").training.get("terms")
+    return f"{path} ({terms})" if terms else str(path)
+
+
 def load_model(path: Path) -> tuple[nn.Module, ModelConfig]:
     """Load a model from a model folder or a run folder, on the CPU, in evaluation mode.
 

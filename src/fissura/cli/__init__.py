@@ -1,6 +1,7 @@
-"""The command line. `fissura COMMAND --help` is the manual; each command is a function in here.
+"""The command line `fissura`; each command is a file beside this one.
 
-Nothing heavy is imported before a command runs, so that help appears at once.
+`fissura COMMAND --help` is the manual. Nothing heavy is imported before a command runs, so that
+help appears at once.
 """
 
 from __future__ import annotations
@@ -16,10 +17,17 @@ from cyclopts import App
 from cyclopts.config import Yaml
 
 from fissura import __version__
-from fissura.cli.finding import inspect, measure, models, predict
-from fissura.cli.learning import evaluate, train
+from fissura.cli.demo import demo
+from fissura.cli.evaluate import evaluate
+from fissura.cli.inspect import inspect
+from fissura.cli.measure import measure
+from fissura.cli.models import models
 from fissura.cli.options import INPUT_ERROR
-from fissura.cli.studying import demo, results, study, synth
+from fissura.cli.predict import predict
+from fissura.cli.results import results
+from fissura.cli.study import study
+from fissura.cli.synth import synth
+from fissura.cli.train import train
 from fissura.errors import InputError
 from fissura.memory import keep_freed_memory
 
@@ -48,7 +56,7 @@ for command in (train, evaluate, predict, inspect, measure, models, synth, study
 
 
 def main() -> None:
-    """Run the command line; what the user can mend is told in sentences, with exit status 2."""
+    """Run the command line; an error of the user is told in a sentence, with exit status 2."""
     keep_freed_memory()
     try:
         leave(app(result_action="return_value") or 0)

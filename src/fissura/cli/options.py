@@ -1,11 +1,65 @@
-"""What several commands share: types of their options, and exit statuses."""
+"""Option groups, exit statuses and default folders that several commands share."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
+
+from fissura.errors import InputError
+from fissura.inference.options import PredictOptions
+from fissura.measurement.options import MeasureOptions, ScaleOptions
+
+# Exit statuses: a photo could not be used, nothing could be done, a photo exceeds the limits.
+PHOTOS_FAILED, INPUT_ERROR, LIMITS_EXCEEDED = 1, 2, 3
 
 Switch = Annotated[bool, Parameter(negative="")]
+PredictGroup = Annotated[PredictOptions, Parameter(name="*", group=Group("Model"), negative="")]
+ScaleGroup = Annotated[ScaleOptions, Parameter(name="*", group=Group("Scale"))]
+MeasureGroup = Annotated[MeasureOptions, Parameter(name="*", group=Group("Measuring"))]
+PREDICT, SCALE, MEASURE = PredictOptions(), ScaleOptions(), MeasureOptions()
 
-PHOTOS_FAILED, INPUT_ERROR = 1, 2
+SHIPPED = Path("crackseg-small")
+
+
+def free_folder(stem: str) -> Path:
+    """Return a folder that does not exist yet: `stem`, or `stem-2`, `stem-3` and so on."""
+    names = (stem, *(f"{stem}-{number}" for number in range(2, 10_000)))
+    return next(path for path in map(Path, names) if not path.exists())
+
+
+def check_photos(photos: tuple[Path, ...], command: str, kinds: str = "photos") -> None:
+    """Raise `InputError` where no photos are given, or where one of them is a model."""
+    from fissura.shipped import MODELS
+
+    for path in photos:
+        named = str(path) in MODELS and not path.exists()
+        if named or _is_model(path) or (len(photos) > 1 and _holds_models(path)):
+            others = " ".join(str(other) for other in photos if other != path) or "PHOTOS"
+            raise InputError(
+                f"{path} is a model or a folder of models, and {kinds} are expected here. Name the "
+                f"model with --model, as in `fissura {command} {others} --model {path}`."
+            )
+    if not photos:
+        raise InputError(f"Which {kinds}? Give files or folders.")
+
+
+def _is_model(path: Path) -> bool:
+    """Whether a path is a run folder, a model folder or a file of weights."""
+    files = ("model.safetensors", "model/config.json", "metrics.jsonl", "config.yaml")
+    return path.suffix == ".safetensors" or any((path / file).is_file() for file in files)
+
+
+def _holds_models(path: Path) -> bool:
+    """Whether a folder has run folders or model folders directly below it."""
+    return path.is_dir() and any(_is_model(below) for below in path.iterdir() if below.is_dir())
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural where there is not exactly one.
+
+    >>> counted(1, "photo"), counted(2, "photo")
+    ('1 photo', '2 photos')
+    """
+    return f"{number} {noun}" + "s" * (number != 1)

@@ -111,17 +111,18 @@ def find_images(paths: list[Path]) -> list[Path]:
     Files are taken as they are given, folders with everything below them that has an image's
     suffix and is not hidden, in natural order (2 before 10).
 
-    Raises `InputError` where a path does not exist or nothing is found.
+    Raises `InputError` where nothing is given, a path does not exist, or a folder has no images.
     """
     found: dict[Path, None] = {}
     for path in paths:
         if not path.exists():
             raise InputError(f"{path} does not exist. Give image files, or folders with images.")
-        for file in _walk(path) if path.is_dir() else [path]:
-            found[file] = None
+        files = _walk(path) if path.is_dir() else [path]
+        if not files:
+            raise InputError(f"{path} holds no images ({_endings()}).")
+        found |= dict.fromkeys(files)
     if not found:
-        given = ", ".join(map(str, paths)) or "What was given"
-        raise InputError(f"{given} holds no images ({_endings()}).")
+        raise InputError(f"What was given holds no images ({_endings()}).")
     return list(found)
 
 

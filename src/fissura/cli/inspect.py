@@ -1,0 +1,81 @@
+"""`fissura inspect`: cracks of photos found, measured, judged and reported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fissura.cli.options import (
+    LIMITS_EXCEEDED,
+    MEASURE,
+    PHOTOS_FAILED,
+    PREDICT,
+    SCALE,
+    SHIPPED,
+    MeasureGroup,
+    PredictGroup,
+    ScaleGroup,
+    Switch,
+    check_photos,
+    counted,
+    free_folder,
+)
+
+
+def inspect(
+    *photos: Path,
+    out: Path | None = None,
+    limits: Path | None = None,
+    model: Path = SHIPPED,
+    predicting: PredictGroup = PREDICT,
+    scaling: ScaleGroup = SCALE,
+    measuring: MeasureGroup = MEASURE,
+    resume: Switch = False,
+    overwrite: Switch = False,
+) -> int:
+    """Find, measure and judge the cracks in photos, and write a report for your files.
+
+    Writes report.html, tables of cracks, photos and widths (.csv), cracks.geojson, cracks.gpkg,
+    coco.json, masks and overlays with numbers and widths. Georeferenced images and images larger
+    than memory are read window by window where the extra fissura[geo] is installed.
+
+    The exit status is 0 where all is well, 3 where a photo exceeds the limits, 1 where a file could
+    not be inspected, and 2 where nothing could be done.
+
+    Args:
+        photos: Photos, and folders of photos.
+        out: Folder for the results. [default: inspection, or inspection-2 … where that exists]
+        limits: YAML file with rules such as `max_width_mm: 0.3`; see docs/inspection.md.
+        model: Run folder that `fissura train` wrote, or the name of a model that `fissura models`
+            lists.
+        resume: Go on where an earlier run with the same settings was stopped. Other limits are
+            allowed.
+        overwrite: Write into a folder that is not empty.
+    """
+    check_photos(photos, "inspect")
+    from fissura.checkpoint import name_of_model
+    from fissura.inspection.pipeline import inspect_files
+
+    done = inspect_files(
+        list(photos),
+        out or free_folder("inspection"),
+        model=model,
+        limits=limits,
+        predicting=predicting,
+        scaling=scaling,
+        measuring=measuring,
+        resume=resume,
+        overwrite=overwrite,
+    )
+    if done.failing:
+        exceed = "exceeds" if len(done.failing) == 1 else "exceed"
+        print(
+            f"{counted(len(done.failing), 'photo')} {exceed} the limits: "
+            f"{', '.join(done.failing[:10])}"
+        )
+    print(
+        f"{counted(done.cracks, 'crack')} on {counted(done.photos, 'photo')}, found with "
+        f"{name_of_model(model)}; the report is {done.report}."
+    )
+    if done.failing:
+        return LIMITS_EXCEEDED
+    return PHOTOS_FAILED if done.failures else 0

@@ -1,0 +1,71 @@
+"""`fissura measure`: cracks measured in photos, or in masks and probabilities that are there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from fissura.cli.options import (
+    MEASURE,
+    PHOTOS_FAILED,
+    PREDICT,
+    SCALE,
+    SHIPPED,
+    MeasureGroup,
+    PredictGroup,
+    ScaleGroup,
+    Switch,
+    check_photos,
+    counted,
+    free_folder,
+)
+
+Kind = Literal["auto", "photo", "mask", "probability"]
+
+
+def measure(
+    *inputs: Path,
+    out: Path | None = None,
+    kind: Kind = "auto",
+    model: Path = SHIPPED,
+    predicting: PredictGroup = PREDICT,
+    scaling: ScaleGroup = SCALE,
+    measuring: MeasureGroup = MEASURE,
+    resume: Switch = False,
+    overwrite: Switch = False,
+) -> int:
+    """Measure cracks in photos, or in masks and probabilities that are there already.
+
+    Writes cracks.csv (a line per crack), photos.csv, widths.csv (a line per width sample),
+    cracks.geojson, cracks.gpkg, masks and overlays.
+
+    Args:
+        inputs: Photos, masks (white is crack) or probabilities (16-bit gray), and folders of them.
+        out: Folder for the results. [default: measurement, or measurement-2 … where that exists]
+        kind: What the files are; auto tells by the pixels of each.
+        model: Model that finds the cracks in photos: run folder that `fissura train` wrote, or the
+            name of a model that `fissura models` lists.
+        resume: Go on where an earlier run with the same settings was stopped.
+        overwrite: Write into a folder that is not empty.
+    """
+    check_photos(inputs, "measure", "photos or masks")
+    from fissura.inspection.pipeline import inspect_files
+
+    out = out or free_folder("measurement")
+    done = inspect_files(
+        list(inputs),
+        out,
+        model=model,
+        predicting=predicting,
+        scaling=scaling,
+        measuring=measuring,
+        kind=kind,
+        report=False,
+        resume=resume,
+        overwrite=overwrite,
+    )
+    print(
+        f"{counted(done.cracks, 'crack')} on {counted(done.photos, 'image')}; "
+        f"the table is {out / 'cracks.csv'}."
+    )
+    return PHOTOS_FAILED if done.failures else 0

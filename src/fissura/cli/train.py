@@ -1,0 +1,52 @@
+"""`fissura train`: a model from a folder of photos and masks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Group, Parameter
+
+from fissura.errors import InputError
+from fissura.training.config import TrainOptions
+
+DEFAULTS = TrainOptions()
+
+
+def train(
+    data: Path | None = None,
+    *,
+    out: Path | None = None,
+    config: Path | None = None,
+    resume: Path | None = None,
+    options: Annotated[TrainOptions, Parameter(name="*", group=Group("Options"))] = DEFAULTS,
+) -> int:
+    """Train a model on a folder of photos and masks.
+
+    DATA holds photos and, for each, a mask that is bright where there is crack. The folder layouts
+    that people have are understood, for example train/images and train/masks, or images and masks
+    alone. The result is a run folder with the model, which `fissura evaluate` and `fissura predict`
+    take. Ctrl-C stops with everything saved.
+
+    Args:
+        data: Folder with photos and masks.
+        out: Run folder to make. It must not exist yet. [default: runs/DATA-LOSS]
+        config: YAML file with options, such as the config.yaml of an earlier run. Options given on
+            the command line win.
+        resume: Run folder of a stopped training to go on with; takes no other options.
+    """
+    from fissura.training.loop import resume as resume_run
+    from fissura.training.loop import train as train_run
+
+    if resume is not None:
+        if data is not None or out is not None or config is not None or options != DEFAULTS:
+            raise InputError("--resume goes on with a run as it was started: give no other option.")
+        outcome = resume_run(resume)
+    elif data is None:
+        raise InputError(
+            "Which data? Give the folder with photos and masks, as in `fissura train my_photos`."
+        )
+    else:
+        outcome = train_run(data, out=out, config=options)
+    # The shell's convention for a program that a signal ended.
+    return 0 if outcome.stopped_by is None else 128 + outcome.stopped_by
