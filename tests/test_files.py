@@ -58,3 +58,12 @@ def test_a_new_folder_appears_whole_and_replaces_nothing(tmp_path):
         replace_it()
     assert [path.name for path in target.iterdir()] == ["a.txt"]
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("name", [251 * "a" + ".png", 125 * "ü" + ".jpg", "Ri\udcdf" * 50 + ".x"])
+def test_names_as_long_as_file_systems_allow(tmp_path, name):
+    with replacing(tmp_path / name) as temporary:
+        temporary.write_text("whole")
+    with new_folder(tmp_path / f"{name[:-4]}.set"):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == {name, f"{name[:-4]}.set"}

@@ -23,12 +23,6 @@ PREDICT, SCALE, MEASURE = PredictOptions(), ScaleOptions(), MeasureOptions()
 SHIPPED = Path("crackseg-small")
 
 
-def free_folder(stem: str) -> Path:
-    """Return a folder that does not exist yet: `stem`, or `stem-2`, `stem-3` and so on."""
-    names = (stem, *(f"{stem}-{number}" for number in range(2, 10_000)))
-    return next(path for path in map(Path, names) if not path.exists())
-
-
 def check_photos(photos: tuple[Path, ...], command: str, kinds: str = "photos") -> None:
     """Raise `InputError` where no photos are given, or where one of them is a model."""
     from fissura.shipped import MODELS

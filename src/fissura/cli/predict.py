@@ -14,8 +14,8 @@ from fissura.cli.options import (
     Switch,
     check_photos,
     counted,
-    free_folder,
 )
+from fissura.files import free_folder
 
 
 def predict(
