@@ -24,10 +24,11 @@ import torch
 from fissura.checkpoint import load_model, save_model
 from fissura.data.synthetic.dataset import synth
 from fissura.evaluation.evaluate import evaluate
+from fissura.evaluation.options import EvaluateOptions
 from fissura.evaluation.report import Report
 from fissura.files import replacing
 from fissura.overlay import error_overlay
-from fissura.training.config import read_config
+from fissura.training.config_file import read_config
 
 NAME = "crackseg-small"
 FOLDER = Path(__file__).parents[1] / "src/fissura/shipped/crackseg_small"
@@ -86,7 +87,7 @@ def evaluate_all(data: Path) -> dict[str, Report]:
             reports[name] = evaluate(
                 FOLDER,
                 panels if folder == "panels" else find(data, folder),
-                split="all" if folder == "magnetic_tile" else "test",
+                options=EvaluateOptions(split="all" if folder == "magnetic_tile" else "test"),
                 out=Path(scratch) / f"report-{folder}",
             )
     return reports

@@ -18,7 +18,7 @@ from fissura.cli.study import RecipeName
 from fissura.data.protocols import PROTOCOLS
 from fissura.experiments.study import RECIPES
 from fissura.losses import LOSSES
-from fissura.training.config import Loss, ProtocolName
+from fissura.training.options import Loss, ProtocolName
 
 COMMANDS = [
     *("demo", "evaluate", "inspect", "measure", "models"),
@@ -94,9 +94,12 @@ def test_version():
         (["train", "nowhere"], "nowhere does not exist"),
         (["train", "nowhere", "--epochs", "0"], "--epochs is 0; it must be at least 1"),
         (["train", "nowhere", "--patience", "3"], "--validation 0.2"),
+        (["train", "--resume", "run", "--data", "new"], "run is no run folder"),
         (["train", "--config", "nowhere.yaml"], "no configuration file nowhere.yaml"),
         (["train", "--resume", "nowhere"], "Give the run folder"),
-        (["train", "data", "--resume", "run"], "give no other option"),
+        (["train", "--resume", "run", "--epochs", "150"], "--start run --epochs 50 --out NEW_RUN"),
+        (["train", "data", "--devices", "2", "--batch-size", "3"], "Give a multiple of 2"),
+        (["evaluate", "runs/a", "runs/b", "data"], "One model and one folder"),
         (["evaluate", "nowhere", "nowhere"], "holds no trained model"),
         (["predict", "--out", "there"], "Which photos?"),
         (["predict", "crackseg-small"], "`fissura predict PHOTOS --model crackseg-small`"),

@@ -1,3 +1,92 @@
-"""Find cracks in pictures pixel by pixel, and train the models that do it."""
+"""Find cracks in images pixel by pixel, and train the models that do it.
 
-__version__ = "0.1.0"
+Everything that people import is here, and is loaded when it is first used; the modules behind it
+may change.
+
+>>> import fissura
+>>> cracks = fissura.measure  # a function; nothing is loaded before this line
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from fissura.version import __version__
+
+if TYPE_CHECKING:
+    from fissura import losses, metrics
+    from fissura.checkpoint import load_model, save_model
+    from fissura.errors import InputError
+    from fissura.evaluation.evaluate import evaluate
+    from fissura.evaluation.options import EvaluateOptions
+    from fissura.inference.folder import predict_files as predict
+    from fissura.inference.options import PredictOptions
+    from fissura.inference.predictor import Prediction, Predictor
+    from fissura.inspection.pipeline import inspect_files as inspect
+    from fissura.measurement import measure
+    from fissura.measurement.options import MeasureOptions, ScaleOptions
+    from fissura.models import build_model
+    from fissura.training.loop import train
+    from fissura.training.options import TrainOptions
+
+__all__ = [
+    "EvaluateOptions",
+    "InputError",
+    "MeasureOptions",
+    "PredictOptions",
+    "Prediction",
+    "Predictor",
+    "ScaleOptions",
+    "TrainOptions",
+    "__version__",
+    "build_model",
+    "evaluate",
+    "inspect",
+    "load_model",
+    "losses",
+    "measure",
+    "metrics",
+    "predict",
+    "save_model",
+    "train",
+]
+
+# The module and the name in it of everything that is loaded on first use.
+_HOMES = {
+    "EvaluateOptions": ("fissura.evaluation.options", "EvaluateOptions"),
+    "InputError": ("fissura.errors", "InputError"),
+    "MeasureOptions": ("fissura.measurement.options", "MeasureOptions"),
+    "PredictOptions": ("fissura.inference.options", "PredictOptions"),
+    "Prediction": ("fissura.inference.predictor", "Prediction"),
+    "Predictor": ("fissura.inference.predictor", "Predictor"),
+    "ScaleOptions": ("fissura.measurement.options", "ScaleOptions"),
+    "TrainOptions": ("fissura.training.options", "TrainOptions"),
+    "build_model": ("fissura.models", "build_model"),
+    "evaluate": ("fissura.evaluation.evaluate", "evaluate"),
+    "inspect": ("fissura.inspection.pipeline", "inspect_files"),
+    "load_model": ("fissura.checkpoint", "load_model"),
+    "losses": ("fissura.losses", ""),
+    "measure": ("fissura.measurement", "measure"),
+    "metrics": ("fissura.metrics", ""),
+    "predict": ("fissura.inference.folder", "predict_files"),
+    "save_model": ("fissura.checkpoint", "save_model"),
+    "train": ("fissura.training.loop", "train"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name on first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fissura' has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    value = import_module(module)
+    if attribute:
+        value = getattr(value, attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List what people import, whether it is loaded or not."""
+    return __all__

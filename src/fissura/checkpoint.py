@@ -128,6 +128,6 @@ def read_config(file: Path) -> ModelConfig:
 
 def versions() -> dict[str, str]:
     """Versions worth recording beside a result."""
-    from fissura import __version__
+    from fissura.version import __version__
 
     return {"fissura": __version__, "torch": str(torch.__version__)}

@@ -20,8 +20,8 @@ from fissura.inference.folder import predict_files
 from fissura.metrics.counts import iou, pixel_counts
 from fissura.metrics.matches import match_figures
 from fissura.metrics.tolerant import tolerant_matches
-from fissura.training.config import TrainOptions
 from fissura.training.loop import train
+from fissura.training.options import TrainOptions
 
 # Big enough that cracks are found, small enough for two CPU cores and three minutes.
 IMAGES = 300
@@ -64,7 +64,7 @@ def demo(out: Path | None = None, *, seed: int = 0) -> Demo:
     console.rule("1  Draw panels with cracks, and masks that say where")
     synth(out / "data", count=IMAGES, size_hw=SIZE_HW, seed=seed, progress=console.is_terminal)
     console.rule("2  Train")
-    run = train(out / "data", out=out / "run", config=replace(CONFIG, seed=seed)).run
+    run = train(out / "data", out=out / "run", options=replace(CONFIG, seed=seed)).run
     console.rule("3  Evaluate on pictures that the training has not seen")
     report = evaluate(run, out / "data", out=out / "report")
     console.print(report.headline())

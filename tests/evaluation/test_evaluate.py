@@ -15,10 +15,13 @@ from fissura.data.folder import find_pairs
 from fissura.data.load import load_split
 from fissura.data.protocols import PROTOCOLS
 from fissura.errors import InputError
-from fissura.evaluation.evaluate import evaluate
+from fissura.evaluation.evaluate import evaluate as evaluate_with
+from fissura.evaluation.options import EvaluateOptions
+from fissura.evaluation.score import count_components
 from fissura.inference.predictor import Predictor
 from fissura.metrics.counts import Counts
 from fissura.models import build_model
+from fissura.shipped import shipped_folder
 
 OPTIONS = {"width": 4}
 SMALL = replace(PROTOCOLS["panel128"], name="small", size_hw=(32, 32))
@@ -43,6 +46,12 @@ def write_run(folder, **config):
     model = build_model("crackseg", **OPTIONS)
     save_model(folder / "model", model, ModelConfig("crackseg", OPTIONS, **config))
     return folder
+
+
+def evaluate(model, data, *, cache_dir=None, out=None, **options):
+    return evaluate_with(
+        model, data, options=EvaluateOptions(**options), out=out, cache_dir=cache_dir
+    )
 
 
 @pytest.fixture
@@ -113,8 +122,7 @@ def test_what_a_reader_must_be_warned_of(tmp_path, photos, cache):
     (run / "data.json").write_text(json.dumps({"train": ["test/images/b"], "validation": []}))
     options = {"bootstrap": 5, "cache_dir": cache}
     assert "1 of these images" in evaluate(run, photos, **options).summary["warnings"][0]
-    train = evaluate(run, photos, split="train", **options).summary
-    assert "trained on" in train["warnings"][0]
+    assert evaluate(run, photos, split="train", **options).summary["warnings"] == []
     given = evaluate(run, photos, threshold=0.4, **options).summary
     assert "given by hand" in given["warnings"][1]
     assert given["at_chosen"]["source"] == "given"
@@ -133,10 +141,9 @@ def test_bad_files_are_listed(tmp_path, photos, cache):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"threshold": 1.5}, "threshold is 1.5"),
-        ({"tolerance": -1.0}, "tolerance is -1"),
-        ({"bootstrap": 0}, "resamples is 0"),
-        ({"protocol": "huge"}, "no protocol 'huge'.*native"),
+        ({"threshold": 1.5}, "--threshold is 1.5"),
+        ({"tolerance": -1.0}, "--tolerance is -1"),
+        ({"bootstrap": 0}, "--bootstrap is 0"),
         ({"split": "val"}, "no split 'val'"),
     ],
 )
@@ -145,6 +152,67 @@ def test_options_out_of_range(tmp_path, photos, cache, options, message):
     with pytest.raises(InputError, match=message):
         evaluate(run, photos, cache_dir=cache, **options)
     assert list(run.iterdir()) == [run / "model"]
+
+
+@pytest.mark.parametrize("masks", [False, True], ids=["photos alone", "empty masks"])
+def test_false_alarms_are_measured_on_clean_photos(tmp_path, cache, prepared, masks):
+    data = prepared(n=4, sizes=((64, 64), (80, 80)))
+    for index, image in enumerate(data.images):
+        for name, pixels in (("images", image), ("masks", np.zeros(image.shape[:2], np.uint8))):
+            if name == "images" or masks:
+                file = tmp_path / "clean" / name / f"{index}.png"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(file)
+    run = write_run(tmp_path / "run")
+    report = evaluate(run, tmp_path / "clean", clean=True, bootstrap=20, cache_dir=cache)
+    summary = json.loads((report.folder / "report.json").read_text(encoding="utf-8"))
+    predictor = Predictor.load(run)
+    found = [count_components(predictor.prob(image) >= 0.5, 20) for image in data.images]
+    alarms = summary["at_half"]["false_alarms"]
+    assert alarms["images"] == 4
+    assert alarms["with_alarm"] == np.count_nonzero(found)
+    assert alarms["components"] == sum(found)
+    assert alarms["fraction"]["value"] == np.count_nonzero(found) / 4
+    assert [row["half_false_alarms"] for row in summary["per_image"]] == found
+    assert summary["average_precision"]["value"] is None
+    assert f"on {np.count_nonzero(found)} of 4 images without crack" in report.headline()
+    assert summary["warnings"] == []
+    with pytest.raises(InputError):
+        evaluate(run, tmp_path / "clean", cache_dir=cache)
+
+
+def test_clean_photos_whose_masks_mark_a_crack_are_refused(tmp_path, photos):
+    run = write_run(tmp_path / "run")
+    with pytest.raises(InputError, match=r"a\.png marks something"):
+        evaluate(run, photos, clean=True)
+
+
+@pytest.mark.parametrize(
+    ("training", "folder", "split", "warned"),
+    [
+        ({"data": "DeepCrack, CRACK500, synthetic panels"}, "my_bridge", "all", False),
+        ({"data": "DeepCrack, CRACK500, synthetic panels"}, "DeepCrack", "train", True),
+        ({}, "my_bridge", "all", True),
+        ({}, "my_bridge", "val", True),
+        ({}, "my_bridge", "test", False),
+    ],
+)
+def test_warned_of_what_a_model_may_know_only_where_it_may(
+    tmp_path, prepared, cache, training, folder, split, warned
+):
+    photos = write_photos(tmp_path / folder, prepared, splits=("train", "val", "test"), n=2)
+    run = write_run(tmp_path / "run", training=training)
+    summary = evaluate(run, photos, split=split, bootstrap=2, cache_dir=cache).summary
+    assert len(summary["warnings"]) == warned
+
+
+def test_a_report_never_goes_into_the_installed_package(tmp_path, photos, cache, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for model in ("crackseg-small", shipped_folder("crackseg-small")):
+        report = evaluate(model, photos, bootstrap=2, cache_dir=cache)
+        assert report.folder.absolute().parent == tmp_path
+        assert report.folder.name.startswith("evaluation-crackseg")
+    assert not list(shipped_folder("crackseg-small").parent.glob("evaluation*"))
 
 
 def test_no_model(tmp_path, photos):

@@ -7,7 +7,7 @@ from fissura.experiments.datasets import DEEPCRACK
 from fissura.experiments.experiment import NOT_IDENTITY, Experiment, Run
 from fissura.experiments.rows import Scale, experiment, ours
 from fissura.experiments.study import RECIPES
-from fissura.training.config import TrainOptions
+from fissura.training.options import TrainOptions
 
 
 def test_the_key_ignores_where_a_run_is_computed():

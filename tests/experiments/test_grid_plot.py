@@ -22,7 +22,7 @@ from fissura.experiments.rows import Recipe, Row, experiment
 from fissura.models import build_model
 from fissura.models.normalize import normalize
 from fissura.overlay import FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE, error_overlay
-from fissura.training.config import write_config
+from fissura.training.config_file import write_config
 
 OPTIONS = {"width": 2}
 DATA = DataSet("lines", "Lines", "native")

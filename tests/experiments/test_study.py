@@ -17,7 +17,7 @@ from fissura.experiments.results import read_results
 from fissura.experiments.rows import Scale
 from fissura.experiments.single import run_folder
 from fissura.experiments.study import RECIPES, study, write_page
-from fissura.training.config import read_config
+from fissura.training.config_file import read_config
 from fissura.training.loop import train
 
 TOY = Scale(epochs=1, width=2, panels=6)
@@ -72,7 +72,7 @@ def test_nothing_is_trained_twice(done, data_root):
 def test_a_run_is_what_train_gives_with_one_thread(done, data_root, tmp_path):
     result = next(iter(read_results(done / "runs").values()))
     _, config = read_config(run_folder(done, result.key) / "config.yaml")
-    train(data_root / "deepcrack", out=tmp_path / "alone", config=config, quiet=True)
+    train(data_root / "deepcrack", out=tmp_path / "alone", options=config, quiet=True)
     ours, alone = (
         load_model(folder)[0].state_dict()
         for folder in (run_folder(done, result.key), tmp_path / "alone")
@@ -111,7 +111,7 @@ def test_one_failing_run_does_not_end_the_others(data_root, tmp_path, monkeypatc
     def fail_at_bce(data, *, config, **options):
         if config.loss == "bce":
             raise InputError("The loss became NaN.")
-        return train(data, config=config, **options)
+        return train(data, options=config, **options)
 
     monkeypatch.setattr(single, "train", fail_at_bce)
     ended = study("table1", tmp_path, data=data_root, runs=1, only=ROWS, scale=TOY, workers=1)

@@ -9,8 +9,8 @@ from fissura.checkpoint import ModelConfig, load_model, save_model
 from fissura.errors import InputError
 from fissura.models import build_model, efficient_unet
 from fissura.models.blocks import pad_to_multiple
-from fissura.training.config import TrainOptions
 from fissura.training.loop import train
+from fissura.training.options import TrainOptions
 
 SMALL = "efficientnet-b0"
 
@@ -165,7 +165,7 @@ def test_fissura_train_takes_it(lines, tmp_path):
     config = TrainOptions(
         model="efficient-unet", encoder=SMALL, epochs=1, batch_size=6, accelerator="cpu", ema=0.9
     )
-    train(lines, out=tmp_path / "run", config=config, quiet=True)
+    train(lines, out=tmp_path / "run", options=config, quiet=True)
     line = json.loads((tmp_path / "run" / "metrics.jsonl").read_text())
     assert 0 < line["loss"] < 10
     model, card = load_model(tmp_path / "run")

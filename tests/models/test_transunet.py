@@ -13,8 +13,8 @@ from fissura.errors import InputError
 from fissura.models import build_model, transunet
 from fissura.models.blocks import pad_to_multiple
 from fissura.models.transunet import HYBRID, CascadeLevel, HybridEncoder
-from fissura.training.config import TrainOptions
 from fissura.training.loop import train
+from fissura.training.options import TrainOptions
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +216,7 @@ def test_pretrained_weights_arrive(shallow, hub):
 
 def test_fissura_train_takes_it(shallow, lines, tmp_path):
     config = TrainOptions(model="transunet", epochs=1, batch_size=6, accelerator="cpu")
-    train(lines, out=tmp_path / "run", config=config, quiet=True)
+    train(lines, out=tmp_path / "run", options=config, quiet=True)
     line = json.loads((tmp_path / "run" / "metrics.jsonl").read_text())
     assert 0 < line["loss"] < 10
     model, card = load_model(tmp_path / "run")

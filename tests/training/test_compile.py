@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from fissura.errors import InputError
-from fissura.training.config import TrainOptions
+from fissura.training.options import TrainOptions
 from fissura.training.session import start_fabric
 
 OPTIONS = ["--width", "2", "--epochs", "2", "--batch-size", "6", "--accelerator", "cpu"]

@@ -10,8 +10,8 @@ from fissura.data.augment import augment
 from fissura.data.batches import epoch_batches, step_seed
 from fissura.losses import LOSSES
 from fissura.models import build_model
-from fissura.training.config import TrainOptions
 from fissura.training.inputs import read_inputs
+from fissura.training.options import TrainOptions
 from fissura.training.session import Planned, begin, start_fabric
 from fissura.training.step import train_step
 

@@ -14,9 +14,9 @@ from fissura.data.batches import epoch_batches
 from fissura.losses import LOSSES
 from fissura.models import build_model
 from fissura.models.normalize import normalize
-from fissura.training.config import TrainOptions
 from fissura.training.graphed import GraphedStep, graph_capture, new_stream
 from fissura.training.inputs import read_inputs
+from fissura.training.options import TrainOptions
 from fissura.training.session import Planned, begin, start_fabric
 from fissura.training.step import train_step
 

@@ -9,9 +9,9 @@ import torch
 from fissura.data.protocols import choose_protocol
 from fissura.errors import InputError
 from fissura.losses import bce_loss, hybrid_focal_margin_loss, recommended_margin
-from fissura.training.config import TrainOptions
 from fissura.training.inputs import choose_crop, choose_loss, read_inputs
 from fissura.training.loop import train
+from fissura.training.options import TrainOptions
 
 
 def test_a_loss_gets_the_options_that_were_given_and_its_own_defaults():
@@ -88,7 +88,7 @@ def test_bad_files_are_named_or_skipped_and_listed(lines, tmp_path):
     with pytest.raises(InputError, match=r"--skip-bad"):
         read_inputs(tmp_path / "data", TrainOptions())
     config = TrainOptions(width=2, epochs=1, accelerator="cpu", skip_bad=True)
-    train(tmp_path / "data", out=tmp_path / "run", config=config, quiet=True)
+    train(tmp_path / "data", out=tmp_path / "run", options=config, quiet=True)
     with (tmp_path / "run" / "skipped.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert sorted(row["file"].rsplit("/", 1)[-1] for row in rows) == ["3.png", "5.png"]

@@ -1,4 +1,5 @@
 import json
+import shutil
 import signal
 from dataclasses import replace
 
@@ -8,8 +9,9 @@ from safetensors.torch import load_file
 
 from fissura.checkpoint import load_model
 from fissura.errors import InputError
-from fissura.training.config import TrainOptions, read_config
+from fissura.training.config_file import read_config
 from fissura.training.loop import resume, train
+from fissura.training.options import TrainOptions
 
 SMALL = TrainOptions(width=2, epochs=3, batch_size=4, precision="float32", accelerator="cpu")
 
@@ -29,7 +31,7 @@ def assert_same_weights(run, other):
 
 
 def test_a_run_folder_holds_what_was_promised(lines, tmp_path):
-    outcome = train(lines, out=tmp_path / "run", config=SMALL, quiet=True)
+    outcome = train(lines, out=tmp_path / "run", options=SMALL, quiet=True)
     assert (outcome.epochs, outcome.stopped_by) == (3, None)
     run = tmp_path / "run"
     assert read_config(run / "config.yaml") == (lines, SMALL)
@@ -48,7 +50,7 @@ def test_a_run_folder_holds_what_was_promised(lines, tmp_path):
 
 def test_golden_loss_curve(lines, tmp_path):
     # Guards the numerics of the whole way: data, order, augmentation, network, loss, optimizer.
-    train(lines, out=tmp_path / "run", config=SMALL, quiet=True)
+    train(lines, out=tmp_path / "run", options=SMALL, quiet=True)
     assert losses_of(tmp_path / "run") == pytest.approx(GOLDEN, rel=2e-3)
 
 
@@ -57,14 +59,14 @@ GOLDEN = [1.2251, 1.2023, 1.1858]
 
 def test_it_learns(lines, tmp_path):
     config = replace(SMALL, width=4, epochs=40, learning_rate=5e-3, augment=False)
-    train(lines, out=tmp_path / "run", config=config, quiet=True)
+    train(lines, out=tmp_path / "run", options=config, quiet=True)
     losses = losses_of(tmp_path / "run")
     assert losses[-1] < 0.5 * losses[0]
 
 
 def test_same_seed_same_bits_other_seed_other_bits(lines, tmp_path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        train(lines, out=tmp_path / name, config=replace(SMALL, epochs=1, seed=seed), quiet=True)
+        train(lines, out=tmp_path / name, options=replace(SMALL, epochs=1, seed=seed), quiet=True)
     assert_same_weights(tmp_path / "a", tmp_path / "b")
     assert losses_of(tmp_path / "a") != losses_of(tmp_path / "c")
 
@@ -80,7 +82,7 @@ def test_losses_are_paired_by_seed(lines, tmp_path, monkeypatch):
                 function(logits, target),
             )[1],
         )
-        train(lines, out=tmp_path / loss, config=replace(SMALL, loss=loss, epochs=2), quiet=True)
+        train(lines, out=tmp_path / loss, options=replace(SMALL, loss=loss, epochs=2), quiet=True)
         seen[loss] = batches
     assert len(seen["bce"]) == 6
     assert all(torch.equal(a, b) for a, b in zip(seen["bce"], seen["dice"], strict=True))
@@ -98,14 +100,14 @@ def test_losses_are_paired_by_seed(lines, tmp_path, monkeypatch):
 )
 def test_options_work_together(lines, tmp_path, options):
     config = replace(SMALL, epochs=2, **options)
-    train(lines, out=tmp_path / "run", config=config, quiet=True)
+    train(lines, out=tmp_path / "run", options=config, quiet=True)
     assert all(loss == loss for loss in losses_of(tmp_path / "run"))
     load_model(tmp_path / "run")
 
 
 def test_validation_chooses_epoch_and_threshold(lines, tmp_path):
     config = replace(SMALL, width=4, epochs=8, validation=0.34, learning_rate=5e-3)
-    train(lines, out=tmp_path / "run", config=config, quiet=True)
+    train(lines, out=tmp_path / "run", options=config, quiet=True)
     entries = [
         json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     ]
@@ -123,12 +125,12 @@ def test_validation_chooses_epoch_and_threshold(lines, tmp_path):
 def test_patience_stops_early(lines, tmp_path):
     # With a learning rate of almost nothing no epoch is better than the first few.
     config = replace(SMALL, epochs=50, validation=0.34, patience=2, learning_rate=1e-12)
-    outcome = train(lines, out=tmp_path / "run", config=config, quiet=True)
+    outcome = train(lines, out=tmp_path / "run", options=config, quiet=True)
     assert outcome.epochs < 50
 
 
 def test_a_watcher_sees_every_epoch_and_changes_nothing(lines, tmp_path):
-    train(lines, out=tmp_path / "alone", config=SMALL, quiet=True)
+    train(lines, out=tmp_path / "alone", options=SMALL, quiet=True)
     seen = []
 
     def watch(session, epochs):
@@ -138,7 +140,7 @@ def test_a_watcher_sees_every_epoch_and_changes_nothing(lines, tmp_path):
         torch.rand(5)
         session.network.eval()
 
-    train(lines, out=tmp_path / "watched", config=SMALL, quiet=True, on_epoch=watch)
+    train(lines, out=tmp_path / "watched", options=SMALL, quiet=True, on_epoch=watch)
     run = tmp_path / "watched"
     assert seen == [(run, 1, 1), (run, 2, 2), (run, 3, 3)]
     assert_same_weights(run, tmp_path / "alone")
@@ -149,17 +151,17 @@ def test_a_resumed_run_is_watched_from_where_it_goes_on(lines, tmp_path):
         if epochs == 2:
             signal.raise_signal(signal.SIGTERM)
 
-    outcome = train(lines, out=tmp_path / "run", config=SMALL, quiet=True, on_epoch=stop)
+    outcome = train(lines, out=tmp_path / "run", options=SMALL, quiet=True, on_epoch=stop)
     assert (outcome.stopped_by, outcome.epochs) == (signal.SIGTERM, 2)
     seen = []
     resume(tmp_path / "run", quiet=True, on_epoch=lambda _, epochs: seen.append(epochs))
     assert seen == [3]
-    train(lines, out=tmp_path / "whole", config=SMALL, quiet=True)
+    train(lines, out=tmp_path / "whole", options=SMALL, quiet=True)
     assert_same_weights(tmp_path / "run", tmp_path / "whole")
 
 
 def test_resuming_a_finished_run_changes_nothing(lines, tmp_path):
-    train(lines, out=tmp_path / "run", config=SMALL, quiet=True)
+    train(lines, out=tmp_path / "run", options=SMALL, quiet=True)
     before = (tmp_path / "run" / "model" / "model.safetensors").read_bytes()
     assert resume(tmp_path / "run", quiet=True).epochs == 3
     assert (tmp_path / "run" / "model" / "model.safetensors").read_bytes() == before
@@ -169,30 +171,45 @@ def test_resuming_a_finished_run_changes_nothing(lines, tmp_path):
 def test_a_nan_loss_stops_with_advice(lines, tmp_path):
     config = replace(SMALL, learning_rate=1e30, optimizer="sgd")
     with pytest.raises(InputError, match=r"became NaN or infinite in epoch .*learning-rate"):
-        train(lines, out=tmp_path / "run", config=config, quiet=True)
+        train(lines, out=tmp_path / "run", options=config, quiet=True)
 
 
 def test_an_existing_run_is_never_overwritten(lines, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match=r"exists already .*--resume"):
-        train(lines, out=tmp_path / "run", config=SMALL, quiet=True)
+        train(lines, out=tmp_path / "run", options=SMALL, quiet=True)
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["notes.txt"]
 
 
 def test_changed_data_cannot_be_resumed(lines, tmp_path):
-    import shutil
-
     shutil.copytree(lines, tmp_path / "data")
-    train(tmp_path / "data", out=tmp_path / "run", config=replace(SMALL, epochs=1), quiet=True)
+    train(tmp_path / "data", out=tmp_path / "run", options=replace(SMALL, epochs=1), quiet=True)
     for part in ("images", "masks"):
         (tmp_path / "data" / "train" / part / "3.png").unlink()
     with pytest.raises(InputError, match="no longer those"):
         resume(tmp_path / "run", quiet=True)
 
 
+def test_moved_data_are_told_of_and_found_in_their_new_place(lines, tmp_path):
+    shutil.copytree(lines, tmp_path / "old")
+    options = replace(SMALL, epochs=2)
+
+    def stop(session, epochs):
+        signal.raise_signal(signal.SIGTERM)
+
+    train(tmp_path / "old", out=tmp_path / "run", options=options, quiet=True, on_epoch=stop)
+    (tmp_path / "old").rename(tmp_path / "new")
+    with pytest.raises(InputError, match=r"old, on which .* --data NEW_PLACE"):
+        resume(tmp_path / "run", quiet=True)
+    assert resume(tmp_path / "run", data=tmp_path / "new", quiet=True).epochs == 2
+    assert read_config(tmp_path / "run" / "config.yaml") == (tmp_path / "new", options)
+    train(lines, out=tmp_path / "whole", options=options, quiet=True)
+    assert_same_weights(tmp_path / "run", tmp_path / "whole")
+
+
 def test_a_damaged_state_says_how_to_start_again(lines, tmp_path):
-    train(lines, out=tmp_path / "run", config=replace(SMALL, epochs=1), quiet=True)
+    train(lines, out=tmp_path / "run", options=replace(SMALL, epochs=1), quiet=True)
     (tmp_path / "run" / "state" / "state.pt").write_bytes(b"not a state")
     with pytest.raises(InputError, match=r"damaged .*--config"):
         resume(tmp_path / "run", quiet=True)
@@ -200,17 +217,17 @@ def test_a_damaged_state_says_how_to_start_again(lines, tmp_path):
 
 def test_a_training_starts_from_a_model(lines, tmp_path):
     first = SMALL
-    train(lines, out=tmp_path / "a", config=first, quiet=True)
+    train(lines, out=tmp_path / "a", options=first, quiet=True)
     model, _ = load_model(tmp_path / "a")
     # Steps so small that what is learnt can't be seen.
     second = replace(first, start=str(tmp_path / "a"), learning_rate=1e-12, epochs=1)
-    train(lines, out=tmp_path / "b", config=second, quiet=True)
+    train(lines, out=tmp_path / "b", options=second, quiet=True)
     again, card = load_model(tmp_path / "b")
     assert card.training["start"] == str(tmp_path / "a")
     for name, weight in model.named_parameters():
         torch.testing.assert_close(again.get_parameter(name), weight)
     other = replace(second, width=3)
     with pytest.raises(InputError, match=r"--model crackseg --width"):
-        train(lines, out=tmp_path / "c", config=other, quiet=True)
+        train(lines, out=tmp_path / "c", options=other, quiet=True)
     with pytest.raises(InputError, match="holds no trained model"):
-        train(lines, out=tmp_path / "d", config=replace(first, start="nowhere"), quiet=True)
+        train(lines, out=tmp_path / "d", options=replace(first, start="nowhere"), quiet=True)

@@ -2,13 +2,13 @@ import pytest
 import torch
 from torch import nn
 
-from fissura.training.config import TrainOptions
 from fissura.training.optimize import (
     learning_rate,
     make_average,
     make_optimizer,
     update_average,
 )
+from fissura.training.options import TrainOptions
 
 
 def test_schedule_without_warmup_is_torchs_cosine():

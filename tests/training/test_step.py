@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from fissura.errors import InputError
-from fissura.training.config import TrainOptions
 from fissura.training.inputs import read_inputs
 from fissura.training.loop import train
+from fissura.training.options import TrainOptions
 from fissura.training.session import Planned, begin, start_fabric
 from fissura.training.step import optimize, train_step, weighted_loss
 
@@ -59,11 +59,11 @@ def test_the_loss_is_of_the_weights_before_the_step(lines, tmp_path):
 def test_nan_gradients_are_reported_with_advice_also_where_they_are_clipped(lines, tmp_path):
     config = replace(SMALL, learning_rate=1e30, optimizer="sgd", clip_norm=1.0)
     with pytest.raises(InputError, match="became NaN or infinite"):
-        train(lines, out=tmp_path / "run", config=config, quiet=True)
+        train(lines, out=tmp_path / "run", options=config, quiet=True)
 
 
 def test_a_batch_too_small_for_batch_normalization_is_explained(lines, tmp_path):
     # Twelve images in batches of eleven leave one; a crop of 16 pixels is one value at stride 16.
     config = replace(SMALL, crop=16, batch_size=11)
     with pytest.raises(InputError, match=r"A batch of 1 image of 16×16 .* larger --crop"):
-        train(lines, out=tmp_path / "run", config=config, quiet=True)
+        train(lines, out=tmp_path / "run", options=config, quiet=True)

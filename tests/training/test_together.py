@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from fissura.data.batches import ImageStore
 from fissura.errors import InputError
 from fissura.training import run_folder, together
-from fissura.training.config import TrainOptions
 from fissura.training.inputs import read_inputs
 from fissura.training.loop import resume, train
+from fissura.training.options import TrainOptions
 from fissura.training.together import Planned, train_together
 
 SMALL = TrainOptions(width=2, epochs=3, batch_size=5, precision="float32", accelerator="cpu")
@@ -30,7 +30,7 @@ def alone(lines, tmp_path_factory):
     """The folder of the same trainings, each done by `train`."""
     folder = tmp_path_factory.mktemp("alone")
     for name, config in CONFIGS.items():
-        train(lines, out=folder / name, config=config, quiet=True)
+        train(lines, out=folder / name, options=config, quiet=True)
     return folder
 
 
@@ -124,7 +124,7 @@ def test_what_cannot_begin_is_told_and_the_others_train(lines, tmp_path, capsys)
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "notes.txt").write_text("mine")
     one = replace(SMALL, epochs=1)
-    train(lines, out=tmp_path / "begun", config=one, quiet=True)
+    train(lines, out=tmp_path / "begun", options=one, quiet=True)
     runs = [
         Planned(tmp_path / "taken", lines, one),
         Planned(tmp_path / "begun", lines, replace(one, loss="bce")),
@@ -235,6 +235,6 @@ def test_in_company_as_alone_on_a_gpu(lines, tmp_path, caplog):
     assert "without a CUDA graph" not in caplog.text
     for planned in runs:
         other = tmp_path / planned.run.name
-        train(lines, out=other, config=planned.config, quiet=True)
+        train(lines, out=other, options=planned.config, quiet=True)
         ours, theirs = ([line["loss"] for line in metrics(run)] for run in (planned.run, other))
         assert ours == pytest.approx(theirs, rel=5e-3)

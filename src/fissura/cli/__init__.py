@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyclopts import App
-from cyclopts.config import Yaml
+from cyclopts.config import Dict
 
-from fissura import __version__
 from fissura.cli.demo import demo
 from fissura.cli.evaluate import evaluate
 from fissura.cli.inspect import inspect
@@ -30,6 +29,8 @@ from fissura.cli.synth import synth
 from fissura.cli.train import train
 from fissura.errors import InputError
 from fissura.memory import keep_freed_memory
+from fissura.training.config_file import read_values
+from fissura.version import __version__
 
 if TYPE_CHECKING:
     from cyclopts.argument import ArgumentCollection
@@ -39,10 +40,9 @@ def _options_from_file(app: App, commands: tuple[str, ...], arguments: ArgumentC
     """Fill in what the file behind --config says and the command line does not."""
     for argument in arguments:
         if argument.name == "--config" and argument.tokens:
-            path = Path(argument.tokens[0].value)
-            if not path.is_file():
-                raise InputError(f"There is no configuration file {path}.")
-            Yaml(path, use_commands_as_keys=False)(app, commands, arguments)
+            values = read_values(Path(argument.tokens[0].value))
+            given = {name: value for name, value in values.items() if value is not None}
+            Dict(given, use_commands_as_keys=False)(app, commands, arguments)
 
 
 app = App(

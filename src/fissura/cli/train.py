@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from fissura.errors import InputError
-from fissura.training.config import TrainOptions
+from fissura.training.options import TrainOptions
 
 DEFAULTS = TrainOptions()
 
@@ -33,20 +33,26 @@ def train(
         out: Run folder to make. It must not exist yet. [default: runs/DATA-LOSS]
         config: YAML file with options, such as the config.yaml of an earlier run. Options given on
             the command line win.
-        resume: Run folder of a stopped training to go on with; takes no other options.
+        resume: Run folder of a stopped training to go on with; takes no other options than --data,
+            the new place of its data where that was moved.
     """
     from fissura.training.loop import resume as resume_run
     from fissura.training.loop import train as train_run
 
     if resume is not None:
-        if data is not None or out is not None or config is not None or options != DEFAULTS:
-            raise InputError("--resume goes on with a run as it was started: give no other option.")
-        outcome = resume_run(resume)
+        if out is not None or config is not None or options != DEFAULTS:
+            raise InputError(
+                "--resume goes on with a training as it was started: give no other option, but "
+                "--data where its data was moved. For more epochs or other options, start a new "
+                f"training from its weights: `fissura train --config {resume / 'config.yaml'} "
+                f"--start {resume} --epochs 50 --out NEW_RUN`."
+            )
+        outcome = resume_run(resume, data=data)
     elif data is None:
         raise InputError(
             "Which data? Give the folder with photos and masks, as in `fissura train my_photos`."
         )
     else:
-        outcome = train_run(data, out=out, config=options)
+        outcome = train_run(data, out=out, options=options)
     # The shell's convention for a program that a signal ended.
     return 0 if outcome.stopped_by is None else 128 + outcome.stopped_by

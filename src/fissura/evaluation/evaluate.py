@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 import platform
 import time
 from collections.abc import Iterable, Iterator
@@ -18,96 +18,87 @@ from fissura.checkpoint import ModelConfig, find_model, read_config, versions
 from fissura.data.folder import find_pairs
 from fissura.data.load import PreparedSet, load_split
 from fissura.data.protocols import PROTOCOLS, Protocol, choose_protocol
-from fissura.device import Precision, describe_machine
-from fissura.errors import InputError
+from fissura.device import describe_machine
+from fissura.evaluation.clean import load_clean_photos
+from fissura.evaluation.options import EvaluateOptions
 from fissura.evaluation.report import Report, refuse_existing, write_report
 from fissura.evaluation.score import Scores, score
 from fissura.evaluation.summary import summarize
+from fissura.evaluation.warnings import warnings_for
 from fissura.inference.predictor import Predictor
+from fissura.shipped import DEFAULT, MODELS, shipped_folder
+
+DEFAULTS = EvaluateOptions()
 
 
 def evaluate(
-    model: Path,
-    data: Path,
+    model: str | Path,
+    data: str | Path,
     *,
-    split: str = "test",
-    protocol: str | None = None,
-    threshold: float | None = None,
-    tolerance: float = 2.0,
-    bootstrap: int = 1000,
-    seed: int = 0,
-    tta: bool = False,
-    out: Path | None = None,
-    skip_bad: bool = False,
+    options: EvaluateOptions = DEFAULTS,
+    out: str | Path | None = None,
     cache_dir: Path | None = None,
-    device: str = "auto",
-    precision: Precision = "auto",
 ) -> Report:
     """Tell how well a model finds the cracks of labeled photos, and write a report.
 
-    Nothing is chosen on these photos: the figures are for the threshold 0.5, and for the one that
-    training chose on validation images. What a choice on these photos could have reached stands
-    apart, under the name 'oracle'. docs/evaluation.md says what each figure means.
+    Nothing is chosen on these photos: the metrics are for the threshold 0.5, and for the one that
+    training chose on validation images. The best threshold for these very photos stands apart,
+    under the name 'oracle'. docs/evaluation.md says what each metric means.
 
-    model:     run folder or model folder.
-    data:      folder with photos and masks.
-    split:     "test", "val", "train" or "all". A folder without splits is divided as in training.
-    protocol:  how photos become images (`fissura.data.protocols.PROTOCOLS`). None: as in the
-               training of the model. "native": photos as they are; they are resampled to the
-               model's scale and the probabilities back, so that the truth is the photo's own.
-    threshold: to look at beside 0.5, in [0, 1], instead of the model's.
-    tolerance: in pixels, for the tolerant figures, ≥ 0.
-    bootstrap: resamples for the intervals, ≥ 1.
-    seed:      of the resamples.
-    tta:       average over flips and turns, eight times the work.
-    out:       folder for the report, new or empty. None: `evaluation-DATA-SPLIT` beside the
-               model's folder, with a number where that exists.
-    skip_bad:  go on without files that cannot be used; the report lists them.
-    cache_dir: as in `load_split`.
-    device, precision: as in `fissura.inference.predictor.Predictor`.
+    Args:
+        model: Run folder, model folder, or a name that `fissura models` lists.
+        data: Folder with photos and masks. With `options.clean`, photos that show no crack.
+        options: See `EvaluateOptions`.
+        out: Folder for the report, new or empty. Unless given: `evaluation-DATA-SPLIT` beside the
+            model's folder, or, for a model that comes with Fissura,
+            `evaluation-MODEL-DATA-SPLIT` below the current folder; with a number where that exists.
+        cache_dir: Folder of the prepared images, as in `fissura.data.load.load_split`.
 
-    Returns what was found, and the folder that holds report.html, report.json, per_image.csv and
-    the precision-recall curve.
+    Returns:
+        All metrics, and the folder that holds report.html, report.json, per_image.csv and the
+        precision-recall curve.
 
-    Raises `InputError` where the model, the data or an option cannot be used, or `out` holds
-    anything already.
+    Raises:
+        InputError: The model or the data cannot be used, or `out` holds anything already.
     """
     began = time.perf_counter()
-    _check(threshold, tolerance, bootstrap)
+    model, data = Path(model), Path(data)
     config = read_config(find_model(model) / "config.json")
     own = _own_protocol(config)
-    chosen = own if protocol in (None, own.name) else choose_protocol(str(protocol))
+    named = options.protocol
+    chosen = own if named in (None, own.name) else choose_protocol(str(named))
     if out is not None:
-        refuse_existing(out)
-    images = load_split(
-        find_pairs(data, skip_bad=skip_bad), split, chosen, cache_dir=cache_dir, skip_bad=skip_bad
-    )
+        refuse_existing(Path(out))
+    if options.clean:
+        images = load_clean_photos(data, options, chosen)
+    else:
+        images = load_split(
+            find_pairs(data, skip_bad=options.skip_bad),
+            options.split,
+            chosen,
+            cache_dir=cache_dir,
+            skip_bad=options.skip_bad,
+        )
     # Images prepared as for training are at the model's scale already.
     scale = 1.0 if chosen == own and chosen.size_hw else config.scale / images.scale
-    at, source = _threshold(threshold, config)
+    threshold, source = _threshold(options.threshold, config)
     scores, predictor = score_model(
-        model,
-        images,
-        scale=scale,
-        threshold=at,
-        source=source,
-        tolerance=tolerance,
-        tta=tta,
-        device=device,
-        precision=precision,
+        model, images, scale=scale, threshold=threshold, source=source, options=options
     )
     summary = {
         "format": 1,
-        "warnings": _warnings(model, images, split, chosen, own, threshold),
-        **summarize(scores, resamples=bootstrap, seed=seed),
+        "warnings": warnings_for(model, config, data, images, chosen, own, options),
+        **summarize(scores, resamples=options.bootstrap, seed=options.seed),
         "model": _describe_model(model, config, predictor),
-        "data": _describe_data(data, split, images),
+        "data": _describe_data(data, options, images),
         "versions": _versions(),
         "machine": describe_machine(predictor.device),
         "seconds": round(time.perf_counter() - began, 2),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    folder = out or _new_folder(model, data, split, chosen, own)
+    split = "clean" if options.clean else options.split
+    stem = "-".join(["evaluation", data.resolve().name, split] + [chosen.name] * (chosen != own))
+    folder = Path(out) if out is not None else _new_folder(model, stem)
     write_report(scores, summary, folder)
     return Report(summary, scores, folder)
 
@@ -119,39 +110,33 @@ def score_model(
     scale: float = 1.0,
     threshold: float | None = None,
     source: str = "given",
-    tolerance: float = 2.0,
-    tta: bool = False,
-    device: str = "auto",
-    precision: Precision = "auto",
+    options: EvaluateOptions = DEFAULTS,
 ) -> tuple[Scores, Predictor]:
     """Predict the images of a set with a trained model, and compare them with its masks.
 
-    scale:  by which the images are resampled for the network; 1 where they were prepared as in
-            its training.
-    The other arguments are those of `evaluate`, `fissura.evaluation.score.score` and `Predictor`.
+    Args:
+        model: Run folder or model folder.
+        images: Images and masks to compare with.
+        scale: Factor by which the images are resampled for the network; 1 where they were prepared
+            as in its training.
+        threshold: Probability to report beside 0.5, or None.
+        source: Origin of the threshold: "fixed", "validation" or "given".
+        options: Tolerance, test-time augmentation, device and precision are taken from here.
+
+    Returns:
+        The scores of all images, and the predictor that made them.
     """
     predictor = Predictor.load(
         model,
-        device=device,
-        precision=precision,
+        device=options.device,
+        precision=options.precision,
         scale=scale,
-        tta=tta,
+        tta=options.tta,
         batch_size=_batch_size(images, scale),
     )
     probs = _clipped(_with_progress(predictor.probs(images.images), len(images)))
-    scores = score(probs, images, threshold=threshold, source=source, tolerance=tolerance)
+    scores = score(probs, images, threshold=threshold, source=source, tolerance=options.tolerance)
     return scores, predictor
-
-
-def _check(threshold: float | None, tolerance: float, bootstrap: int) -> None:
-    if threshold is not None and not 0 <= threshold <= 1:
-        raise InputError(f"The threshold is {threshold}, but must be from 0 to 1.")
-    if not 0 <= tolerance < float("inf"):
-        raise InputError(f"The tolerance is {tolerance} pixels, but must be 0 or more.")
-    if bootstrap < 1:
-        raise InputError(
-            f"The number of bootstrap resamples is {bootstrap}, but must be 1 or more."
-        )
 
 
 def _own_protocol(config: ModelConfig) -> Protocol:
@@ -199,61 +184,21 @@ def _with_progress(
     yield from track(probs, "evaluating", total=total, console=console)
 
 
-def _warnings(
-    model: Path,
-    images: PreparedSet,
-    split: str,
-    chosen: Protocol,
-    own: Protocol,
-    threshold: float | None,
-) -> list[str]:
-    """What a reader must know before believing the figures."""
-    found = []
-    if split in ("train", "all"):
-        found.append(
-            f"The split '{split}' may hold images that the model was trained on. "
-            "These figures say nothing about new photos."
-        )
-    elif split == "val":
-        found.append(
-            "The model may have been chosen on these validation images. "
-            "These figures are too good for new photos."
-        )
-    elif seen := _seen_in_training(model, images):
-        found.append(
-            f"By their names, {seen} of these images served for training or for choosing the model."
-        )
-    if threshold is not None:
-        found.append(
-            "The threshold was given by hand. If it was chosen with an eye on these images, its "
-            "figures are too good for new photos."
-        )
-    if chosen != own:
-        found.append(
-            f"The model was trained on images prepared as '{own.name}', these are prepared as "
-            f"'{chosen.name}'. Figures of different preparations cannot be compared."
-        )
-    return found
+def _new_folder(model: Path, stem: str) -> Path:
+    """Name a folder that does not exist yet: beside the model's, or below the current folder.
 
-
-def _seen_in_training(model: Path, images: PreparedSet) -> int:
-    """Count the images that the run folder's `data.json` names, where there is one."""
-    try:
-        record = json.loads((find_model(model).parent / "data.json").read_text())
-        seen = {*record["train"], *record["validation"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0
-    return sum(name in seen for name in images.names)
-
-
-def _new_folder(model: Path, data: Path, split: str, chosen: Protocol, own: Protocol) -> Path:
-    """Name a folder beside the model's that does not exist yet."""
-    parts = ["evaluation", data.resolve().name, split] + [chosen.name] * (chosen != own)
-    place, stem = find_model(model).resolve().parent, "-".join(parts)
-    folder, number = place / stem, 1
+    The latter for a model that comes with Fissura, whose folder is an installed package, and for
+    one whose folder must not be written.
+    """
+    beside = find_model(model).resolve().parent
+    if str(model) in MODELS or beside == shipped_folder(DEFAULT).resolve().parent:
+        beside, stem = Path(), stem.replace("evaluation", f"evaluation-{model.name}", 1)
+    elif not os.access(beside, os.W_OK):
+        beside = Path()
+    folder, number = beside / stem, 1
     while folder.exists():
         number += 1
-        folder = place / f"{stem}-{number}"
+        folder = beside / f"{stem}-{number}"
     return folder
 
 
@@ -267,11 +212,11 @@ def _describe_model(model: Path, config: ModelConfig, predictor: Predictor) -> d
     }
 
 
-def _describe_data(data: Path, split: str, images: PreparedSet) -> dict[str, Any]:
+def _describe_data(data: Path, options: EvaluateOptions, images: PreparedSet) -> dict[str, Any]:
     return {
         "path": str(data),
         "name": data.resolve().name,
-        "split": split,
+        "split": "clean" if options.clean else options.split,
         "split_rule": images.split_rule,
         "fingerprint": images.fingerprint,
         "protocol": asdict(images.protocol),

@@ -37,9 +37,20 @@ class Report:
             f"{self.summary['images']} images, threshold {point['threshold']:.3g} "
             f"({point['source_in_words']}); in brackets: {level} interval",
             *(f"  {name:<24} {text}" for name, text in headline_figures(self.summary)),
+            *(["  " + text] if (text := false_alarms(point)) else []),
             f"The report is {self.folder / 'report.html'}",
         ]
         return "\n".join(lines)
+
+
+def false_alarms(point: dict[str, Any]) -> str:
+    """Say on how many images without crack one was found, or nothing where there are none."""
+    alarms = point["false_alarms"]
+    if not alarms["images"]:
+        return ""
+    return (
+        f"{'False alarms':<24} on {alarms['with_alarm']} of {alarms['images']} images without crack"
+    )
 
 
 def write_report(scores: Scores, summary: dict[str, Any], folder: Path) -> None:

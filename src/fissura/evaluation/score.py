@@ -1,4 +1,4 @@
-"""Compare probabilities with the truth, image by image, and keep what all figures follow from."""
+"""Probabilities compared with the truth, image by image, to counts that all metrics follow from."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,16 +18,22 @@ from fissura.metrics.matches import match_figures
 from fissura.metrics.tolerant import tolerant_matches
 from fissura.metrics.topology import center_line_matches
 
+ALARM_PIXELS = 20
+"""A false alarm is a predicted component of at least so many pixels on an image without crack."""
+
 
 @dataclass(frozen=True, eq=False)
 class AtThreshold:
-    """What one threshold gives, image by image.
+    """The counts of every image at one threshold.
 
-    threshold:   k/256.
-    source:      where it comes from: "fixed", "validation" or "given".
-    counts:      int64 (n, 4), columns tp fp fn tn.
-    tolerant:    int64 (n, 4), the same with tolerance (`fissura.metrics.matches`).
-    center_line: int64 (n, 4), along centerlines (`fissura.metrics.topology`).
+    Attributes:
+        threshold: k/256.
+        source: Origin of the threshold: "fixed", "validation" or "given".
+        counts: int64 (n, 4), columns tp fp fn tn.
+        tolerant: int64 (n, 4), the same with tolerance (`fissura.metrics.matches`).
+        center_line: int64 (n, 4), along centerlines (`fissura.metrics.topology`).
+        alarms: int64 (n,), false alarms: predicted components of at least `ALARM_PIXELS` pixels
+            where an image has no crack; 0 for images with cracks.
     """
 
     threshold: float
@@ -34,17 +41,21 @@ class AtThreshold:
     counts: NDArray[np.int64]
     tolerant: NDArray[np.int64]
     center_line: NDArray[np.int64]
+    alarms: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
     """All that a report says about a set of n images, before any averaging.
 
-    histograms:  int64 (n, 2, 256), `fissura.metrics.counts.histograms` of each image.
-    half:        at the threshold 0.5.
-    chosen:      at the threshold chosen on validation data, or given; None where there is none.
-    tolerance:   of `AtThreshold.tolerant`, in pixels.
-    predictions: each image's mask at the headline's threshold, a bit per pixel (`prediction`).
+    Attributes:
+        data: The images, with their names and masks.
+        histograms: int64 (n, 2, 256), `fissura.metrics.counts.histograms` of each image.
+        half: Counts at the threshold 0.5.
+        chosen: Counts at the threshold chosen on validation data, or given; None where there is
+            none.
+        tolerance: Tolerance of `AtThreshold.tolerant`, in pixels.
+        predictions: Each image's mask at the headline's threshold, a bit per pixel (`prediction`).
     """
 
     data: PreparedSet
@@ -59,7 +70,7 @@ class Scores:
 
     @property
     def headline(self) -> AtThreshold:
-        """The chosen threshold's figures, or where there is none, those at 0.5."""
+        """The counts at the chosen threshold, or, where there is none, those at 0.5."""
         return self.chosen or self.half
 
     @cached_property
@@ -74,7 +85,7 @@ class Scores:
         return bits.reshape(shape).astype(bool)
 
     def per_image(self) -> list[dict[str, Any]]:
-        """Return a row of figures for each image, undefined ones as NaN."""
+        """Return a row of metrics for each image, undefined ones as NaN."""
         half, chosen = _columns(self.half), _columns(self.chosen) if self.chosen else {}
         pixels = self.histograms.sum(axis=(1, 2))
         truth = self.histograms[:, 1].sum(axis=1) / pixels
@@ -108,27 +119,38 @@ def score(
     Probabilities are looked at one image at a time and not kept; what is kept per image are a
     histogram, a few counts and its predicted mask in bits.
 
-    probs:     as many arrays float32 (h, w) in [0, 1] as `data` has masks, of their sizes and in
-               their order; an iterator serves.
-    data:      the images and the truth.
-    threshold: looked at beside 0.5, rounded to the nearest k/256; None for 0.5 alone.
-    source:    where `threshold` comes from: "validation", "given" or "fixed".
-    tolerance: in pixels, for the tolerant figures.
+    Args:
+        probs: As many arrays float32 (h, w) in [0, 1] as `data` has masks, of their sizes and in
+            their order; an iterator serves.
+        data: The images and the truth.
+        threshold: Threshold to look at beside 0.5, rounded to the nearest k/256; None for 0.5
+            alone.
+        source: Origin of `threshold`: "validation", "given" or "fixed".
+        tolerance: Tolerance of the tolerant metrics, in pixels.
 
-    Raises ValueError where the probabilities don't fit the masks, or where there are no images.
+    Returns:
+        The scores of all images.
+
+    Raises:
+        ValueError: The probabilities don't fit the masks, or there are no images.
     """
     wanted = [0.5] if threshold is None else [0.5, threshold_bin(threshold) / BINS]
     tables, bits = [], []
-    matches: list[list[tuple[NDArray[np.int64], NDArray[np.int64]]]] = [[] for _ in wanted]
+    # For each threshold, of each image: tolerant counts, centerline counts, false alarms.
+    found: list[list[tuple[NDArray[np.int64], NDArray[np.int64], int]]] = [[] for _ in wanted]
     for index, prob in enumerate(probs):
         if index >= len(data) or prob.shape != data.masks[index].shape:
             raise ValueError(_misfit(index, prob.shape, data))
         target = data.masks[index]
         tables.append(histograms(prob, target))
         preds = [prob >= np.float32(at) for at in wanted]
-        for into, pred in zip(matches, preds, strict=True):
+        for into, pred in zip(found, preds, strict=True):
             into.append(
-                (tolerant_matches(pred, target, tolerance), center_line_matches(pred, target))
+                (
+                    tolerant_matches(pred, target, tolerance),
+                    center_line_matches(pred, target),
+                    0 if target.any() else count_components(pred, ALARM_PIXELS),
+                )
             )
         bits.append(np.packbits(preds[-1]))
     if len(tables) != len(data) or not tables:
@@ -136,13 +158,14 @@ def score(
     stacked = np.stack(tables)
     points = [
         AtThreshold(
-            at,
-            source if place else "fixed",
-            counts_at(stacked, at),
-            np.stack([tolerant for tolerant, _ in found]),
-            np.stack([line for _, line in found]),
+            threshold=at,
+            source=source if index else "fixed",
+            counts=counts_at(stacked, at),
+            tolerant=np.stack([tolerant for tolerant, _, _ in images]),
+            center_line=np.stack([line for _, line, _ in images]),
+            alarms=np.array([alarms for _, _, alarms in images], np.int64),
         )
-        for place, (at, found) in enumerate(zip(wanted, matches, strict=True))
+        for index, (at, images) in enumerate(zip(wanted, found, strict=True))
     ]
     return Scores(
         data=data,
@@ -152,6 +175,16 @@ def score(
         tolerance=tolerance,
         predictions=bits,
     )
+
+
+def count_components(mask: NDArray[np.bool_], least: int) -> int:
+    """Count the connected components (8 neighbors) of at least `least` pixels.
+
+    >>> count_components(np.array([[1, 0, 1], [0, 1, 0], [0, 0, 0]], bool), 3)
+    1
+    """
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    return int(np.count_nonzero(stats[1:, cv2.CC_STAT_AREA] >= least))
 
 
 def _misfit(index: int, shape: tuple[int, ...], data: PreparedSet) -> str:
@@ -164,7 +197,7 @@ def _misfit(index: int, shape: tuple[int, ...], data: PreparedSet) -> str:
 
 
 def _columns(point: AtThreshold) -> dict[str, NDArray[Any]]:
-    """Figures of every image at one threshold, by the names of the table's columns."""
+    """Metrics of every image at one threshold, by the names of the table's columns."""
     counts = point.counts
     tolerant, line = match_figures(point.tolerant), match_figures(point.center_line)
     return {
@@ -172,4 +205,5 @@ def _columns(point: AtThreshold) -> dict[str, NDArray[Any]]:
         **{name: figure(counts) for name, figure in FIGURES.items()},
         **{f"tolerant_{name}": values for name, values in tolerant.items()},
         "cldice": line["f1"],
+        "false_alarms": point.alarms,
     }

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fissura.evaluation.score import AtThreshold, Scores
+from fissura.evaluation.score import ALARM_PIXELS, AtThreshold, Scores
 from fissura.metrics.bootstrap import Interval, as_sums, intervals, mean_of_sums
 from fissura.metrics.counts import FIGURES, counts_per_threshold, f1, iou
 from fissura.metrics.curves import average_precision, ods
@@ -17,23 +17,25 @@ from fissura.metrics.matches import match_figures
 LEVEL = 0.95
 
 RULES = [
-    "Pooled figures add up the pixels of all images first; per-image means compute the figure of "
+    "Pooled metrics add up the pixels of all images first; per-image means compute the metric of "
     "each image and average. A large crack weighs more in the first, each image the same in the "
     "second.",
     "Everything is about the crack class; background is not averaged in.",
     "Nothing to find and nothing predicted: precision, recall, F1, IoU and clDice are 1.",
     "Crack in the truth, nothing predicted: precision is undefined, the others are 0.",
     "No crack in the truth, something predicted: recall is undefined, the others are 0.",
-    "Undefined figures are null here; a per-image mean leaves those images out and says over how "
+    "Undefined metrics are null here; a per-image mean leaves those images out and says over how "
     "many images it is taken.",
     "Thresholds are k/256, k = 0 … 255; a pixel is crack where its probability is at least the "
     "threshold.",
+    "An image without crack has a false alarm where the model calls a connected component of at "
+    f"least {ALARM_PIXELS} pixels crack.",
     "clDice per image is the usual one; pooled clDice adds up center-line pixels first.",
 ]
 
 ORACLE_NOTE = (
     "Chosen on these very images with the truth in hand: what a perfect choice of threshold could "
-    "reach, not what the model reaches in use. Not to be compared with figures at a threshold that "
+    "reach, not what the model reaches in use. Not to be compared with metrics at a threshold that "
     "was fixed beforehand."
 )
 SOURCES = {
@@ -61,13 +63,14 @@ def summarize(scores: Scores, *, resamples: int = 1000, seed: int = 0) -> dict[s
     (None
     where there is none), at_chosen_note, average_precision, oracle, rules, per_image.
     """
+    clean = scores.histograms[:, 1].sum(axis=1) == 0
     parts = _overall_parts(scores)
     for name, point in (("at_half", scores.half), ("at_chosen", scores.chosen)):
         if point is not None:
-            parts |= {f"{name}.{key}": part for key, part in _parts(point).items()}
+            parts |= {f"{name}.{key}": part for key, part in _parts(point, clean).items()}
     found = _intervals(parts, scores.data.groups, resamples, seed)
     points = {
-        name: None if point is None else _describe(point, scores, found, name)
+        name: None if point is None else _describe(point, clean, found, name)
         for name, point in (("at_half", scores.half), ("at_chosen", scores.chosen))
     }
     groups = len(set(scores.data.groups))
@@ -114,7 +117,7 @@ def _overall_parts(scores: Scores) -> dict[str, Part]:
     }
 
 
-def _parts(point: AtThreshold) -> dict[str, Part]:
+def _parts(point: AtThreshold, clean: NDArray[np.bool_]) -> dict[str, Part]:
     """Figures at one threshold: pooled, and the means of the images' own."""
     parts: dict[str, Part] = {
         "pooled": (
@@ -125,6 +128,9 @@ def _parts(point: AtThreshold) -> dict[str, Part]:
         "cldice.pooled": (point.center_line, lambda sums: {"": match_figures(sums)["f1"]}),
         "cldice.per_image_mean": _mean_part(match_figures(point.center_line)["f1"]),
     }
+    if clean.any():
+        alarmed = np.where(clean, point.alarms > 0, np.nan)
+        parts["false_alarms.fraction"] = _mean_part(alarmed)
     for name, figure in FIGURES.items():
         parts[f"per_image_mean.{name}"] = _mean_part(figure(point.counts))
     for name, values in match_figures(point.tolerant).items():
@@ -159,8 +165,9 @@ def _intervals(
 
 
 def _describe(
-    point: AtThreshold, scores: Scores, found: dict[str, Interval], name: str
+    point: AtThreshold, clean: NDArray[np.bool_], found: dict[str, Interval], name: str
 ) -> dict[str, Any]:
+    """Return all metrics at one threshold, nested."""
     counts = point.counts.sum(axis=0)
     described: dict[str, Any] = {
         "threshold": point.threshold,
@@ -169,6 +176,14 @@ def _describe(
         "crack_fraction_predicted": float((counts[0] + counts[1]) / counts.sum()),
         "counts": dict(zip(("tp", "fp", "fn", "tn"), counts.tolist(), strict=True)),
         **_nested(found, f"{name}."),
+    }
+    # Photos without crack, and those of them on which the model finds one all the same.
+    described["false_alarms"] = {
+        "images": int(np.count_nonzero(clean)),
+        "with_alarm": int(np.count_nonzero(point.alarms)),
+        "components": int(point.alarms.sum()),
+        "least_pixels": ALARM_PIXELS,
+        **described.get("false_alarms", {"fraction": None}),
     }
     defined = {key: figure(point.counts) for key, figure in FIGURES.items()}
     for key, values in defined.items():

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from fissura.training.config import ProtocolName, TrainOptions
+from fissura.training.options import ProtocolName, TrainOptions
 
 # What a machine or a user decides about how to compute; the same run on any machine is one run.
 NOT_IDENTITY = ("seed", "accelerator", "devices", "nodes", "skip_bad")

@@ -29,7 +29,7 @@ from fissura.overlay import (
     error_overlay,
     overlay,
 )
-from fissura.training.config import read_config
+from fissura.training.config_file import read_config
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ from typing import Any
 from fissura.experiments.datasets import panels
 from fissura.experiments.experiment import DataSet, Experiment
 from fissura.experiments.results import RunResult
-from fissura.training.config import TrainOptions
+from fissura.training.options import TrainOptions
 
 HYBRID = {"gamma_hat": 2.0, "delta": 0.7, "gamma": 0.75}
 # The paper's choice for CRACK500: without its margin, about BCE + Dice.

@@ -25,13 +25,14 @@ from fissura.data.protocols import Protocol, choose_protocol
 from fissura.device import describe_machine
 from fissura.errors import InputError
 from fissura.evaluation.evaluate import score_model
+from fissura.evaluation.options import EvaluateOptions
 from fissura.evaluation.score import Scores
 from fissura.evaluation.summary import summarize
 from fissura.experiments.experiment import Run
 from fissura.experiments.results import RunResult, write_result
 from fissura.metrics.counts import FIGURES, counts_at, iou, pixel_counts
-from fissura.training.config import TrainOptions
 from fissura.training.loop import resume, train
+from fissura.training.options import TrainOptions
 from fissura.training.run_folder import read_metrics
 from fissura.training.session import Session
 from fissura.training.step import validate
@@ -79,7 +80,7 @@ def execute(run: Run, data: Path, study: Path, *, again: bool = False) -> Ended:
             if (folder / "config.yaml").exists():
                 outcome = resume(folder, quiet=True, on_epoch=watch)
             else:
-                outcome = train(data, out=folder, config=run.config, quiet=True, on_epoch=watch)
+                outcome = train(data, out=folder, options=run.config, quiet=True, on_epoch=watch)
             if outcome.stopped_by is not None:
                 return Ended(run, stopped_by=outcome.stopped_by)
             return Ended(run, conclude(run, data, study))
@@ -105,7 +106,9 @@ def judge(run: Run, data: Path, folder: Path) -> RunResult:
     began = perf_counter()
     test = prepared_for(config, data, "test")
     scores, predictor = score_model(
-        folder, test, device=config.accelerator, precision=config.precision
+        folder,
+        test,
+        options=EvaluateOptions(device=config.accelerator, precision=config.precision),
     )
     lines = read_metrics(folder / "metrics.jsonl")
     return RunResult(

@@ -18,7 +18,7 @@ from fissura.data.protocols import choose_protocol
 from fissura.data.splits import split_groups
 from fissura.errors import InputError
 from fissura.losses import LOSSES, recommended_margin
-from fissura.training.config import TrainOptions, loss_options, option
+from fissura.training.options import TrainOptions, loss_options, option
 
 
 @dataclass(frozen=True)

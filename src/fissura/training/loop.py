@@ -15,19 +15,23 @@ from torch import Tensor
 
 from fissura.checkpoint import save_model
 from fissura.data.batches import epoch_batches
+from fissura.errors import InputError
 from fissura.metrics.counts import counts_at, f1, iou
 from fissura.metrics.curves import best_threshold
 from fissura.training import run_folder
-from fissura.training.config import TrainOptions, read_config
+from fissura.training.config_file import read_config
 from fissura.training.display import Display, Events, introduce, training_display
 from fissura.training.graphed import fastest_step, new_stream
 from fissura.training.inputs import read_inputs
 from fissura.training.optimize import learning_rate
+from fissura.training.options import TrainOptions
 from fissura.training.session import Planned, Position, Session, begin, start_fabric
 from fissura.training.step import Step, check_finite, example_pictures, train_step, validate
 from fissura.training.stop import StopRequest, stop_on_signals
 
 LOOK_EVERY = 10  # steps between looks at the loss, each of which waits for the device
+
+DEFAULTS = TrainOptions()
 
 # Called after each epoch with the session and the number of epochs done.
 OnEpoch = Callable[[Session, int], None]
@@ -49,41 +53,71 @@ class Outcome:
 
 
 def train(
-    data: Path,
+    data: str | Path,
     *,
-    out: Path | None = None,
-    config: TrainOptions | None = None,
+    out: str | Path | None = None,
+    options: TrainOptions = DEFAULTS,
     quiet: bool = False,
     on_epoch: OnEpoch | None = None,
 ) -> Outcome:
-    """Train on the images and masks in `data` and write a run folder.
+    """Train on the images and masks in a folder, and write a run folder.
 
-    data:      a folder in one of the layouts of `fissura.data.folder`.
-    out:       the run folder, which must not exist; a new one below runs/ unless given.
-    config:    every other choice; the defaults are the paper's.
-    on_epoch:  called after each epoch with the session and the number of epochs done, to watch. It
-               comes before the state of that epoch is saved, and so again for an epoch that a
-               killed training repeats. It leaves weights and optimizer alone; what random numbers
-               it draws, and the mode in which it leaves the network, have no effect.
+    Args:
+        data: Folder in one of the layouts of `fissura.data.folder`.
+        out: Run folder to make, which must not exist; a new one below runs/ unless given.
+        options: Every other choice; the defaults are the paper's.
+        quiet: Print nothing.
+        on_epoch: Function that is called after each epoch with the session and the number of epochs
+            done, to watch. It comes before the state of that epoch is saved, and so again for an
+            epoch that a killed training repeats. It leaves weights and optimizer alone; the random
+            numbers that it draws, and the mode in which it leaves the network, have no effect.
 
-    Raises `InputError` where the data, the options or the run folder can't be used, and where the
-    loss becomes NaN.
+    Returns:
+        The run folder, the epochs done, and the signal that stopped the training, if any.
+
+    Raises:
+        InputError: The data, the options or the run folder can't be used, or the loss becomes NaN.
     """
-    config = config or TrainOptions()
+    data, out = Path(data), None if out is None else Path(out)
     # The further processes of one training may meet the folder that the first has just made.
     first = os.environ.get("LOCAL_RANK", "0") == "0"
-    run = out if out and not first else run_folder.free_folder(out, data, config)
-    return _run(Planned(run, data, config), state=None, quiet=quiet, on_epoch=on_epoch)
+    run = out if out and not first else run_folder.free_folder(out, data, options)
+    return _run(Planned(run, data, options), state=None, quiet=quiet, on_epoch=on_epoch)
 
 
-def resume(run: Path, *, quiet: bool = False, on_epoch: OnEpoch | None = None) -> Outcome:
+def resume(
+    run: str | Path,
+    *,
+    data: str | Path | None = None,
+    quiet: bool = False,
+    on_epoch: OnEpoch | None = None,
+) -> Outcome:
     """Go on with a stopped or killed training, to the same bits as if it had never stopped.
 
     That holds on a CPU with the same number of threads and processes; a GPU's atomics may differ
-    in the last bits. `on_epoch` as in `train`. Raises `InputError` where `run` is no run folder or
-    its data have changed.
+    in the last bits.
+
+    Args:
+        run: Run folder of the training.
+        data: New place of the folder that it was trained on, where that has been moved.
+        quiet: Print nothing.
+        on_epoch: As in `train`.
+
+    Returns:
+        As `train`; the epochs done count those before.
+
+    Raises:
+        InputError: `run` is no run folder, or its data are gone or have changed.
     """
-    planned = Planned(run, *read_config(run / "config.yaml"))
+    run = Path(run)
+    recorded, options = read_config(run / "config.yaml")
+    place = recorded if data is None else Path(data)
+    if not place.is_dir():
+        raise InputError(
+            f"The folder {place}, on which {run} is trained, does not exist. Where it was moved, "
+            f"give its new place: `fissura train --resume {run} --data NEW_PLACE`."
+        )
+    planned = Planned(run, place, options)
     return _run(planned, state=run_folder.load_state(run), quiet=quiet, on_epoch=on_epoch)
 
 

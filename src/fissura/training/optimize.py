@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from fissura.training.config import TrainOptions
+from fissura.training.options import TrainOptions
 
 
 def make_optimizer(model: nn.Module, config: TrainOptions) -> torch.optim.Optimizer:

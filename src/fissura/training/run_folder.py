@@ -21,8 +21,9 @@ import torch
 
 from fissura.errors import InputError
 from fissura.files import remove_unfinished, replacing
-from fissura.training.config import TrainOptions, write_config
+from fissura.training.config_file import write_config
 from fissura.training.inputs import Inputs
+from fissura.training.options import TrainOptions
 
 
 def free_folder(out: Path | None, data: Path, config: TrainOptions) -> Path:

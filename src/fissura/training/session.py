@@ -22,9 +22,9 @@ from fissura.errors import InputError
 from fissura.models import build_model
 from fissura.models.blocks import DecoderLevel
 from fissura.training import run_folder
-from fissura.training.config import TrainOptions, model_options, option
 from fissura.training.inputs import Inputs, choose_crop, choose_loss
 from fissura.training.optimize import make_average, make_optimizer
+from fissura.training.options import TrainOptions, model_options, option
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from rich.console import Console
 from fissura.data.batches import ImageStore
 from fissura.errors import InputError
 from fissura.training import run_folder
-from fissura.training.config import read_config
+from fissura.training.config_file import read_config
 from fissura.training.display import Display
 from fissura.training.graphed import fastest_step, new_stream
 from fissura.training.inputs import Inputs, read_inputs

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from fissura import __version__
 from fissura.data.synthetic import Panel, check_request, draw_panel
 from fissura.errors import InputError
 from fissura.files import new_folder
+from fissura.version import __version__
 
 FORMAT = 1
 

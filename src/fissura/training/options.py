@@ -1,18 +1,14 @@
-"""Every choice of a training, as one value that can be written down and replayed.
+"""`TrainOptions`: every choice of a training, as one value that can be written down and replayed.
 
 This module imports neither torch nor numpy, so that `fissura train --help` is instant.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Literal
 
-import yaml
-
 from fissura.errors import InputError
-from fissura.files import replacing
 
 # The keys of fissura.losses.LOSSES and fissura.data.protocols.PROTOCOLS, as one types them.
 Loss = Literal[
@@ -41,7 +37,8 @@ class TrainOptions:
     """Loss function; docs/losses.md tells them apart."""
 
     margin: float | Literal["auto"] | None = None
-    """Margin m of the loss, in logits; auto derives it from the share of crack pixels (Fig. 3)."""
+    """Margin m of the loss, in logits; auto derives it from the fraction of crack pixels (the
+    paper's Fig. 3)."""
 
     gamma_hat: float | None = None
     """Focusing exponent of the focal part, at least 0."""
@@ -87,7 +84,7 @@ class TrainOptions:
     paper's small crops."""
 
     area_threshold: float | None = None
-    """Share of a shrunken pixel's area that must be crack to call it crack; 1/8 unless given."""
+    """Fraction of a shrunken pixel's area that must be crack to call it crack; 1/8 unless given."""
 
     crop: int | None = None
     """Side of the random crops, in pixels. Unless given: no crops where all training images have
@@ -122,7 +119,7 @@ class TrainOptions:
     use it instead of the last weights."""
 
     validation: float = 0.0
-    """Share of the training images set aside to choose the best epoch and the threshold. 0 keeps
+    """Fraction of the training images set aside to choose the best epoch and the threshold. 0 keeps
     the last epoch and the threshold 0.5. A folder's own val split is used instead where it has
     one and this is not 0."""
 
@@ -164,7 +161,7 @@ class TrainOptions:
             raise InputError(f"--learning-rate is {self.learning_rate}; it must be above 0.")
         if not self.validation < 1:
             raise InputError(
-                f"--validation is {self.validation}; it is a share of the images, below 1."
+                f"--validation is {self.validation}; it is a fraction of the images, below 1."
             )
         if self.ema is not None and not self.ema < 1:
             raise InputError(f"--ema is {self.ema}; a decay lies between 0 and 1.")
@@ -172,6 +169,13 @@ class TrainOptions:
             raise InputError(
                 "--patience stops on the validation images, and there are none. Set some aside, "
                 "for example with --validation 0.2."
+            )
+        processes = self.devices * self.nodes
+        if self.batch_size % processes:
+            raise InputError(
+                f"--batch-size {self.batch_size} cannot be divided into equal parts for "
+                f"{processes} processes. Give a multiple of {processes}, such as --batch-size "
+                f"{-(-self.batch_size // processes) * processes}."
             )
 
 
@@ -212,27 +216,3 @@ def model_options(config: TrainOptions) -> dict[str, Any]:
     options = {"width": config.width, "encoder": config.encoder}
     given = {name: value for name, value in options.items() if value is not None}
     return given | ({"deep_supervision": True} if config.deep_supervision else {})
-
-
-def write_config(path: Path, data: Path, config: TrainOptions) -> None:
-    """Write a complete, replayable `config.yaml`."""
-    with replacing(path) as temporary:
-        temporary.write_text(
-            "# fissura train --config THIS_FILE --out NEW_RUN repeats this training.\n"
-            + yaml.safe_dump({"data": str(data)} | asdict(config), sort_keys=False)
-        )
-
-
-def read_config(path: Path) -> tuple[Path, TrainOptions]:
-    """Read what `write_config` wrote: the data folder and the options."""
-    try:
-        values = yaml.safe_load(path.read_text())
-        data = Path(values.pop("data"))
-    except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path} is not a configuration that `fissura train` wrote ({error}). Give the run "
-            "folder that `fissura train --out` made."
-        ) from error
-    if unknown := sorted(values.keys() - {entry.name for entry in fields(TrainOptions)}):
-        raise InputError(f"{path} has options that this Fissura does not know: {unknown}.")
-    return data, TrainOptions(**values)
