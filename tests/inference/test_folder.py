@@ -13,6 +13,7 @@ from rich.console import Console
 
 from fissura.checkpoint import ModelConfig, save_model
 from fissura.errors import InputError
+from fissura.inference import folder as batch
 from fissura.inference.folder import predict_files
 from fissura.inference.predictor import Predictor
 from fissura.models import build_model

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from fissura.checkpoint import ModelConfig, save_model
 from fissura.errors import InputError
+from fissura.inference import raster as large
 from fissura.inference.predictor import Predictor
 from fissura.inference.raster import filled, predict_raster, probability_reader
 from fissura.inference.spans import cut

@@ -8,9 +8,10 @@ import numpy as np
 from rich.console import Console
 
 from fissura.errors import InputError
+from fissura.files import MASKS, OVERLAYS, PROBABILITIES
+from fissura.files.images import write_image
 from fissura.inference.predictor import Predictor
 from fissura.inference.raster import LargePrediction, predict_raster
-from fissura.inference.results import MASKS, OVERLAYS, PROBABILITIES, write_image
 from fissura.overlay import overlay
 from fissura.raster import has_raster, open_raster, preview
 

@@ -20,14 +20,14 @@ from fissura.data.folder import find_images
 from fissura.data.images import read_image, read_size
 from fissura.device import Precision
 from fissura.errors import InputError
+from fissura.files import is_result, output_names
+from fissura.files.failures import Failure
 from fissura.inference.by_windows import by_windows, predict_by_windows, write_small_overlay
 from fissura.inference.options import Engine
 from fissura.inference.predictor import Finding, Predictor
 from fissura.inference.results import (
     TABLE,
-    is_result,
     mask_of,
-    output_names,
     start_results,
     write_pictures,
     write_table,
@@ -39,14 +39,6 @@ HUGE = 100_000_000  # pixels, from which on a photo's memory is worth a word
 
 
 _Ahead = deque[tuple[Path, int, Future[NDArray[np.uint8]] | None]]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A file that could not be predicted, and why, in a sentence."""
-
-    file: Path
-    reason: str
 
 
 @dataclass(frozen=True)

@@ -4,67 +4,29 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fissura.checkpoint import versions
-from fissura.errors import InputError
-from fissura.files import replacing
+from fissura.files import MASKS, OVERLAYS, PROBABILITIES, OutputOptions, claim, replacing
+from fissura.files.images import write_image
 from fissura.inference.predictor import Finding
 from fissura.overlay import outline_of, overlay
 
-MASKS, OVERLAYS, PROBABILITIES = "masks", "overlays", "probabilities"
 TABLE, PARTIAL_TABLE, SETTINGS = "predictions.csv", "predictions.partial.csv", "prediction.json"
 BAND = 512  # rows that are drawn at once
 COLUMNS = ("file", "mask", "crack_fraction", "threshold", "seconds")
 
 
-def output_names(files: list[Path], inputs: list[Path]) -> list[str]:
-    """Name the results of each file, so that no two share a name on any file system.
-
-    The name is the file's path below the folder that holds all inputs, without suffix; where two
-    names would differ at most in upper and lower case, with the suffix after an underscore.
-
-    >>> output_names([Path("a/1.jpg"), Path("a/1.png"), Path("a/b/2.jpg")], [Path("a")])
-    ['1_jpg', '1_png', 'b/2']
-    """
-    folders = [path.parent if path in files else path for path in inputs]
-    root = os.path.commonpath([os.path.abspath(folder) for folder in folders])  # noqa: PTH100
-    paths = [Path(os.path.relpath(file, root)) for file in files]
-    stems = [path.with_suffix("").as_posix() for path in paths]
-    uses = Counter(stem.casefold() for stem in stems)
-    taken = {stem for stem, count in uses.items() if count == 1}
-    names = []
-    for path, stem in zip(paths, stems, strict=True):
-        name = stem
-        if uses[stem.casefold()] > 1:
-            name = f"{stem}_{path.suffix[1:]}"
-            while name.casefold() in taken:
-                name += "_"
-            taken.add(name.casefold())
-        names.append(name)
-    return names
-
-
 def mask_of(name: str, suffix: str = ".png") -> str:
     """Where below the folder the mask of this name lies."""
     return f"{MASKS}/{name}{suffix}"
-
-
-def is_result(file: Path, out: Path) -> bool:
-    """Whether an earlier run wrote the file (which matters where `out` is among the inputs)."""
-    path = file.resolve()
-    folders = (MASKS, OVERLAYS, PROBABILITIES)
-    return any(path.is_relative_to(out.resolve() / folder) for folder in folders)
 
 
 def start_results(
@@ -76,42 +38,10 @@ def start_results(
     the results of other settings.
     """
     tables = [out / table for table in (TABLE, PARTIAL_TABLE)]
-    going_on = claim(out / SETTINGS, settings, resume=resume, overwrite=overwrite, stale=tables)
+    output = OutputOptions(resume=resume, overwrite=overwrite)
+    notes = {"versions": versions()}
+    going_on = claim(out / SETTINGS, settings, output, notes=notes, stale=tables)
     return _read_rows(out) if going_on else []
-
-
-def claim(
-    record: Path,
-    settings: dict[str, Any],
-    *,
-    resume: bool,
-    overwrite: bool,
-    stale: Iterable[Path] = (),
-) -> bool:
-    """Take a folder for results: write a record of the settings into it, or find the same there.
-
-    record:  the file, in the folder for the results.
-    stale:   files that hold what was done with earlier settings, to be deleted on `overwrite`.
-
-    Returns whether to go on with earlier results. Raises `InputError` as `start_results` does.
-    """
-    out = record.parent
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file. Give a folder for the results.")
-    if out.is_dir() and any(out.iterdir()):
-        if resume and record.is_file():
-            _check_same(record, settings)
-            return True
-        if not overwrite:
-            raise InputError(
-                f"{out} is not empty. Give a new folder, or use --resume to go on with an earlier "
-                "run there, or --overwrite to replace results of the same names."
-            )
-        for file in stale:
-            file.unlink(missing_ok=True)
-    with replacing(record) as temporary:
-        temporary.write_text(json.dumps(settings | {"versions": versions()}, indent=2) + "\n")
-    return False
 
 
 @contextmanager
@@ -165,33 +95,6 @@ def _draw(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
         band = slice(top - above, top + BAND + outline)
         drawn = overlay(image[band], mask[band] > 0, outline=outline)
         image[top : top + BAND] = drawn[above : above + BAND, :, ::-1]
-
-
-def write_image(path: Path, image: NDArray[Any]) -> None:
-    """Write an image file (.jpg or .png; BGR or gray) whole or not at all.
-
-    OpenCV only encodes: it would not report a full disk.
-    """
-    options = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, 92], ".png": [cv2.IMWRITE_PNG_COMPRESSION, 3]}
-    _, encoded = cv2.imencode(path.suffix, image, options[path.suffix])
-    with replacing(path) as temporary:
-        temporary.write_bytes(encoded.data)
-
-
-def _check_same(record: Path, settings: dict[str, Any]) -> None:
-    try:
-        before = json.loads(record.read_text())
-        differing = [name for name in settings if before[name] != settings[name]]
-    except (ValueError, TypeError, KeyError) as error:
-        raise InputError(
-            f"{record} is damaged. Use --overwrite to predict everything again."
-        ) from error
-    if differing:
-        raise InputError(
-            f"The results in {record.parent} were made with other settings "
-            f"({', '.join(differing)}; see {record.name} there). Use the same to resume, or give "
-            "another folder."
-        )
 
 
 def _read_rows(out: Path) -> list[dict[str, str]]:

@@ -13,10 +13,11 @@ from rich.console import Console
 
 from fissura.data.images import read_image
 from fissura.errors import InputError
+from fissura.files import MASKS, OVERLAYS, PROBABILITIES
+from fissura.files.images import write_image
 from fissura.inference.by_windows import LARGE, by_windows, predict_by_windows
 from fissura.inference.predictor import Predictor
 from fissura.inference.raster import probability_reader
-from fissura.inference.results import MASKS, OVERLAYS, PROBABILITIES, write_image
 from fissura.inspection.drawing import draw_cracks
 from fissura.inspection.record import PIXELS, Record
 from fissura.inspection.sources import LEVELS, Kind, kind_of, read_probability

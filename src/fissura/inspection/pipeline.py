@@ -17,11 +17,11 @@ from fissura.checkpoint import find_model, versions
 from fissura.data.folder import find_images
 from fissura.device import describe_machine
 from fissura.errors import InputError
+from fissura.files import OutputOptions, claim, is_result, output_names
+from fissura.files.failures import Failure, failure
 from fissura.inference.by_windows import by_windows
-from fissura.inference.folder import Failure
 from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
-from fissura.inference.results import claim, is_result, output_names
 from fissura.inspection.coco import write_coco
 from fissura.inspection.drawing import draw_cracks
 from fissura.inspection.limits import Limits, judge, read_limits
@@ -123,8 +123,8 @@ def inspect_files(
     claim(
         out / SETTINGS,
         settings,
-        resume=resume,
-        overwrite=overwrite,
+        OutputOptions(resume=resume, overwrite=overwrite),
+        notes={"versions": versions()},
         stale=(out / MEASURED).rglob("*.npz"),
     )
     inspector = Inspector(
@@ -166,9 +166,9 @@ def _measure_all(inspector: Inspector, names: dict[Path, str], console: Console)
     for file, name in track(waiting, description="Inspecting", console=console, disable=not shown):
         try:
             photo = inspector(file, name)
-        except (InputError, MemoryError) as error:
-            reason = str(error) or f"{file} is too large for the memory of this machine."
-            failures.append(Failure(file, reason))
+        except Exception as error:
+            failures.append(failure(file, error))
+            reason = failures[-1].reason
             console.print(f"Left out: {reason}", style="red", highlight=False, markup=False)
             continue
         save_inspected(_stored(inspector.out, name), photo)

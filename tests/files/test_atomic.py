@@ -1,6 +1,10 @@
+import errno
+import os
+
 import pytest
 
 from fissura.files import new_folder, remove_unfinished, replacing
+from fissura.files.atomic import remove_unfinished_of, shortened
 
 
 def test_the_old_content_stays_when_writing_fails(tmp_path):
@@ -67,3 +71,51 @@ def test_names_as_long_as_file_systems_allow(tmp_path, name):
     with new_folder(tmp_path / f"{name[:-4]}.set"):
         pass
     assert {path.name for path in tmp_path.iterdir()} == {name, f"{name[:-4]}.set"}
+
+
+def test_long_names_that_begin_alike_have_temporary_files_of_their_own(tmp_path):
+    one, other = (tmp_path / f"{248 * 'a'}{end}.png" for end in "bc")
+    with replacing(one) as first, replacing(other) as second:
+        assert first != second
+        first.write_text("1")
+        second.write_text("2")
+    assert (one.read_text(), other.read_text()) == ("1", "2")
+
+
+def test_what_a_kill_left_of_one_file_is_removed(tmp_path):
+    mine, others = tmp_path / ".mask.123.tmp.tif", tmp_path / ".mask2.123.tmp.tif"
+    for path in (mine, others):
+        path.write_text("half")
+    remove_unfinished_of(tmp_path / "mask.tif")
+    assert not mine.exists()
+    assert others.exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO])
+def test_a_full_disk_names_the_file(tmp_path, number):
+    path = tmp_path / "mask.png"
+    with pytest.raises(OSError, match=r"mask\.png'$") as caught, replacing(path):
+        raise OSError(number, os.strerror(number))
+    assert caught.value.errno == number
+    assert caught.value.filename == str(path)
+
+
+def test_a_full_disk_names_the_folder(tmp_path):
+    with pytest.raises(OSError, match=r"/set'$"), new_folder(tmp_path / "set"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_an_error_of_another_file_keeps_its_name(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"photo\.png"), replacing(tmp_path / "mask.png"):
+        (tmp_path / "photo.png").read_bytes()
+
+
+def test_a_folder_that_cannot_be_made_is_named_as_it_will_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"file'$"), replacing(tmp_path / "file" / "mask.png"):
+        pass
+
+
+@pytest.mark.parametrize("stem", ["a", "ü" * 200, "Ri\udcdf" * 100])
+def test_shortened_names_fit(stem):
+    assert len(os.fsencode(shortened(stem, 100))) <= 100

@@ -1,0 +1,150 @@
+"""Write files so that a crash never leaves half of one under its final name."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+LONGEST_NAME = 255  # bytes, of nearly every file system
+# How `replacing` calls its temporary files: .NAME.PROCESS.tmp.SUFFIX
+UNFINISHED = re.compile(r"\..+\.\d+\.tmp(\.\w+)?")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; on success it becomes `path`, on error it goes away.
+
+    The file is flushed to disk before it is renamed, so that after a power cut `path` holds
+    either the old content or the new one, whole.
+
+    Args:
+        path: The file to write. Its folder is made where it does not exist.
+
+    Yields:
+        The path of the temporary file, with the same suffix as `path`.
+
+    Raises:
+        OSError: The file cannot be written; the error names `path`.
+
+    >>> import tempfile
+    >>> target = Path(tempfile.mkdtemp()) / "note.txt"
+    >>> with replacing(target) as temporary:
+    ...     _ = temporary.write_text("whole")
+    >>> target.read_text()
+    'whole'
+    """
+    # The suffix stays last: image writers choose the format by it.
+    temporary = path.with_name(_temporary_name(path.stem, path.suffix))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise _naming(error, path, temporary) from error
+    finally:
+        with suppress(OSError):  # where not even the folder could be made
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Give a temporary folder beside `path`; on success it becomes `path`, on error it goes away.
+
+    Args:
+        path: The folder to make. It must not exist or be empty: a folder that holds anything is
+            never replaced.
+
+    Yields:
+        The path of the temporary folder.
+
+    Raises:
+        OSError: `path` is not empty, or nothing can be written there.
+
+    >>> import tempfile
+    >>> target = Path(tempfile.mkdtemp()) / "set"
+    >>> with new_folder(target) as temporary:
+    ...     _ = (temporary / "note.txt").write_text("whole")
+    >>> [file.name for file in target.iterdir()]
+    ['note.txt']
+    """
+    path = path.absolute()
+    temporary = path.with_name(_temporary_name(path.name, ""))
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if path.exists():
+            path.rmdir()  # empty, or this fails and nothing is lost
+        temporary.rename(path)
+    except OSError as error:
+        raise _naming(error, path, temporary) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Delete the temporary files of `replacing` that killed processes left in `folder` and below.
+
+    Args:
+        folder: The folder to search to any depth.
+    """
+    for path in list(folder.rglob(".*")):
+        if UNFINISHED.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
+
+
+def remove_unfinished_of(path: Path) -> None:
+    """Delete the temporary files of `replacing(path)` that killed processes left.
+
+    Args:
+        path: The file that was to be written.
+    """
+    begins = _temporary_name(path.stem, path.suffix).rpartition(f".{os.getpid()}.tmp")[0]
+    for other in path.parent.glob(".*"):
+        if UNFINISHED.fullmatch(other.name) and other.name.startswith(f"{begins}."):
+            other.unlink(missing_ok=True)
+
+
+def shortened(stem: str, most: int) -> str:
+    """Cut a name to `most` bytes; a cut name ends in a hash of the whole, so that it stays unique.
+
+    Args:
+        stem: The name.
+        most: Bytes that its encoding may have, more than 9.
+
+    Returns:
+        The name itself where it is short enough.
+
+    >>> shortened("crack", 20), shortened("crack" * 5, 20)
+    ('crack', 'crackcrackc-c535616e')
+    """
+    encoded = os.fsencode(stem)
+    if len(encoded) <= most:
+        return stem
+    end = f"-{hashlib.sha256(encoded).hexdigest()[:8]}"
+    while len(os.fsencode(stem + end)) > most:
+        stem = stem[:-1]
+    return stem + end
+
+
+def _temporary_name(stem: str, suffix: str) -> str:
+    """A hidden name of this process, cut to the length that file systems can hold."""
+    # The number of any process has at most 10 digits, so that all of them cut alike.
+    room = LONGEST_NAME - len(os.fsencode(f"..{10 * '0'}.tmp{suffix}"))
+    return f".{shortened(stem, room)}.{os.getpid()}.tmp{suffix}"
+
+
+def _naming(error: OSError, path: Path, temporary: Path) -> OSError:
+    """The error with the name of the file that was to be written, where it names none."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+    named = error.filename and os.fsdecode(error.filename)
+    if named == str(temporary) or (named is None and full):
+        return OSError(error.errno, error.strerror, str(path))
+    return error
