@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
+from fissura import __version__
 from fissura.cli import app
 from fissura.cli.study import RecipeName
 from fissura.data.protocols import PROTOCOLS
@@ -84,7 +85,7 @@ def test_choices_on_the_command_line_are_those_of_the_library():
 
 
 def test_version():
-    assert fissura("--version").stdout.strip() == "0.1.0"
+    assert fissura("--version").stdout.strip() == __version__
 
 
 @pytest.mark.parametrize(

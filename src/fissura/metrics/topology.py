@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fissura.errors import extra
+
 
 def center_line_matches(pred: NDArray[np.bool_], target: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Count center-line pixels of each mask that lie inside the other mask.
@@ -32,7 +34,8 @@ def center_line_matches(pred: NDArray[np.bool_], target: NDArray[np.bool_]) -> N
         raise ValueError(
             f"pred and target must be (h, w), of one size; got {pred.shape} and {target.shape}."
         )
-    from skimage.morphology import skeletonize
+    with extra("train", "clDice"):
+        from skimage.morphology import skeletonize
 
     pred_line, target_line = skeletonize(pred), skeletonize(target)
     confirmed = int(np.count_nonzero(pred_line & target))

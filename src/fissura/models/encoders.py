@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fissura.errors import InputError
+from fissura.errors import InputError, extra
 from fissura.models.blocks import conv_bn_relu, he_initialize
 from fissura.models.pretrained import reaching_weights, weights_of
 
@@ -54,7 +54,8 @@ class SmpEncoder(nn.Module):
 
     def __init__(self, name: str, *, pretrained: bool = False) -> None:
         # Imported here: the U-Net basis need not wait the seconds that it takes.
-        from segmentation_models_pytorch.encoders import get_encoder
+        with extra("train", f"The encoder {name!r}"):
+            from segmentation_models_pytorch.encoders import get_encoder
 
         super().__init__()
         check_encoder(name)
@@ -73,7 +74,8 @@ class SmpEncoder(nn.Module):
 
 def check_encoder(name: str) -> None:
     """Raise `InputError` unless segmentation-models-pytorch knows the encoder `name`."""
-    from segmentation_models_pytorch.encoders import get_encoder_names
+    with extra("train", f"The encoder {name!r}"):
+        from segmentation_models_pytorch.encoders import get_encoder_names
 
     known = get_encoder_names()
     if name not in known and not name.startswith("tu-"):

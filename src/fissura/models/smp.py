@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from fissura.errors import InputError
+from fissura.errors import InputError, extra
 from fissura.models.blocks import pad_to_multiple
 from fissura.models.encoders import check_encoder, freeze_unused
 from fissura.models.pretrained import reaching_weights, weights_of
@@ -67,7 +67,8 @@ def smp_model(
     encoder: its default is resnet34, for DPT tu-vit_base_patch16_224.augreg_in21k.
     """
     # Imported here: crackseg on its U-Net basis need not wait the seconds that it takes.
-    import segmentation_models_pytorch as smp
+    with extra("train", f"The network 'smp:{architecture}'"):
+        import segmentation_models_pytorch as smp
 
     by_lower = {name.lower(): name for name in ARCHITECTURES}
     if architecture.lower() not in by_lower:

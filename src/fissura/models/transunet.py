@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fissura.errors import extra
 from fissura.models.blocks import conv_bn_relu
 from fissura.models.pretrained import reaching_weights
 from fissura.models.smp import AnySize
@@ -42,7 +43,8 @@ class HybridEncoder(nn.Module):
 
     def __init__(self, *, pretrained: bool = False) -> None:
         # Imported here: the other networks need not wait the seconds that it takes.
-        import timm
+        with extra("train", "The network 'transunet'"):
+            import timm
 
         super().__init__()
         with reaching_weights(HYBRID):

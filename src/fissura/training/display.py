@@ -20,6 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from fissura.errors import extra
 from fissura.overlay import error_overlay
 from fissura.training.inputs import Inputs
 from fissura.training.session import Session
@@ -92,7 +93,8 @@ class Events:
 
     def __init__(self, run: Path, step: int) -> None:
         # Imported here: it costs half a second.
-        from torch.utils.tensorboard import SummaryWriter
+        with extra("train", "Training"):
+            from torch.utils.tensorboard import SummaryWriter
 
         self.writer: SummaryWriter = SummaryWriter(str(run), purge_step=step)
 

@@ -7,10 +7,9 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -18,13 +17,16 @@ from fissura.checkpoint import ModelConfig, find_model, load_model, read_config,
 from fissura.data.batches import ImageStore
 from fissura.data.load import PreparedSet
 from fissura.device import choose_device, choose_precision
-from fissura.errors import InputError
+from fissura.errors import InputError, extra
 from fissura.models import build_model
 from fissura.models.blocks import DecoderLevel
 from fissura.training import run_folder
 from fissura.training.inputs import Inputs, choose_crop, choose_loss
 from fissura.training.optimize import make_average, make_optimizer
 from fissura.training.options import TrainOptions, model_options, option
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,9 @@ class Session:
 
 def start_fabric(config: TrainOptions) -> Fabric:
     """Choose device and precision, and start the other processes where there are any."""
+    with extra("train", "Training"):
+        from lightning_fabric import Fabric
+
     device = choose_device(config.accelerator)
     if config.compile:
         check_compiler(device)
