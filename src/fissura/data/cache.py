@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from fissura.files import replacing
 
 # Raise it whenever decoding or preparing changes its results.
-FORMAT = 1
+FORMAT = 2
 THREADS = min(8, os.cpu_count() or 1)
 
 

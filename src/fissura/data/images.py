@@ -1,23 +1,39 @@
-"""Read photos and label images of every common kind as plain 8-bit arrays.
+"""Read photos of every common kind as plain 8-bit arrays, upright; and pairs of photo and mask.
 
 Pillow reads the files, for it refuses a truncated file, where OpenCV fills up with gray.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, features
 
+from fissura.bit_depth import (
+    Depth,
+    declared_bits,
+    decoded_by_opencv,
+    depth_of_values,
+    is_deep_color,
+    tiff_tags,
+)
 from fissura.errors import InputError
 
+HEIF = (".heic", ".heif", ".hif")
 # Lower case; from the least to the most likely format of a mask.
 SUFFIXES = (
-    *(".jpg", ".jpeg", ".jpe", ".webp", ".jp2", ".tif", ".tiff"),
+    *(".jpg", ".jpeg", ".jpe", ".jfif", *HEIF, ".avif", ".webp", ".jp2", ".tif", ".tiff"),
     *(".ppm", ".pnm", ".pgm", ".pbm", ".bmp", ".gif", ".png"),
+)
+# Photos that cameras write before any processing, which must be developed first.
+RAW = (
+    *(".dng", ".nef", ".nrw", ".cr2", ".cr3", ".crw", ".arw", ".srf", ".sr2", ".raf", ".rw2"),
+    *(".orf", ".pef", ".srw", ".x3f", ".3fr", ".fff", ".iiq", ".raw", ".rwl", ".gpr"),
 )
 ORIENTATION_TAG = 0x0112
 BAND_PIXELS = 2**22
@@ -26,55 +42,41 @@ BAND_PIXELS = 2**22
 Image.MAX_IMAGE_PIXELS = None
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
+def unreadable_format(path: Path) -> str | None:
+    """Say in words why files of a photo's format cannot be read here; None where they can.
+
+    >>> unreadable_format(Path("a.dng"))
+    'raw photos of cameras are not read; develop them to TIFF or JPEG'
+    """
+    suffix = path.suffix.lower()
+    if suffix in RAW:
+        return "raw photos of cameras are not read; develop them to TIFF or JPEG"
+    if suffix in HEIF and not _has_heif():
+        return "HEIC photos need another package: pip install 'fissura[heic]'"
+    if suffix == ".avif" and not features.check("avif"):
+        return "AVIF photos need a newer Pillow: pip install 'pillow>=11.3'"
+    return None
+
+
+def read_image(path: Path, *, depth: Depth | None = None) -> NDArray[np.uint8]:
     """Read a photo as 8-bit RGB, upright as its EXIF orientation says.
 
     Gray and palette images become RGB. Transparency is dropped: the stored colors count, also
-    under transparent pixels. Of 16-bit gray images the upper 8 of the used bits are kept: values
-    up to 255 stay, up to 4095 are divided by 16, others by 256. Of several frames or pages the
-    first is read.
+    under transparent pixels. Of several frames or pages the first is read.
 
-    Returns shape (height, width, 3).
+    Args:
+        path: The file.
+        depth: The depth of the set, from `fissura.bit_depth.common_depth`, for files of more than
+            8 bits; by default that of this file alone.
 
-    Raises `InputError` where the file is missing, damaged, truncated or of an unknown format.
+    Returns:
+        Shape (height, width, 3).
+
+    Raises:
+        InputError: Where the file is missing, damaged, truncated or of an unknown format, or has
+            pixels without a value (NaN).
     """
-    pixels, orientation = _read_stored(path)
-    return np.ascontiguousarray(upright(_to_rgb(pixels), orientation))
-
-
-def read_mask(path: Path) -> NDArray[np.uint8]:
-    """Read a label image with its values as stored; `fissura.data.masks` gives them meaning.
-
-    Returns shape (height, width) for everything without color: gray values as they are, 1-bit
-    images as 0 and 255, 16-bit images as they are up to 255 and divided by 256 where any value is
-    above, floats multiplied by 255 where none is above 1. Colored label images have shape
-    (height, width, 3). Palette images are read by their colors (or by their indices where two
-    indices in use have one color). Transparent pixels become black; in an image that is black all
-    over but has varying transparency, opaque is 255.
-
-    Raises `InputError` as `read_image` does.
-    """
-    pixels, orientation = _read_stored(path, mask=True)
-    return np.ascontiguousarray(upright(pixels, orientation))
-
-
-def read_pair(image: Path, mask: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Read a photo and its label image, upright and of one size.
-
-    A photo with an EXIF orientation is turned upright. Its mask is taken as it is where it fits
-    the upright photo, and is turned along where it fits the photo only as stored.
-
-    Raises `InputError` where either cannot be read, or where they fit in neither way.
-    """
-    pixels, orientation = _read_stored(image)
-    labels, mask_orientation = _read_stored(mask, mask=True)
-    photo = upright(_to_rgb(pixels), orientation)
-    turned = upright(labels, mask_orientation)
-    if turned.shape[:2] != photo.shape[:2] and labels.shape[:2] == pixels.shape[:2]:
-        turned = upright(labels, orientation)
-    if turned.shape[:2] != photo.shape[:2]:
-        raise InputError(f"{mask}: {size_difference(photo.shape, turned.shape)}.")
-    return np.ascontiguousarray(photo), np.ascontiguousarray(turned)
+    return np.ascontiguousarray(upright(*photo_pixels(path, depth)))
 
 
 def size_difference(image_shape: tuple[int, ...], mask_shape: tuple[int, ...]) -> str:
@@ -87,22 +89,30 @@ def size_difference(image_shape: tuple[int, ...], mask_shape: tuple[int, ...]) -
 
 
 def read_size(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Read the size of an image from its header: as stored and upright, (height, width) each.
+    """Read the size of an image from its header.
 
-    Raises `InputError` where the header is damaged or the format is unknown.
+    Returns:
+        The size as stored and the size upright, (height, width) each.
+
+    Raises:
+        InputError: Where the header is damaged or the format is unknown.
     """
+    _know_heif(path)
     try:
         with Image.open(path) as image:
             width, height = image.size
             orientation = _orientation(image)
+            if image.format == "TIFF":  # newer versions of Pillow give the upright size
+                tags: Any = image.getexif()
+                width, height = tags.get(256, width), tags.get(257, height)
     except Exception as error:
-        pixels, orientation = _read_with_opencv(path, error)
+        pixels, orientation = _second_chance(path, error)
         height, width = pixels.shape[:2]
     stored = (height, width)
     return stored, (width, height) if orientation >= 5 else stored
 
 
-def upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+def upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     """Undo an EXIF orientation (1 to 8; others count as 1).
 
     >>> upright(np.array([[1, 2]], np.uint8), 6)
@@ -118,60 +128,96 @@ def upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     return pixels
 
 
-def _orientation(image: Image.Image) -> int:
-    if image.format == "PNG" and not {"exif", "Raw profile type exif"} & image.info.keys():
-        return 1  # or Pillow would decode the whole image, in search of EXIF behind its pixels
-    value = image.getexif().get(ORIENTATION_TAG, 1)
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+def decode(path: Path, take: Callable[[Image.Image], NDArray[Any]]) -> tuple[NDArray[Any], int]:
+    """Read an image as stored, with the full depth of its values.
 
+    Args:
+        path: The file.
+        take: Gives the pixels of an image that Pillow has opened. It is not asked for colors of
+            more than 8 bits, which OpenCV reads.
 
-def _read_stored(path: Path, mask: bool = False) -> tuple[NDArray[np.uint8], int]:
-    """Pixels as stored, gray (H, W) or colored (H, W, 3), and the EXIF orientation."""
+    Returns:
+        The pixels (h, w), (h, w, 3) or, with transparency, (h, w, 4), and the EXIF orientation
+        that turns them upright.
+
+    Raises:
+        InputError: Where the file is missing, damaged, truncated or of an unknown format.
+    """
+    _know_heif(path)
     try:
         with Image.open(path) as image:
             orientation = _orientation(image)
-            return (_label_values(image) if mask else _photo_values(image)), orientation
+            deep = is_deep_color(image)
+            image.load()  # also of deep colors, since Pillow refuses truncated files
+            # Pillow turns TIFFs while it loads them, and takes their orientation away.
+            turned = _orientation(image) != orientation and image.format == "TIFF"
+            if not deep:
+                pixels = take(image)
+                return (_as_stored(pixels, orientation) if turned else pixels), orientation
+        return decoded_by_opencv(path), orientation
     except Exception as error:
-        pixels, orientation = _read_with_opencv(path, error)
-        return (_gray_if_colorless(pixels) if mask else pixels), orientation
+        return _second_chance(path, error)
 
 
-def _read_with_opencv(path: Path, error: Exception) -> tuple[NDArray[np.uint8], int]:
-    """The second chance for TIFFs of a kind that Pillow does not know; `error` is Pillow's."""
-    pixels = None
+def _as_stored(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Turn upright pixels back; 6 and 8 undo each other, the others themselves."""
+    return upright(pixels, {6: 8, 8: 6}.get(orientation, orientation))
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 where there is none."""
+    if image.format == "PNG" and not {"exif", "Raw profile type exif"} & image.info.keys():
+        return 1  # or Pillow would decode the whole image, in search of EXIF behind its pixels
+    if image.format in ("HEIF", "AVIF"):
+        return 1  # these are decoded upright, whatever their EXIF still says
+    return _known_orientation(image.getexif().get(ORIENTATION_TAG))
+
+
+def _known_orientation(value: object) -> int:
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _second_chance(path: Path, error: Exception) -> tuple[NDArray[Any], int]:
+    """Pixels and orientation of TIFFs of a kind that Pillow does not know; `error` is Pillow's."""
     if path.suffix.lower() in (".tif", ".tiff") and path.is_file():
-        flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
-        level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         try:
-            pixels = cv2.imdecode(np.fromfile(path, np.uint8), flags)
-        except cv2.error:
-            pixels = None
-        finally:
-            cv2.utils.logging.setLogLevel(level)
-    if pixels is None or pixels.ndim not in (2, 3):
-        raise InputError(f"{path}: cannot be read, {_reason(path, error)}.") from error
-    if pixels.ndim == 3 and pixels.shape[2] >= 3:
-        pixels = pixels[:, :, 2::-1]
-    elif pixels.ndim == 3:
-        pixels = pixels[:, :, 0]
-    return _photo_bits(pixels), 1
+            return decoded_by_opencv(path), _known_orientation(tiff_tags(path).get(ORIENTATION_TAG))
+        except OSError:
+            pass
+    raise InputError(f"{path}: cannot be read, {_reason(path, error)}.") from error
 
 
 def _reason(path: Path, error: Exception) -> str:
+    """Why a file cannot be read, in words."""
     if not path.exists():
         return "there is no such file"
     if path.stat().st_size == 0:
         return "the file is empty"
     if isinstance(error, PermissionError):
         return "permission denied"
+    if reason := unreadable_format(path):
+        return reason
     if "identify" in str(error):
         return "the file is damaged or of a format that Fissura does not know"
     return str(error).rstrip(".") or "the file is damaged"
 
 
-def _photo_values(image: Image.Image) -> NDArray[np.uint8]:
+def _has_heif() -> bool:
+    return find_spec("pillow_heif") is not None
+
+
+def _know_heif(path: Path) -> None:
+    """Teach Pillow to read HEIC where its plugin is installed."""
+    if path.suffix.lower() in HEIF and _has_heif():
+        from pillow_heif import register_heif_opener  # pyright: ignore[reportMissingImports]
+
+        register_heif_opener()
+
+
+def _photo_values(image: Image.Image) -> NDArray[Any]:
+    """Gray values (h, w) of any depth, or colors (h, w, 3) of 8 bits."""
     if image.mode.startswith(("I", "F")):
-        return _photo_bits(np.asarray(image))
+        return np.asarray(image)
     if image.mode in ("1", "L"):
         return np.asarray(image.convert("L"))
     if image.mode in ("P", "PA"):  # by way of RGBA, since Pillow warns of lost transparency
@@ -193,55 +239,17 @@ def _copied(image: Image.Image) -> NDArray[np.uint8]:
     return pixels
 
 
-def _to_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.repeat(pixels[:, :, None], 3, axis=2) if pixels.ndim == 2 else pixels
-
-
-def _photo_bits(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Eight bits of an image that has more."""
-    if pixels.dtype == np.uint8:
-        return pixels.astype(np.uint8, copy=False)
-    values = np.nan_to_num(pixels.astype(np.float64))
-    highest = values.max(initial=0)
-    if np.issubdtype(pixels.dtype, np.floating) and highest <= 1:
-        values = values * 255
-    elif highest > 255:
-        values = values / (16 if highest < 4096 else 256)
-    return np.clip(values, 0, 255).astype(np.uint8)
-
-
-def _label_values(image: Image.Image) -> NDArray[np.uint8]:
-    if image.mode.startswith(("I", "F")):
-        values = np.nan_to_num(np.asarray(image).astype(np.float64))
-        highest = values.max(initial=0)
-        if image.mode == "F" and highest <= 1:
-            values = np.rint(values * 255)
-        return np.clip(values // 256 if highest > 255 else values, 0, 255).astype(np.uint8)
-    if image.mode in ("1", "L"):
-        return np.asarray(image.convert("L"))
-    if image.mode == "P" and "transparency" not in image.info:
-        return _palette_values(image)
-    rgba = np.asarray(image.convert("RGBA"))
-    colors, alpha = rgba[:, :, :3], rgba[:, :, 3]
-    if alpha.min(initial=255) == 255:
-        return _gray_if_colorless(colors)
-    if not colors.any():
-        return alpha
-    faded = colors.astype(np.uint16) * alpha[:, :, None] / 255
-    return _gray_if_colorless(np.rint(faded).astype(np.uint8))
-
-
-def _palette_values(image: Image.Image) -> NDArray[np.uint8]:
-    indices = np.asarray(image)
-    colors = np.asarray(image.convert("RGB"))
-    used = np.unique(indices)
-    seen = np.unique(colors.reshape(-1, 3), axis=0)
-    return indices if len(seen) < len(used) else _gray_if_colorless(colors)
-
-
-def _gray_if_colorless(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """One channel where the three are equal, but for the small differences that JPEG makes."""
+def photo_pixels(path: Path, depth: Depth | None) -> tuple[NDArray[np.uint8], int]:
+    """Read a photo as 8-bit RGB as it is stored, and its orientation; see `read_image`."""
+    pixels, orientation = decode(path, _photo_values)
+    if pixels.dtype != np.uint8:
+        if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+            raise InputError(
+                f"{path}: cannot be read, {1 - np.isfinite(pixels).mean():.1%} of its values are "
+                "no numbers (NaN). Cut these areas off, or give a GeoTIFF where they are nodata."
+            )
+        bits = declared_bits(path) if pixels.dtype.kind in "ui" else None
+        pixels = (depth or depth_of_values(pixels, bits)).to_8_bits(pixels)
     if pixels.ndim == 2:
-        return pixels
-    spread = pixels.max(axis=2).astype(np.int16) - pixels.min(axis=2)
-    return pixels.max(axis=2) if spread.max(initial=0) <= 24 else pixels
+        return np.repeat(pixels[:, :, None], 3, axis=2), orientation
+    return pixels[:, :, :3], orientation

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from fissura.data import cache
 from fissura.data.cache import THREADS
 from fissura.data.folder import Folder, Pair, Skipped, refuse_bad
-from fissura.data.images import read_mask, read_pair, read_size
-from fissura.data.masks import MaskCensus, MaskRule, choose_rule
+from fissura.data.images import read_size
+from fissura.data.masks import MaskLook, MaskRule, choose_rule, read_mask, read_pair
 from fissura.data.protocols import Protocol, prepare_all, windows
 from fissura.data.splits import group_of, split_groups
 from fissura.errors import InputError
@@ -177,22 +177,22 @@ def _choose_pairs(
 
 
 def _decode_rule(pairs: list[Pair], root: Path, skip_bad: bool) -> tuple[MaskRule, list[Skipped]]:
-    def count(pair: Pair) -> MaskCensus | Skipped:
+    def look_at(pair: Pair) -> MaskLook | Skipped:
         try:
-            return MaskCensus.of(read_mask(pair.mask))
+            return MaskLook.of(read_mask(pair.mask))
         except InputError as error:
             return _skipped(pair, error)
 
-    total, bad = MaskCensus(), []
+    looks: list[tuple[Path, MaskLook]] = []
+    bad: list[Skipped] = []
     with ThreadPoolExecutor(THREADS) as pool:
-        for outcome in pool.map(count, pairs):
+        for pair, outcome in zip(pairs, pool.map(look_at, pairs), strict=True):
             if isinstance(outcome, Skipped):
                 bad.append(outcome)
             else:
-                total.gray += outcome.gray
-                total.colors += outcome.colors
+                looks.append((pair.mask, outcome))
     refuse_bad(bad, root, go_on=skip_bad and len(bad) < len(pairs))
-    return choose_rule(total, root), bad
+    return choose_rule(looks, root), bad
 
 
 def _prepare_pairs(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fissura.data.images import read_mask
+from fissura.data.masks import read_mask
 from fissura.errors import InputError
 
 Kind = Literal["auto", "photo", "mask", "probability"]
