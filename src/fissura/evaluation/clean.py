@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from fissura.data.folder import Skipped, find_images, find_pairs
-from fissura.data.images import read_image, read_mask
+from fissura.data.images import read_image
 from fissura.data.load import PreparedSet
+from fissura.data.masks import read_mask
 from fissura.data.protocols import Protocol, prepare_all, windows
 from fissura.data.splits import group_of
 from fissura.errors import InputError
