@@ -3,9 +3,12 @@
 import csv
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from typing import get_args
 
 import cv2
@@ -100,6 +103,7 @@ def test_version():
         (["train", "--resume", "nowhere"], "Give the run folder"),
         (["train", "--resume", "run", "--epochs", "150"], "--start run --epochs 50 --out NEW_RUN"),
         (["train", "data", "--devices", "2", "--batch-size", "3"], "Give a multiple of 2"),
+        (["train", "data", "--accelerator", "gpu"], "no device 'gpu'"),
         (["evaluate", "runs/a", "runs/b", "data"], "One model and one folder"),
         (["evaluate", "nowhere", "nowhere"], "holds no trained model"),
         (["predict", "--out", "there"], "Which photos?"),
@@ -129,7 +133,7 @@ def test_bad_input_gets_a_sentence_and_no_traceback(arguments, message, tmp_path
 
 def test_a_mistyped_option_is_refused():
     result = fissura("train", "data", "--epoch", "3")
-    assert result.returncode != 0
+    assert result.returncode == 2
     assert "--epochs" in result.stdout + result.stderr
 
 
@@ -272,3 +276,71 @@ def test_a_model_among_the_photos_is_never_passed_over(command, lines, run, tmp_
 def test_models_lists_and_shows_cards():
     assert "crackseg-small" in fissura("models").stdout
     assert "## Known failures" in fissura("models", "crackseg-small").stdout
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_console_that_lacks_letters_ends_nothing(encoding, lines, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    photos = tmp_path / "裂缝"
+    photos.mkdir()
+    shutil.copy(lines / "test" / "images" / "0.png", photos / "桥面 π.png")
+    (photos / "坏.png").write_bytes(b"no image")
+    (tmp_path / "界限.yaml").write_text("max_length_px: 0.1\n", encoding="utf-8")
+    done = fissura("predict", photos, "--out", tmp_path / "结果")
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
+    assert r"\u574f.png" in done.stderr
+    (photos / "坏.png").unlink()
+    masks = tmp_path / "结果" / "masks"
+    done = fissura("measure", masks, "--out", tmp_path / "长")
+    assert (done.returncode, done.stderr) == (0, "")
+    limits = ["--limits", tmp_path / "界限.yaml", "--threshold", 0.01, "--min-length", 0]
+    done = fissura("inspect", photos, "--out", tmp_path / "报告", *limits)
+    assert (done.returncode, "Traceback" in done.stderr) == (3, False), done.stderr
+    assert r"\u6865\u9762" in done.stdout
+    done = fissura("evaluate", "crackseg-small", tmp_path / "没有")
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert r"\u6ca1\u6709" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["predict", "inspect", "measure"])
+def test_ctrl_c_says_how_to_go_on(command, lines, tmp_path):
+    (tmp_path / "photos").mkdir()
+    for index in range(60):
+        shutil.copy(lines / "test/images/0.png", tmp_path / "photos" / f"{index}.png")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fissura.cli", command, "photos"],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    while not list(tmp_path.glob("*/masks/*")) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    told = process.communicate(timeout=60)[1]
+    if process.returncode == 0:
+        pytest.skip("the command was faster than the signal")
+    assert process.returncode == 130
+    assert re.search(r"--out \w+ --resume", words(told))
+    assert "Traceback" not in told
+
+
+def test_a_full_disk_is_told_with_the_file(tmp_path, lines):
+    """Files may grow to 20 kB here, as on a disk that fills up."""
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000));"
+        "from fissura.cli import main; sys.argv[0] = 'fissura'; main()"
+    )
+    options = ["--out", tmp_path / "run", "--epochs", "1", "--width", "8", "--accelerator", "cpu"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, ["train", lines, *options])],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 2, done.stderr
+    assert re.search(r"fissura: .*run\S*: File too large\.", words(done.stderr))
+    assert "Traceback" not in done.stderr

@@ -15,9 +15,13 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """Return the device called `name`; "auto" takes a GPU where there is one.
+    """Return the device called `name`.
 
-    Raises `InputError` for a name that torch does not know, or a device this machine lacks.
+    Args:
+        name: "auto" for a GPU where there is one, else the CPU; or "cpu", "cuda", "cuda:1", "mps".
+
+    Raises:
+        InputError: torch does not know the name, or this machine lacks the device.
 
     >>> choose_device("cpu")
     device(type='cpu')
@@ -28,11 +32,21 @@ def choose_device(name: str = "auto") -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
+    except RuntimeError as error:
         raise InputError(
-            f"The device {name!r} cannot be used here: {str(error).splitlines()[0]} "
-            "Use --device cpu, or auto to take what the machine has."
+            f"There is no device {name!r}. Choose cpu, cuda or mps, or auto for what the machine "
+            "has."
+        ) from error
+    try:
+        torch.empty(1, device=device).cpu()
+    except (RuntimeError, AssertionError) as error:
+        # Where torch was built without a device, it lists all its backends on a thousand lines.
+        reason = (
+            "" if isinstance(error, NotImplementedError) else str(error).splitlines()[0].strip()
+        )
+        raise InputError(
+            f"The device {name!r} cannot be used on this machine. {reason}{' ' * bool(reason)}"
+            "Choose cpu, or auto for what the machine has."
         ) from error
     return device
 

@@ -7,13 +7,14 @@ help appears at once.
 from __future__ import annotations
 
 import atexit
+import io
 import os
 import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cyclopts import App
+from cyclopts import App, CycloptsError
 from cyclopts.config import Dict
 
 from fissura.cli.demo import demo
@@ -21,7 +22,7 @@ from fissura.cli.evaluate import evaluate
 from fissura.cli.inspect import inspect
 from fissura.cli.measure import measure
 from fissura.cli.models import models
-from fissura.cli.options import INPUT_ERROR
+from fissura.cli.options import INPUT_ERROR, STOPPED
 from fissura.cli.predict import predict
 from fissura.cli.results import results
 from fissura.cli.study import study
@@ -47,9 +48,10 @@ def _options_from_file(app: App, commands: tuple[str, ...], arguments: ArgumentC
 
 app = App(
     name="fissura",
-    help="Find cracks in pictures, pixel by pixel, and train the models that do it.",
+    help="Find cracks in images, pixel by pixel, and train the models that do it.",
     version=__version__,
     config=_options_from_file,
+    suppress_keyboard_interrupt=False,
 )
 for command in (train, evaluate, predict, inspect, measure, models, synth, study, results, demo):
     app.command(command)
@@ -58,15 +60,32 @@ for command in (train, evaluate, predict, inspect, measure, models, synth, study
 def main() -> None:
     """Run the command line; an error of the user is told in a sentence, with exit status 2."""
     keep_freed_memory()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A console that lacks a letter of a file's name gets its number instead.
+            stream.reconfigure(errors="backslashreplace")
+    threading.excepthook = _tell_of_thread
     try:
-        leave(app(result_action="return_value") or 0)
+        leave(app(result_action="return_value", exit_on_error=False) or 0)
+    except CycloptsError:  # which cyclopts has told of
+        leave(INPUT_ERROR)
     except InputError as error:
         print(f"fissura: {error}", file=sys.stderr)
         leave(INPUT_ERROR)
     except OSError as error:
         # A full disk, a missing permission: the system's own words and the file.
-        print(f"fissura: {error}.", file=sys.stderr)
+        told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        print(f"fissura: {told}.", file=sys.stderr)
         leave(INPUT_ERROR)
+    except KeyboardInterrupt:
+        print("fissura: stopped.", file=sys.stderr)
+        leave(STOPPED)
+
+
+def _tell_of_thread(failed: threading.ExceptHookArgs) -> None:
+    """Keep silent of a full disk that TensorBoard's thread meets; the training tells of it."""
+    if not isinstance(failed.exc_value, OSError):
+        threading.__excepthook__(failed)
 
 
 def leave(status: int) -> None:

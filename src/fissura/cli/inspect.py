@@ -17,6 +17,7 @@ from fissura.cli.options import (
     Switch,
     check_photos,
     counted,
+    resumable,
 )
 from fissura.files import free_folder
 
@@ -55,17 +56,19 @@ def inspect(
     from fissura.checkpoint import name_of_model
     from fissura.inspection.pipeline import inspect_files
 
-    done = inspect_files(
-        list(photos),
-        out or free_folder("inspection"),
-        model=model,
-        limits=limits,
-        predicting=predicting,
-        scaling=scaling,
-        measuring=measuring,
-        resume=resume,
-        overwrite=overwrite,
-    )
+    out = out or free_folder("inspection")
+    with resumable(out):
+        done = inspect_files(
+            list(photos),
+            out,
+            model=model,
+            limits=limits,
+            predicting=predicting,
+            scaling=scaling,
+            measuring=measuring,
+            resume=resume,
+            overwrite=overwrite,
+        )
     if done.failing:
         exceed = "exceeds" if len(done.failing) == 1 else "exceed"
         print(

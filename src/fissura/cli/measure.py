@@ -17,6 +17,7 @@ from fissura.cli.options import (
     Switch,
     check_photos,
     counted,
+    resumable,
 )
 from fissura.files import free_folder
 
@@ -52,18 +53,19 @@ def measure(
     from fissura.inspection.pipeline import inspect_files
 
     out = out or free_folder("measurement")
-    done = inspect_files(
-        list(inputs),
-        out,
-        model=model,
-        predicting=predicting,
-        scaling=scaling,
-        measuring=measuring,
-        kind=kind,
-        report=False,
-        resume=resume,
-        overwrite=overwrite,
-    )
+    with resumable(out):
+        done = inspect_files(
+            list(inputs),
+            out,
+            model=model,
+            predicting=predicting,
+            scaling=scaling,
+            measuring=measuring,
+            kind=kind,
+            report=False,
+            resume=resume,
+            overwrite=overwrite,
+        )
     print(
         f"{counted(done.cracks, 'crack')} on {counted(done.photos, 'image')}; "
         f"the table is {out / 'cracks.csv'}."

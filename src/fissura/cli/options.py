@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +16,7 @@ from fissura.measurement.options import MeasureOptions, ScaleOptions
 
 # Exit statuses: a photo could not be used, nothing could be done, a photo exceeds the limits.
 PHOTOS_FAILED, INPUT_ERROR, LIMITS_EXCEEDED = 1, 2, 3
+STOPPED = 128 + 2  # the shell's convention for a program that Ctrl-C ended
 
 Switch = Annotated[bool, Parameter(negative="")]
 PredictGroup = Annotated[PredictOptions, Parameter(name="*", group=Group("Model"), negative="")]
@@ -21,6 +25,19 @@ MeasureGroup = Annotated[MeasureOptions, Parameter(name="*", group=Group("Measur
 PREDICT, SCALE, MEASURE = PredictOptions(), ScaleOptions(), MeasureOptions()
 
 SHIPPED = Path("crackseg-small")
+
+
+@contextmanager
+def resumable(out: Path) -> Iterator[None]:
+    """Say on Ctrl-C how to go on with a command that writes into `out`."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(
+            f"\nfissura: stopped. Go on with the same command, and --out {out} --resume.",
+            file=sys.stderr,
+        )
+        raise SystemExit(STOPPED) from None
 
 
 def check_photos(photos: tuple[Path, ...], command: str, kinds: str = "photos") -> None:

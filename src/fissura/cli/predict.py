@@ -14,6 +14,7 @@ from fissura.cli.options import (
     Switch,
     check_photos,
     counted,
+    resumable,
 )
 from fissura.files import free_folder
 
@@ -56,19 +57,21 @@ def predict(
     from fissura.checkpoint import name_of_model
     from fissura.inference.folder import predict_files
 
-    summary = predict_files(
-        model,
-        list(photos),
-        out or free_folder("predictions"),
-        **asdict(predicting),
-        probabilities=probabilities,
-        overlays=overlays,
-        tile=tile,
-        overlap=overlap,
-        batch_size=batch_size,
-        resume=resume,
-        overwrite=overwrite,
-    )
+    out = out or free_folder("predictions")
+    with resumable(out):
+        summary = predict_files(
+            model,
+            list(photos),
+            out,
+            **asdict(predicting),
+            probabilities=probabilities,
+            overlays=overlays,
+            tile=tile,
+            overlap=overlap,
+            batch_size=batch_size,
+            resume=resume,
+            overwrite=overwrite,
+        )
     print(
         f"{counted(summary.predicted, 'photo')} predicted with {name_of_model(model)}; "
         f"the table is {summary.table}."

@@ -3,7 +3,7 @@
 `fissura.files.images`, which needs OpenCV, and `fissura.files.failures` are imported by themselves.
 """
 
-from fissura.files.atomic import UNFINISHED, new_folder, remove_unfinished, replacing
+from fissura.files.atomic import UNFINISHED, naming, new_folder, remove_unfinished, replacing
 from fissura.files.outputs import (
     MASKS,
     OVERLAYS,
@@ -24,6 +24,7 @@ __all__ = [
     "claim",
     "free_folder",
     "is_result",
+    "naming",
     "new_folder",
     "output_names",
     "remove_unfinished",

@@ -89,6 +89,24 @@ def new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give errors of the system that name no file, such as of a full disk, the name of `path`.
+
+    Args:
+        path: The file or folder that is being written.
+
+    Raises:
+        OSError: The error, with a file's name.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+
+
 def remove_unfinished(folder: Path) -> None:
     """Delete the temporary files of `replacing` that killed processes left in `folder` and below.
 

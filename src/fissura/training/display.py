@@ -21,6 +21,7 @@ from rich.progress import (
 )
 
 from fissura.errors import extra
+from fissura.files import naming
 from fissura.overlay import error_overlay
 from fissura.training.inputs import Inputs
 from fissura.training.session import Session
@@ -96,10 +97,15 @@ class Events:
         with extra("train", "Training"):
             from torch.utils.tensorboard import SummaryWriter
 
+        self.run = run
         self.writer: SummaryWriter = SummaryWriter(str(run), purge_step=step)
 
     def write(self, line: dict[str, Any], pictures: list[Picture]) -> None:
-        """Write an epoch's line of metrics, and pictures of the errors."""
+        """Write an epoch's line of metrics, and images of the errors."""
+        with naming(self.run):
+            self._write(line, pictures)
+
+    def _write(self, line: dict[str, Any], pictures: list[Picture]) -> None:
         step = line["step"]
         self.writer.add_scalar("loss/train", line["loss"], step)
         self.writer.add_scalar("learning_rate", line["learning_rate"], step)
@@ -112,4 +118,5 @@ class Events:
 
     def close(self) -> None:
         """Flush and close the file."""
-        self.writer.close()
+        with naming(self.run):
+            self.writer.close()

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from fissura.errors import InputError
-from fissura.files import remove_unfinished, replacing
+from fissura.files import naming, remove_unfinished, replacing
 from fissura.training.config_file import write_config
 from fissura.training.inputs import Inputs
 from fissura.training.options import TrainOptions
@@ -49,9 +49,12 @@ def open_run(run: Path, data: Path, config: TrainOptions, inputs: Inputs, *, epo
     remove_unfinished(run)
     write_config(run / "config.yaml", data.absolute(), config)
     with replacing(run / "data.json") as temporary:
-        temporary.write_text(json.dumps(inputs.record(), indent=2) + "\n")
+        temporary.write_text(json.dumps(inputs.record(), indent=2) + "\n", encoding="utf-8")
     if inputs.train.skipped:
-        with replacing(run / "skipped.csv") as temporary, temporary.open("w", newline="") as file:
+        with (
+            replacing(run / "skipped.csv") as temporary,
+            temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+        ):
             writer = csv.writer(file)
             writer.writerow(["file", "reason"])
             writer.writerows([str(bad.file), bad.reason] for bad in inputs.train.skipped)
@@ -60,14 +63,14 @@ def open_run(run: Path, data: Path, config: TrainOptions, inputs: Inputs, *, epo
 
 def append_metrics(path: Path, line: dict[str, Any]) -> None:
     """Add a line to `metrics.jsonl`."""
-    with path.open("a") as file:
+    with naming(path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """Read `metrics.jsonl`, without a last line that a kill cut short."""
     lines = []
-    for text in path.read_text().splitlines() if path.exists() else []:
+    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         try:
             lines.append(json.loads(text))
         except json.JSONDecodeError:
@@ -79,7 +82,7 @@ def keep_metrics(path: Path, epochs: int) -> None:
     """Drop what was logged after epoch `epochs`, the last one whose state was saved."""
     kept = [line for line in read_metrics(path) if line["epoch"] <= epochs]
     with replacing(path) as temporary:
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
 
 
 class StateWriter:
@@ -97,8 +100,9 @@ class StateWriter:
     def write(self, state: dict[str, Any]) -> None:
         """Replace the state by `state`, whole or not at all."""
         start = time.monotonic()
-        with replacing(self.path) as temporary:
-            torch.save(state, temporary)
+        # An open file, since torch's own writer says of a full disk 'unexpected pos 704 vs 598'.
+        with replacing(self.path) as temporary, temporary.open("wb") as file:
+            torch.save(state, file)
         self.written = time.monotonic()
         self.cost = self.written - start
 
