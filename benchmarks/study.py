@@ -5,8 +5,8 @@
 The same trainings (losses of Table I on synthetic panels of 96×96, 300 images, width 16), with
 their evaluation, in three ways, interleaved:
 
-    engine    as `fissura study` does it: on a CPU a single-threaded process per core, its start
-              included; on a GPU side by side in one process, steps as CUDA graphs
+    engine    as `fissura study` does it: worker processes with one thread each, their start
+              included; on a CPU one per core, on a GPU as many as --workers says
     loop      one after the other in one process, with all threads: what one gets without it
     loop, 1 thread   (on a CPU) the same with one thread
 
@@ -35,7 +35,7 @@ from fissura.data.synthetic.dataset import synth
 from fissura.device import choose_device, describe_machine
 from fissura.experiments.datasets import panels
 from fissura.experiments.experiment import Run
-from fissura.experiments.pool import Job, run_in_workers, run_on_device
+from fissura.experiments.pool import Job, run_in_workers
 from fissura.experiments.rows import BASELINES, experiment, ours
 from fissura.experiments.single import execute, prepared, run_folder
 
@@ -63,15 +63,12 @@ def plain_loop(threads: int) -> Callable[[list[Job], Path], None]:
     return run
 
 
-def engine(device: torch.device, together: int) -> Callable[[list[Job], Path], None]:
+def engine(workers: int) -> Callable[[list[Job], Path], None]:
     def check(ended) -> None:
         assert ended.error is None, ended.error
 
     def run(jobs: list[Job], study: Path) -> None:
-        if device.type == "cpu":
-            run_in_workers(jobs, study, workers=together, report=check)
-        else:
-            run_on_device(jobs, study, together=together, report=check)
+        run_in_workers(jobs, study, workers=workers, report=check)
 
     return run
 
@@ -88,12 +85,12 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--together", type=int, help="trainings at once")
+    parser.add_argument("--workers", type=int, help="trainings at once")
     asked = parser.parse_args()
     device = choose_device(asked.device)
     cores = os.cpu_count() or 1
-    together = asked.together or (cores if device.type == "cpu" else 24)
-    ways = {"engine": engine(device, together), "loop": plain_loop(cores)}
+    workers = asked.workers or (cores if device.type == "cpu" else 1)
+    ways = {"engine": engine(workers), "loop": plain_loop(cores)}
     if device.type == "cpu":
         ways["loop, 1 thread"] = plain_loop(1)
     load = os.getloadavg()[0]
@@ -115,13 +112,13 @@ def main() -> None:
             if device.type == "cpu":
                 assert same_weights(jobs, root / "engine-0", root / "loop, 1 thread-0")
     rates = {name: [len(jobs) / spent for spent in times] for name, times in hours.items()}
-    report(asked, device, together, load, rates)
+    report(asked, device, workers, load, rates)
 
 
 def report(
     asked: argparse.Namespace,
     device: torch.device,
-    together: int,
+    workers: int,
     load: float,
     rates: dict[str, list[float]],
 ) -> None:
@@ -135,7 +132,7 @@ def report(
     entry = {
         "runs": asked.runs,
         "epochs": asked.epochs,
-        "together": together,
+        "workers": workers,
         "runs_per_hour": {n: [round(v, 1) for v in values] for n, values in rates.items()},
         "ratios_of_medians": ratios,
         "load_before": load,

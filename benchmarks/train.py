@@ -41,12 +41,11 @@ from fissura.device import choose_device, choose_precision
 from fissura.memory import keep_freed_memory
 from fissura.models import build_model
 from fissura.models.normalize import normalize
-from fissura.training.graphed import fastest_step, new_stream
 from fissura.training.inputs import Inputs
 from fissura.training.optimize import learning_rate
 from fissura.training.options import TrainOptions
 from fissura.training.session import Planned, begin, start_fabric
-from fissura.training.step import check_finite, weighted_loss
+from fissura.training.step import check_finite, train_step, weighted_loss
 
 QUESTION = "How many images per second does training do, beside the loop that people write?"
 BATCH = 16
@@ -94,7 +93,6 @@ class Ours:
             Inputs(images, None, ""),
             None,
         )
-        self.take_step = fastest_step(self.session)
         self.ways = {OURS: self.train, BOUND: self.network_alone}
         image, self.mask = self.session.train.batch(np.arange(BATCH))
         card = self.session.card
@@ -110,7 +108,7 @@ class Ours:
         batches = epoch_batches(len(session.train), BATCH, seed=0, epoch=position.epoch)
         for step, batch in enumerate(batches):
             rate = learning_rate(step, steps=len(batches), warmup=0, peak=config.learning_rate)
-            position.loss_sum += self.take_step(
+            position.loss_sum += train_step(
                 session, batch, epoch=position.epoch, step=step, rate=rate
             )
         check_finite(session, position)
@@ -284,7 +282,6 @@ def serve(connection: Any, kind: type, device: torch.device, threads: int) -> No
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     if kind is Ours:
         keep_freed_memory()
-        stack.enter_context(new_stream()())
     one: Any = None
     with stack:
         while (asked := connection.recv()) is not None:

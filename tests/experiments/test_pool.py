@@ -7,9 +7,8 @@ import torch
 from fissura.errors import InputError
 from fissura.experiments.datasets import DEEPCRACK
 from fissura.experiments.experiment import Run
-from fissura.experiments.pool import Job, _Worker, run_in_workers, run_on_device
-from fissura.experiments.results import read_results
-from fissura.experiments.rows import Scale, experiment, ours
+from fissura.experiments.pool import Job, _Worker, run_in_workers
+from fissura.experiments.rows import Scale, experiment
 from fissura.experiments.single import Ended, claimed
 
 TOY = Scale(epochs=2, width=2)
@@ -23,22 +22,6 @@ def jobs(data_root, *losses: dict, seeds: int = 1) -> list[Job]:
     ]
 
 
-def test_side_by_side_in_one_process_is_the_same_as_one_after_the_other(data_root, tmp_path):
-    """What a GPU does, but for the graphs, here on the CPU."""
-    wanted = jobs(data_root, {"loss": "bce"}, ours(0), ours(0.5))
-    reports: list[Ended] = []
-    run_in_workers(wanted, tmp_path / "alone", workers=1, report=reports.append)
-    # Two at a time: the third trains after them.
-    run_on_device(wanted, tmp_path / "together", together=2, report=reports.append)
-    assert [(end.error, end.stopped_by) for end in reports] == [(None, None)] * 6
-    alone, together = (read_results(tmp_path / name / "runs") for name in ("alone", "together"))
-    assert alone.keys() == together.keys()
-    for key, result in alone.items():
-        assert result.counts == together[key].counts
-        assert result.loss == together[key].loss
-        assert result.test_curve == together[key].test_curve
-
-
 def test_a_run_that_another_process_finished_is_left_alone(data_root, tmp_path):
     wanted = jobs(data_root, {"loss": "bce"})
     ends: list[Ended] = []
@@ -46,18 +29,6 @@ def test_a_run_that_another_process_finished_is_left_alone(data_root, tmp_path):
         run_in_workers(wanted, tmp_path, workers=1, report=ends.append)
     assert ends[0].result is not None
     assert ends[1] == Ended(wanted[0].run)
-
-
-def test_side_by_side_too_a_finished_run_is_left_alone(data_root, tmp_path):
-    wanted = jobs(data_root, {"loss": "bce"}, ours(0.5))
-    ends: list[Ended] = []
-    run_on_device(wanted[:1], tmp_path, together=2, report=ends.append)
-    result = tmp_path / "runs" / f"{wanted[0].run.key}.json"
-    before = result.stat().st_mtime_ns
-    run_on_device(wanted, tmp_path, together=2, report=ends.append)
-    assert ends[1] == Ended(wanted[0].run)
-    assert ends[2].result is not None
-    assert result.stat().st_mtime_ns == before
 
 
 def test_the_number_of_threads_is_given_back(data_root, tmp_path):

@@ -49,7 +49,7 @@ def study(
             [default: 1/8]
         pretrained: Start the networks of Table IV from ImageNet weights; they are downloaded on
             first use.
-        workers: Trainings at once. [default: one per core; 24 on a GPU]
+        workers: Trainings at once. [default: one per core; 1 on a GPU]
         device: Where to compute: auto, cpu or cuda.
     """
     from fissura.experiments.rows import Scale

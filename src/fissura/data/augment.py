@@ -50,23 +50,6 @@ class Draw:
         values = (getattr(self, entry.name) for entry in fields(self))
         return Draw(*(tensor.to(device, non_blocking=True) for tensor in values))
 
-    def pack(self) -> Float[Tensor, "11 n"]:
-        """Return all parameters as one tensor, a row each; `unpack` gives them back exactly."""
-        return torch.stack([getattr(self, entry.name).float() for entry in fields(self)])
-
-    @classmethod
-    def unpack(cls, rows: Float[Tensor, "11 n"]) -> Draw:
-        """Return the parameters that `pack` made one tensor of, on the device of `rows`.
-
-        >>> drawn = draw(4, torch.Generator().manual_seed(0))
-        >>> Draw.unpack(drawn.pack()).kernel_size.tolist()
-        [3, 3, 7, 7]
-        """
-        values = dict(zip((entry.name for entry in fields(cls)), rows.unbind(), strict=True))
-        whole = {name: values[name].long() for name in ("quarter_turns", "kernel_size")}
-        either = {name: values[name].bool() for name in ("horizontal", "vertical")}
-        return cls(**(values | whole | either))
-
 
 def draw(n: int, generator: torch.Generator, *, square: bool = True) -> Draw:
     """Draw the parameters of Fig. 2 for `n` samples, on the CPU.
@@ -166,8 +149,7 @@ def apply(
     `quarter_turns` where the images are not square; `noise_unit`, standard normal values on the
     device of the image.
 
-    On an accelerator the host waits for nothing, and with `drawn` there nothing is copied to it,
-    so that the steps can be captured as a CUDA graph.
+    On an accelerator the host waits for nothing.
     """
     _check_turns(image, drawn.quarter_turns)
     drawn = drawn.to(image.device)

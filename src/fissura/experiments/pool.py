@@ -1,4 +1,4 @@
-"""Many runs at once: one single-threaded worker process per core, or side by side on one GPU."""
+"""Many runs at once, each in a worker process with one thread."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -17,10 +17,9 @@ import torch
 
 from fissura.errors import InputError
 from fissura.experiments.experiment import Run
-from fissura.experiments.single import Ended, TestCurve, claimed, conclude, execute, run_folder
+from fissura.experiments.single import Ended, execute
 from fissura.memory import keep_freed_memory
 from fissura.training.stop import StopRequest, stop_on_signals
-from fissura.training.together import Planned, train_together
 
 
 @dataclass(frozen=True)
@@ -56,45 +55,6 @@ def run_in_workers(
             for worker in pool:
                 worker.close()
     return request.signal
-
-
-def run_on_device(
-    jobs: Sequence[Job], study: Path, *, together: int, report: Callable[[Ended], None]
-) -> int | None:
-    """Do all jobs in this process, `together` at a time side by side on one GPU.
-
-    See `fissura.training.together`. Returns the signal that stopped it, or None.
-    """
-    for start in range(0, len(jobs), together):
-        group: list[Job] = []
-        with ExitStack() as locks:
-            for job in jobs[start : start + together]:
-                if locks.enter_context(claimed(study, job.run.key, again=job.again)):
-                    group.append(job)
-                else:
-                    report(Ended(job.run))
-            watches = {
-                run_folder(study, job.run.key): TestCurve.of(job.run, job.data, study)
-                for job in group
-            }
-            outcomes = train_together(
-                [
-                    Planned(run_folder(study, job.run.key), job.data, job.run.config)
-                    for job in group
-                ],
-                on_epoch=lambda session, epoch, watches=watches: watches[session.run](
-                    session, epoch
-                ),
-            )
-            for job, outcome in zip(group, outcomes, strict=True):
-                if outcome.error is not None:
-                    report(Ended(job.run, error=outcome.error))
-                elif outcome.stopped_by is None:
-                    report(Ended(job.run, conclude(job.run, job.data, study)))
-        for outcome in outcomes:
-            if outcome.stopped_by is not None:
-                return outcome.stopped_by
-    return None
 
 
 def _one_after_another(

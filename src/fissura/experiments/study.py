@@ -17,7 +17,7 @@ from fissura.experiments.datasets import locate
 from fissura.experiments.experiment import Run
 from fissura.experiments.margin_plot import find_sweeps
 from fissura.experiments.page import results_page
-from fissura.experiments.pool import Job, run_in_workers, run_on_device
+from fissura.experiments.pool import Job, run_in_workers
 from fissura.experiments.results import read_results
 from fissura.experiments.rows import Recipe, Scale
 from fissura.experiments.scales import collect, describe_part, index, parts
@@ -70,7 +70,8 @@ def study(
     first_seed: the seeds are first_seed … first_seed + runs − 1.
     only:       names of rows; all unless given.
     scale:      epochs, width and so on; the paper's unless given.
-    workers:    processes on a CPU, unless given one per core; on a GPU, trainings side by side.
+    workers:    processes, each with one training at a time; unless given, one per core of a CPU
+                and a single one on a GPU.
     device:     "auto", "cpu" or "cuda".
 
     Raises `InputError` for an unknown recipe or row, or data that are missing or have changed.
@@ -101,11 +102,9 @@ def study(
                 if ended.error is not None:
                     failed.append(ended)
 
-            if chosen.type == "cpu":
-                count = workers or os.cpu_count() or 1
-                stopped = run_in_workers(jobs, out, workers=count, report=report)
-            else:
-                stopped = run_on_device(jobs, out, together=workers or 24, report=report)
+            # A GPU is one worker's, unless the user says that it has room for more.
+            count = workers or (os.cpu_count() or 1 if chosen.type == "cpu" else 1)
+            stopped = run_in_workers(jobs, out, workers=count, report=report)
     if stopped is not None:
         console.print("Stopped; nothing is lost. The same command goes on from here.")
         return Study([], failed, stopped)

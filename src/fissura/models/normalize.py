@@ -34,6 +34,6 @@ def normalize(
 def _numbers(values: list[float], device: torch.device) -> Tensor:
     """Return the values as a tensor made on `device`.
 
-    A copy from the host would wait for a GPU, and could not be part of a CUDA graph.
+    A copy from the host would wait for a GPU.
     """
     return torch.stack([torch.full((), value, device=device) for value in values])

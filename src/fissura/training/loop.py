@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,12 +21,11 @@ from fissura.metrics.curves import best_threshold
 from fissura.training import run_folder
 from fissura.training.config_file import read_config
 from fissura.training.display import Display, Events, introduce, training_display
-from fissura.training.graphed import fastest_step, new_stream
 from fissura.training.inputs import read_inputs
 from fissura.training.optimize import learning_rate
 from fissura.training.options import TrainOptions
 from fissura.training.session import Planned, Position, Session, begin, start_fabric
-from fissura.training.step import Step, check_finite, example_pictures, train_step, validate
+from fissura.training.step import check_finite, example_pictures, train_step, validate
 from fissura.training.stop import StopRequest, stop_on_signals
 
 LOOK_EVERY = 10  # steps between looks at the loss, each of which waits for the device
@@ -42,14 +41,12 @@ class Outcome:
     """How a training ended, or a call of `train` or `resume` for it.
 
     epochs counts all that are done, 0 where the training did not begin. stopped_by is the number of
-    the signal that ended it before its last epoch, or None. error says why one of several trainings
-    side by side can't go on; of a single one this is raised instead.
+    the signal that ended it before its last epoch, or None.
     """
 
     run: Path
     epochs: int
     stopped_by: int | None
-    error: str | None = None
 
 
 def train(
@@ -129,29 +126,27 @@ def _run(
     fabric = start_fabric(config)
     console = Console(quiet=quiet or not fabric.is_global_zero, highlight=False)
     inputs = read_inputs(planned.data, config)
-    with new_stream()():
-        session, position = begin(planned, fabric, inputs, state)
-        steps = session.steps_per_epoch
-        introduce(console, run, session, inputs, position.epoch)
-        with (
-            stop_on_signals() as request,
-            closing(Events(run, position.epoch * steps))
-            if fabric.is_global_zero
-            else nullcontext() as events,
-            training_display(
-                console, total=config.epochs * steps, done=position.epoch * steps + position.step
-            ) as display,
-        ):
-            loop = Loop(
-                session,
-                position,
-                request,
-                display=display,
-                events=events,
-                on_epoch=on_epoch,
-                take_step=fastest_step(session),
-            )
-            finished = loop.run_epochs()
+    session, position = begin(planned, fabric, inputs, state)
+    steps = session.steps_per_epoch
+    introduce(console, run, session, inputs, position.epoch)
+    with (
+        stop_on_signals() as request,
+        closing(Events(run, position.epoch * steps))
+        if fabric.is_global_zero
+        else nullcontext() as events,
+        training_display(
+            console, total=config.epochs * steps, done=position.epoch * steps + position.step
+        ) as display,
+    ):
+        loop = Loop(
+            session,
+            position,
+            request,
+            display=display,
+            events=events,
+            on_epoch=on_epoch,
+        )
+        finished = loop.run_epochs()
     if finished:
         console.print(f"Done: the model is in {run / 'model'}.")
     else:
@@ -160,10 +155,7 @@ def _run(
 
 
 class Loop:
-    """A training under way: what its epochs share.
-
-    company: how many trainings share this process and its time.
-    """
+    """A training under way: what its epochs share."""
 
     def __init__(
         self,
@@ -174,8 +166,6 @@ class Loop:
         display: Display,
         events: Events | None = None,
         on_epoch: OnEpoch | None = None,
-        take_step: Step = train_step,
-        company: int = 1,
     ) -> None:
         self.run = session.run
         self.session = session
@@ -184,29 +174,15 @@ class Loop:
         self.display = display
         self.events = events
         self.on_epoch = on_epoch
-        self.take_step = take_step
-        self.company = company
         self.state = run_folder.StateWriter(session.run)
         self.writes = session.fabric.is_global_zero
 
     def run_epochs(self) -> bool:
         """Train to the end; False where a stop was asked for before it."""
-        steps = self.steps()
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                return end.value
-
-    def steps(self) -> Generator[None, None, bool]:
-        """Train to the end, with a pause after each step; False where a stop was asked for before.
-
-        What waits for the device comes after the pause, in which others may have given it work.
-        """
         config, position = self.session.config, self.position
         pictured = {1, config.epochs, *range(0, config.epochs, max(1, config.epochs // 10))}
         while position.epoch < config.epochs and not self._out_of_patience():
-            if not (yield from self._epoch_steps()):
+            if not self._epoch_steps():
                 return False
             line = self._close_epoch()
             self.display.epoch(line, config.epochs)
@@ -220,7 +196,7 @@ class Loop:
         self._save()
         return True
 
-    def _epoch_steps(self) -> Generator[None, None, bool]:
+    def _epoch_steps(self) -> bool:
         """Go through the rest of an epoch; False where a stop was asked for."""
         session, position = self.session, self.position
         config, fabric, steps = session.config, session.fabric, session.steps_per_epoch
@@ -241,11 +217,10 @@ class Loop:
                 warmup=round(config.warmup_epochs * steps),
                 peak=config.learning_rate,
             )
-            position.loss_sum += self.take_step(
+            position.loss_sum += train_step(
                 session, batches[step], epoch=position.epoch, step=step, rate=rate
             )
             position.step = step + 1
-            yield
             position.seconds = time.monotonic() - start
             stop = self._stop_asked()
             if stop or position.step == steps or position.step % LOOK_EVERY == 0:
@@ -320,8 +295,8 @@ class Loop:
         return patience is not None and self.position.epoch - self.position.best_epoch >= patience
 
     def _save_if_due(self, least: float = 0.0) -> None:
-        """Save now and then, so that all trainings here spend at most 5 % of the time on it."""
-        if self.state.due(least=max(least, 20 * self.state.cost * self.company)):
+        """Save now and then, so that a training spends at most 5 % of the time on it."""
+        if self.state.due(least=max(least, 20 * self.state.cost)):
             self._save()
 
     def _save(self) -> None:

@@ -148,15 +148,11 @@ def build_session(
     inputs: Inputs,
     *,
     resumed: bool = False,
-    stores: dict[tuple[str, torch.device], ImageStore] | None = None,
 ) -> Session:
     """Put the parts together; the initial weights depend on the seed and the network alone.
 
     resumed:  the weights will come from a saved state, so that pretrained ones need no download.
-    stores:   images that are on a device already, by fingerprint and device; those of this session
-              are added.
     """
-    stores = {} if stores is None else stores
     loss, given = choose_loss(config, inputs.train.crack_fraction)
     options = model_options(config)
     torch.manual_seed(config.seed)
@@ -176,10 +172,7 @@ def build_session(
     model, optimizer = fabric.setup(computed, make_optimizer(network, config))
 
     def store(images: PreparedSet) -> ImageStore:
-        key = (images.fingerprint, fabric.device)
-        if key not in stores:
-            stores[key] = ImageStore.of(images.images, images.masks, fabric.device)
-        return stores[key]
+        return ImageStore.of(images.images, images.masks, fabric.device)
 
     training = {"loss": config.loss, **given, "epochs": config.epochs, "seed": config.seed}
     return Session(
@@ -241,15 +234,13 @@ def begin(
     fabric: Fabric,
     inputs: Inputs,
     state: dict[str, Any] | None,
-    *,
-    stores: dict[tuple[str, torch.device], ImageStore] | None = None,
 ) -> tuple[Session, Position]:
     """Put a training together, new or where `state` left it, and write what is known of it by now.
 
-    stores: see `build_session`. Raises `InputError` where the images are others than before.
+    Raises `InputError` where the images are others than before.
     """
     run, config = planned.run, planned.config
-    session = build_session(run, fabric, config, inputs, resumed=state is not None, stores=stores)
+    session = build_session(run, fabric, config, inputs, resumed=state is not None)
     position = Position()
     if state is not None:
         if state["fingerprint"] != session.fingerprint:

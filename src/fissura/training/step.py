@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Num, UInt8
     from numpy.typing import NDArray
 
-# What `train_step` is: called with (session, indices, epoch=, step=, rate=), it returns the loss.
-Step = Callable[..., Tensor]
-
 
 def train_step(
     session: Session, indices: NDArray[np.int64], *, epoch: int, step: int, rate: float
