@@ -81,6 +81,23 @@ def test_too_few_images_to_validate(lines, tmp_path):
         read_inputs(tmp_path, TrainOptions(validation=0.5))
 
 
+@pytest.mark.parametrize("own_split", [True, False])
+def test_validation_images_without_any_crack_choose_nothing(lines, tmp_path, own_split):
+    shutil.copytree(lines, tmp_path / "data")
+    masks = tmp_path / "data" / "train" / "masks"
+    if own_split:
+        shutil.copytree(lines / "train", tmp_path / "data" / "val")
+        masks = tmp_path / "data" / "val" / "masks"
+    chosen = read_inputs(lines, TrainOptions(validation=0.25)).validation.names
+    for file in masks.iterdir():
+        if own_split or f"train/images/{file.stem}" in chosen:
+            cv2.imwrite(str(file), np.zeros((48, 48), np.uint8))
+    number = 12 if own_split else 3
+    with pytest.raises(InputError, match=f"None of the {number} validation images shows a crack"):
+        read_inputs(tmp_path / "data", TrainOptions(validation=0.25))
+    assert len(read_inputs(tmp_path / "data", TrainOptions()).train) == 12
+
+
 def test_bad_files_are_named_or_skipped_and_listed(lines, tmp_path):
     shutil.copytree(lines, tmp_path / "data")
     (tmp_path / "data/train/images/3.png").write_bytes(b"broken")

@@ -5,11 +5,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from rich.console import Console
 from safetensors.torch import load_file
 
-from fissura.checkpoint import load_model
+from fissura.checkpoint import ModelConfig, load_model, save_model
 from fissura.errors import InputError
+from fissura.models import build_model
 from fissura.training.config_file import read_config
+from fissura.training.display import conclude
 from fissura.training.loop import resume, train
 from fissura.training.options import TrainOptions
 
@@ -120,6 +123,16 @@ def test_validation_chooses_epoch_and_threshold(lines, tmp_path):
     assert len(data["train"]) == 8
     assert len(data["validation"]) == 4
     assert not set(data["train"]) & set(data["validation"])
+
+
+@pytest.mark.parametrize("threshold", [255 / 256, 1 / 256, 0.0])
+def test_a_threshold_at_the_end_of_its_grid_is_said(tmp_path, capsys, threshold):
+    config = ModelConfig("crackseg", {"width": 2}, threshold_source="validation")
+    model = build_model("crackseg", width=2)
+    for name, at in (("end", threshold), ("middle", 0.5)):
+        save_model(tmp_path / name / "model", model, replace(config, threshold=at))
+        conclude(Console(width=1000), tmp_path / name)
+        assert ("at the end of its grid" in capsys.readouterr().out) == (name == "end")
 
 
 def test_patience_stops_early(lines, tmp_path):

@@ -62,8 +62,24 @@ def test_nan_gradients_are_reported_with_advice_also_where_they_are_clipped(line
         train(lines, out=tmp_path / "run", options=config, quiet=True)
 
 
-def test_a_batch_too_small_for_batch_normalization_is_explained(lines, tmp_path):
-    # Twelve images in batches of eleven leave one; a crop of 16 pixels is one value at stride 16.
-    config = replace(SMALL, crop=16, batch_size=11)
-    with pytest.raises(InputError, match=r"A batch of 1 image of 16×16 .* larger --crop"):
-        train(lines, out=tmp_path / "run", options=config, quiet=True)
+@pytest.mark.parametrize(
+    ("options", "better"),
+    [
+        ({"crop": 16, "batch_size": 11}, 12),  # leaves one; 16 pixels are one value at stride 16
+        ({"crop": 16, "batch_size": 1}, 2),
+        (
+            {"model": "smp:DeepLabV3Plus", "encoder": "resnet18", "width": None, "batch_size": 11},
+            12,
+        ),
+    ],
+)
+def test_a_last_batch_of_one_is_refused_before_training(lines, tmp_path, options, better):
+    options = replace(SMALL, **options)
+    with pytest.raises(InputError, match=rf"last batch of one image .* --batch-size {better}, or"):
+        session_of(lines, tmp_path / "run", options)
+    assert not (tmp_path / "run").exists()
+    session_of(lines, tmp_path / "run", replace(options, batch_size=better))
+
+
+def test_a_batch_of_one_image_that_is_large_enough_is_taken(lines, tmp_path):
+    session_of(lines, tmp_path / "run", replace(SMALL, batch_size=11))

@@ -9,6 +9,7 @@ from fissura.checkpoint import ModelConfig, find_model
 from fissura.data.load import PreparedSet
 from fissura.data.protocols import Protocol
 from fissura.evaluation.options import EvaluateOptions
+from fissura.metrics.curves import at_end_of_grid
 
 
 def warnings_for(
@@ -36,6 +37,11 @@ def warnings_for(
         found.append(
             "The threshold was given by hand. If it was chosen with an eye on these images, its "
             "metrics are too good for new photos."
+        )
+    elif config.threshold_source == "validation" and at_end_of_grid(config.threshold):
+        found.append(
+            f"The threshold that training chose, {config.threshold:.3g}, is at the end of its grid "
+            "of 256: the model's probabilities say little, and another may be better."
         )
     if chosen != own:
         found.append(

@@ -117,6 +117,17 @@ def best_threshold(histogram: NDArray[Any], metric: str = "f1") -> Best:
     return Best(float(values[k]), float(THRESHOLDS[k]), counts[k].astype(np.int64))
 
 
+def at_end_of_grid(threshold: float) -> bool:
+    """Whether a threshold k/256 is the lowest above 0 or the highest, or lies beyond them.
+
+    A threshold chosen there means that a better one may lie where the histograms do not look.
+
+    >>> at_end_of_grid(255 / 256), at_end_of_grid(0.5)
+    (True, False)
+    """
+    return not 1 / BINS < threshold < (BINS - 1) / BINS
+
+
 def ods(histogram: NDArray[Any]) -> Best:
     """Optimal data-set scale: the best pooled F1 that one threshold for all images can reach.
 

@@ -20,8 +20,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from fissura.checkpoint import name_of_model, read_config
 from fissura.errors import extra
 from fissura.files import naming
+from fissura.metrics.curves import at_end_of_grid
 from fissura.overlay import error_overlay
 from fissura.training.inputs import Inputs
 from fissura.training.session import Session
@@ -65,10 +67,24 @@ def introduce(console: Console, run: Path, session: Session, inputs: Inputs, epo
         + (f"; {len(inputs.validation)} more to validate" if inputs.validation else "")
         + f"), {session.fabric.device}, {session.precision}. Masks: {train.mask_rule}"
     )
+    console.print(f"Layout: {inputs.layout}. Split: {train.split_rule}.")
     if train.skipped:
-        console.print(f"{len(train.skipped)} files were left out: see {run / 'skipped.csv'}.")
+        left_out = "file was" if len(train.skipped) == 1 else "files were"
+        console.print(f"{len(train.skipped)} {left_out} left out: see {run / 'skipped.csv'}.")
     if epochs:
         console.print(f"Going on after epoch {epochs} of {config.epochs}.")
+
+
+def conclude(console: Console, run: Path) -> None:
+    """Say where the model is, and what is to be known of it."""
+    card = read_config(run / "model" / "config.json")
+    if card.threshold_source == "validation" and at_end_of_grid(card.threshold):
+        console.print(
+            f"The threshold that the validation images chose, {card.threshold:.3g}, is at the end "
+            "of its grid: the probabilities say little. Train longer, or with more images to "
+            "validate."
+        )
+    console.print(f"Done: the model is in {name_of_model(run / 'model')}.", soft_wrap=True)
 
 
 @contextmanager

@@ -58,10 +58,30 @@ def read_inputs(data: Path, config: TrainOptions) -> Inputs:
     if config.validation == 0:
         return Inputs(train, None, folder.layout)
     if "val" in folder.splits:
-        return Inputs(train, load("val"), folder.layout)
-    shares = {"train": 1 - config.validation, "val": config.validation}
-    parts = split_groups(train.names, shares, config.seed)
-    return Inputs(train.subset(parts["train"]), train.subset(parts["val"]), folder.layout)
+        return Inputs(train, _with_cracks(load("val")), folder.layout)
+    fractions = {"train": 1 - config.validation, "val": config.validation}
+    parts = split_groups(train.names, fractions, config.seed)
+    validation = _with_cracks(train.subset(parts["val"]))
+    return Inputs(train.subset(parts["train"]), validation, folder.layout)
+
+
+def _with_cracks(validation: PreparedSet) -> PreparedSet:
+    """Return the validation images, or refuse them where they show no crack to choose by."""
+    if not validation.crack_fraction:
+        number = len(validation)
+        images = (
+            "The only validation image shows"
+            if number == 1
+            else f"None of the {number} " + ("validation images shows")
+        )
+        crack = "no crack" if number == 1 else "a crack"
+        raise InputError(
+            f"{images} {crack}, so every epoch would have the same IoU, and nothing could be "
+            "chosen by it. Set more images aside (--validation 0.3), draw others (--seed 1), put "
+            "images with cracks into the folder's own val split, or leave --validation out, which "
+            "keeps the last epoch and the threshold 0.5."
+        )
+    return validation
 
 
 def choose_loss(

@@ -20,7 +20,7 @@ from fissura.metrics.counts import counts_at, f1, iou
 from fissura.metrics.curves import best_threshold
 from fissura.training import run_folder
 from fissura.training.config_file import read_config
-from fissura.training.display import Display, Events, introduce, training_display
+from fissura.training.display import Display, Events, conclude, introduce, training_display
 from fissura.training.inputs import read_inputs
 from fissura.training.optimize import learning_rate
 from fissura.training.options import TrainOptions
@@ -148,7 +148,7 @@ def _run(
         )
         finished = loop.run_epochs()
     if finished:
-        console.print(f"Done: the model is in {run / 'model'}.")
+        conclude(console, run)
     else:
         console.print(f"Stopped. Go on with: fissura train --resume {run}")
     return Outcome(run, position.epoch, None if finished else request.signal)

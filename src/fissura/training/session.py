@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 from collections.abc import Callable
@@ -200,6 +201,37 @@ def build_session(
     )
 
 
+def check_smallest_batch(session: Session) -> None:
+    """Raise `InputError` where the smallest batch is too small for the network's normalization.
+
+    Batch normalization needs two values per channel. Deep in a network, an image may be a single
+    one, so that a last batch of one image would fail at the end of the first epoch.
+    """
+    config, count = session.config, len(session.train)
+    processes = session.fabric.world_size
+    smallest = min(config.batch_size, count % config.batch_size or config.batch_size, count)
+    if smallest > processes:
+        return
+    side = session.crop
+    height, width = (side, side) if side else session.train.images[0].shape[-2:]
+    image = torch.zeros(1, 3, height, width, device=session.fabric.device)
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            copy.deepcopy(session.network).train()(image)
+    except ValueError as error:
+        if "value per channel" not in str(error):  # in torch's words or `fissura.models.smp`'s
+            raise
+        sizes = range(config.batch_size + processes, count + processes, processes)
+        better = next((size for size in sizes if not 0 < count % size <= processes), None)
+        way = f"Give --batch-size {better}" if better else "Add training images"
+        raise InputError(
+            f"{count} training images in batches of {config.batch_size} leave a last batch of one "
+            f"image of {height}×{width} pixels, which is one value per channel deep in the network "
+            f"{config.model}, and batch normalization needs two. {way}, or take larger images or a "
+            "larger --crop."
+        ) from error
+
+
 def origin(run: Path, config: TrainOptions) -> dict[str, Any]:
     """Return what the card says of the model that a training started from: it, and its terms."""
     if config.start is None:
@@ -241,6 +273,7 @@ def begin(
     """
     run, config = planned.run, planned.config
     session = build_session(run, fabric, config, inputs, resumed=state is not None)
+    check_smallest_batch(session)
     position = Position()
     if state is not None:
         if state["fingerprint"] != session.fingerprint:

@@ -48,19 +48,7 @@ def optimize(
 ) -> Float[Tensor, ""]:
     """Change the weights by one step on this batch; return the loss before it."""
     fabric, optimizer, norm = session.fabric, session.optimizer, session.config.clip_norm
-    inputs = normalize(image, session.card.mean, session.card.std)
-    try:
-        logits = session.model(inputs)
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            raise
-        count, _, height, width = image.shape
-        raise InputError(
-            f"A batch of {count} image{'s' * (count > 1)} of {height}×{width} pixels leaves one "
-            "value per channel deep in the network, and batch normalization needs two. Take "
-            "larger images or a larger --crop, or another --batch-size: the last batch of an epoch "
-            "has the images that are left."
-        ) from error
+    logits = session.model(normalize(image, session.card.mean, session.card.std))
     loss = weighted_loss(session.loss, logits, mask)
     fabric.backward(loss)
     if norm is not None:
