@@ -19,9 +19,10 @@ from fissura.losses import (
     focal_loss,
     hybrid_focal_loss,
     hybrid_focal_margin_loss,
+    plain,
     unified_focal_loss,
 )
-from fissura.losses._fused_cpu import CHUNK
+from fissura.losses._fused.cpu import CHUNK
 
 with warnings.catch_warnings():  # of their own imports
     warnings.simplefilter("ignore")
@@ -79,7 +80,7 @@ def peers() -> dict[str, Loss]:
         TWO: lambda z, t: monai_tversky(z, t) + monai_focal(z, t),
         "kornia Tversky + focal": kornia_two,
         "torch BCE": F.binary_cross_entropy_with_logits,
-        "hybrid focal margin, plain": lambda z, t: hybrid_focal_margin_loss(z, t, fused=False),
+        "hybrid focal margin, plain": plain()(hybrid_focal_margin_loss),
     }
 
 
@@ -116,7 +117,7 @@ def compiled() -> dict[str, Loss]:
     """The plain form under torch.compile, where there is a compiler."""
     if not any(map(shutil.which, ("c++", "g++", "clang++"))):
         return {}
-    loss = torch.compile(lambda z, t: hybrid_focal_margin_loss(z, t, fused=False))
+    loss = torch.compile(plain()(hybrid_focal_margin_loss))
     return {"hybrid focal margin, plain, torch.compile": loss}
 
 

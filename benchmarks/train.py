@@ -45,7 +45,7 @@ from fissura.training.inputs import Inputs
 from fissura.training.optimize import learning_rate
 from fissura.training.options import TrainOptions
 from fissura.training.session import Planned, begin, start_fabric
-from fissura.training.step import check_finite, train_step, weighted_loss
+from fissura.training.step import check_finite, train_step
 
 QUESTION = "How many images per second does training do, beside the loop that people write?"
 BATCH = 16
@@ -135,7 +135,7 @@ class Ours:
         inputs = yield from self._timed("normalize", lambda: normalize(image, card.mean, card.std))
         logits = yield from self._timed("forward", lambda: session.model(inputs))
         at = logits.detach().requires_grad_()
-        loss = yield from self._timed("loss", lambda: weighted_loss(session.loss, at, mask))
+        loss = yield from self._timed("loss", lambda: session.loss(at, mask))
         yield from self._timed("loss backward", lambda: loss.backward())
         yield from self._timed("backward", lambda: session.fabric.backward(logits, at.grad))
         yield from self._timed("optimize", session.optimizer.step)

@@ -56,7 +56,7 @@ with install_import_hook("fissura", "fissura_checker.check"), type_checking_with
     import fissura
 
     for module in pkgutil.walk_packages(fissura.__path__, "fissura."):
-        if module.name == "fissura.losses._fused_cuda":
+        if module.name == "fissura.losses._fused.cuda":
             continue  # Triton compiles the functions itself, and is not on every system
         importlib.import_module(module.name)
 

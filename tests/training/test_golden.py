@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from fissura.data.augment import augment
 from fissura.data.batches import epoch_batches, step_seed
-from fissura.losses import LOSSES
+from fissura.losses import LOSSES, plain
 from fissura.models import build_model
 from fissura.training.inputs import read_inputs
 from fissura.training.options import TrainOptions
@@ -57,7 +57,7 @@ def losses_as_written(store, precision):
     torch.manual_seed(0)
     network = build_model("crackseg", width=8).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
-    loss_of = LOSSES["hybrid_focal_margin"]
+    loss_of = plain()(LOSSES["hybrid_focal_margin"])
     mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], dtype=torch.float64)
     scale, shift = ((x.float().view(3, 1, 1)) for x in (1 / (255 * std), -mean / std))
     losses = []
@@ -69,7 +69,7 @@ def losses_as_written(store, precision):
             image = image.to(memory_format=torch.channels_last)
             with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
                 logits = features_as_written(network, torch.addcmul(shift, image, scale))
-            loss = loss_of(logits, mask, fused=False)
+            loss = loss_of(logits, mask)
             loss.backward()
             optimizer.param_groups[0]["lr"] = rate_of(epoch)
             optimizer.step()

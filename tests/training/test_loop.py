@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from fissura.checkpoint import ModelConfig, load_model, save_model
 from fissura.errors import InputError
+from fissura.losses import DeepSupervisionLoss
 from fissura.models import build_model
 from fissura.training.config_file import read_config
 from fissura.training.display import conclude
@@ -75,16 +76,15 @@ def test_same_seed_same_bits_other_seed_other_bits(lines, tmp_path):
 
 
 def test_losses_are_paired_by_seed(lines, tmp_path, monkeypatch):
-    seen = {}
+    seen, original = {}, DeepSupervisionLoss.forward
     for loss in ("bce", "dice"):
         batches = []
-        monkeypatch.setattr(
-            "fissura.training.step.weighted_loss",
-            lambda function, logits, target, batches=batches: (
-                batches.append(target.clone()),
-                function(logits, target),
-            )[1],
-        )
+
+        def forward(self, logits, target, batches=batches):
+            batches.append(target.clone())
+            return original(self, logits, target)
+
+        monkeypatch.setattr(DeepSupervisionLoss, "forward", forward)
         train(lines, out=tmp_path / loss, options=replace(SMALL, loss=loss, epochs=2), quiet=True)
         seen[loss] = batches
     assert len(seen["bce"]) == 6

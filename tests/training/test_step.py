@@ -8,7 +8,7 @@ from fissura.training.inputs import read_inputs
 from fissura.training.loop import train
 from fissura.training.options import TrainOptions
 from fissura.training.session import Planned, begin, start_fabric
-from fissura.training.step import optimize, train_step, weighted_loss
+from fissura.training.step import optimize, train_step
 
 SMALL = TrainOptions(width=2, epochs=3, batch_size=4, precision="float32", accelerator="cpu")
 
@@ -16,16 +16,6 @@ SMALL = TrainOptions(width=2, epochs=3, batch_size=4, precision="float32", accel
 def session_of(data, run, config):
     inputs = read_inputs(data, config)
     return begin(Planned(run, data, config), start_fabric(config), inputs, None)[0]
-
-
-def test_inner_levels_count_half_as_much_each():
-    logits, target = [torch.full((1, 1, 2, 2), x) for x in (1.0, 2.0, 4.0)], torch.zeros(1, 1, 2, 2)
-
-    def mean(logits, target):
-        return logits.mean()
-
-    assert weighted_loss(mean, logits[0], target) == 1
-    assert float(weighted_loss(mean, logits, target)) == pytest.approx((1 + 1 + 1) / 1.75)
 
 
 def test_a_step_is_torchs_own_steps_one_after_the_other(lines, tmp_path):

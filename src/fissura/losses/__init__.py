@@ -3,6 +3,14 @@
 Every loss is called `loss(logits, target, *, mask=None, reduction="mean", …)`, with logits and
 target of one shape (N, 1, *spatial). The functions are the truth; each has a module beside it.
 
+    cross_entropy dice tversky focal margin focal_margin   one family of losses each
+    bce_dice hybrid_focal hybrid_focal_margin unified_focal   sums of two
+    deep_supervision   one loss over several outputs of a network
+    _loss              the one way from a formula to a loss
+    _valid_pixels      inputs checked and masked, reductions
+    _plain             the switch that has formulas computed as they are written
+    _fused/            value and gradient at once: form, autograd, cpu, cuda
+
 >>> import torch
 >>> logits = torch.tensor([[[2.0, -1.0, 0.0]]], requires_grad=True)
 >>> loss = hybrid_focal_margin_loss(logits, torch.tensor([[[1, 0, 0]]]), margin=1.5)
@@ -17,35 +25,37 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from fissura.losses.bce_dice import BCEDiceLoss, bce_dice_loss
-from fissura.losses.cross_entropy import BCELoss, bce_loss
-from fissura.losses.dice import DiceLoss, dice_loss
-from fissura.losses.focal import (
+from ._plain import plain
+from .bce_dice import BCEDiceLoss, bce_dice_loss
+from .cross_entropy import BCELoss, bce_loss
+from .deep_supervision import DeepSupervisionLoss
+from .dice import DiceLoss, dice_loss
+from .focal import (
     AsymmetricFocalLoss,
     FocalLoss,
     asymmetric_focal_loss,
     focal_loss,
 )
-from fissura.losses.focal_margin import (
+from .focal_margin import (
     AsymmetricFocalMarginLoss,
     FocalMarginLoss,
     asymmetric_focal_margin_loss,
     focal_margin_loss,
 )
-from fissura.losses.hybrid_focal import HybridFocalLoss, hybrid_focal_loss
-from fissura.losses.hybrid_focal_margin import HybridFocalMarginLoss, hybrid_focal_margin_loss
-from fissura.losses.margin import (
+from .hybrid_focal import HybridFocalLoss, hybrid_focal_loss
+from .hybrid_focal_margin import HybridFocalMarginLoss, hybrid_focal_margin_loss
+from .margin import (
     AsymmetricLargeMarginLoss,
     asymmetric_large_margin_loss,
     recommended_margin,
 )
-from fissura.losses.tversky import (
+from .tversky import (
     FocalTverskyLoss,
     TverskyLoss,
     focal_tversky_loss,
     tversky_loss,
 )
-from fissura.losses.unified_focal import UnifiedFocalLoss, unified_focal_loss
+from .unified_focal import UnifiedFocalLoss, unified_focal_loss
 
 LOSSES: dict[str, Callable[..., Tensor]] = {
     "bce": bce_loss,
@@ -70,6 +80,7 @@ __all__ = [
     "AsymmetricLargeMarginLoss",
     "BCEDiceLoss",
     "BCELoss",
+    "DeepSupervisionLoss",
     "DiceLoss",
     "FocalLoss",
     "FocalMarginLoss",
@@ -89,6 +100,7 @@ __all__ = [
     "focal_tversky_loss",
     "hybrid_focal_loss",
     "hybrid_focal_margin_loss",
+    "plain",
     "recommended_margin",
     "tversky_loss",
     "unified_focal_loss",

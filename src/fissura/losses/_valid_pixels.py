@@ -1,4 +1,4 @@
-"""What every loss does before and after its formula: check, upcast, mask; then reduce.
+"""The pixels that count in a loss: they are checked, upcast and masked before its formula.
 
 An invalid pixel is turned into background predicted with certainty (t = 0, z = −1e30, so p = 0),
 whose loss is exactly 0 in every formula here, and through which no gradient flows back.
@@ -7,6 +7,7 @@ whose loss is exactly 0 in every formula here, and through which no gradient flo
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -15,6 +16,12 @@ from torch import Tensor
 IGNORED_LOGIT = -1e30
 LARGEST = sys.float_info.max
 REDUCTIONS = ("mean", "sum", "none")
+# Below this sum a denominator counts as 0 (possible with smooth = 0 only); 0/0 is then 0: where
+# there is nothing to find, and nothing was found, nothing is lost.
+SMALLEST_DENOMINATOR = 1e-30
+# Below this base the slope of a power < 1 stays what it is here. Saturated logits make the slope
+# of the base itself vanish as fast, so that the product is never large.
+SMALLEST_BASE = 1e-12
 
 
 class Pixels(NamedTuple):
@@ -25,18 +32,19 @@ class Pixels(NamedTuple):
     valid: Tensor | None
 
 
-def valid_pixels(logits: Any, target: Any, mask: Any) -> Pixels:
-    """Check the inputs of a loss, take them to float32 (float64 stays) and mask them."""
-    check_tensors(logits, target, mask)
+def valid_pixels(logits: Tensor, target: Tensor, mask: Tensor | None) -> Pixels:
+    """Take checked tensors to float32 (float64 stays), mask them, and check their values."""
     dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
     z, t, valid = logits.to(dtype), target.to(dtype), None
     if mask is not None:
         # `where`, not a product: 0 · NaN is NaN, in the value and in the gradient.
         valid = mask != 0
+        if mask.dtype != torch.bool:
+            z = refuse_weights(mask, z)
         z = torch.where(valid, z, IGNORED_LOGIT)
         t = torch.where(valid, t, 0.0)
     if target.dtype != torch.bool:
-        check_target_range(t)
+        t = refuse_outside(t)
     return Pixels(z, t, valid)
 
 
@@ -58,28 +66,84 @@ def check_tensors(logits: Any, target: Any, mask: Any) -> None:
         if tensor.shape != logits.shape:
             raise ValueError(
                 f"{name} must have the shape of logits, {tuple(logits.shape)}, but has the shape "
-                f"{tuple(tensor.shape)}. (A missing channel is added by {name}[:, None].)"
+                f"{tuple(tensor.shape)}.{shape_hint(name, tensor.shape, logits.shape)}"
             )
         if tensor.device != logits.device:
             raise ValueError(f"{name} is on {tensor.device}, but logits are on {logits.device}.")
 
 
-def check_target_range(t: Tensor) -> None:
-    """Raise ValueError for targets outside [0, 1], where looking at them costs next to nothing.
+def shape_hint(name: str, shape: Sequence[int], wanted: Sequence[int]) -> str:
+    """A sentence that says how a wrong shape becomes the wanted one, where one can be given."""
+    shape, wanted = tuple(shape), tuple(wanted)
+    images, _, *spatial = wanted
+    if shape == (images, *spatial):
+        return f" (A missing channel is added by {name}[:, None].)"
+    if shape == wanted[1:]:
+        added = f"{name}[None]" if images == 1 else f"{name}.expand({images}, *{wanted[1:]})"
+        return f" (A missing batch dimension is added by {added}.)"
+    if shape == tuple(spatial):
+        return f" (One {name} for all images is written {name}.expand{wanted}.)"
+    if len(shape) == len(wanted) and all(a in (1, b) for a, b in zip(shape, wanted, strict=True)):
+        return f" (It is repeated by {name}.expand{wanted}.)"
+    if shape == (images, *spatial, 1):
+        return f" (The channel becomes the second dimension by {name}.movedim(-1, 1).)"
+    if len(shape) == len(wanted) and shape[0] == images and shape[2:] == tuple(spatial):
+        return f" (One channel c is taken by {name}[:, c:c + 1].)"
+    if len(shape) == len(wanted) and shape[:2] == wanted[:2]:
+        return f" (Its spatial size differs: resize the logits to that of the {name}.)"
+    return ""
 
-    On an accelerator reading a value waits for the device, and a compiled graph has no values.
+
+def seen(condition: Tensor) -> bool | None:
+    """Whether all of a condition holds; None where looking would cost, or there are no values.
+
+    On an accelerator, reading a value waits for the device; a compiled graph, vmap and fake tensors
+    have no one value.
     """
-    if torch.compiler.is_compiling() or t.device.type != "cpu" or t.numel() == 0:
-        return
+    if torch.compiler.is_compiling() or condition.device.type != "cpu":
+        return None
     try:
-        low, high = t.detach().amin().item(), t.detach().amax().item()
-    except RuntimeError:  # vmap and fake tensors: there is no one value to look at
-        return
+        return bool(condition.all())
+    except RuntimeError:
+        return None
+
+
+def refuse_outside(t: Tensor) -> Tensor:
+    """The targets; raise ValueError if any lies outside [0, 1], or make those NaN if compiled."""
+    if torch.compiler.is_compiling():  # where it costs nothing
+        return torch.where((t < 0) | (t > 1), float("nan"), t)
+    if t.device.type == "cpu" and t.numel():
+        try:
+            low, high = t.detach().amin().item(), t.detach().amax().item()
+        except RuntimeError:  # vmap and fake tensors: there is no one value to look at
+            return t
+        check_target_range(low, high)
+    return t
+
+
+def check_target_range(low: float, high: float) -> None:
+    """Raise ValueError unless the targets' smallest and largest are in [0, 1], or NaN."""
     if low < 0 or high > 1:
         raise ValueError(
             f"target must lie in [0, 1], but reaches from {low:g} to {high:g}. "
             "(A mask of 0 and 255 becomes a target by mask > 127.)"
         )
+
+
+def refuse_weights(mask: Tensor, z: Tensor) -> Tensor:
+    """The logits; raise ValueError if the mask has others than 0 and 1, or make those NaN."""
+    known = (mask == 0) | (mask == 1)
+    fine = seen(known)
+    if fine is None:
+        return torch.where(known, z, float("nan"))
+    if not fine:
+        other = mask[~known].flatten()[0].item()
+        raise ValueError(
+            "mask marks the pixels that count: it must be boolean, or 0 and 1, but has the value "
+            f"{other:g}. Weights of pixels are not supported, and a mask of 0 and 255 is given as "
+            "mask > 127."
+        )
+    return z
 
 
 def check_option(name: str, value: Any, low: float, high: float = LARGEST) -> None:
@@ -124,24 +188,23 @@ def pixel_mean(loss: Tensor, pixels: Pixels, *, per_image: bool = False) -> Tens
 
 def reduce_pixels(loss: Tensor, pixels: Pixels, reduction: str) -> Tensor:
     """Reduce a loss per pixel over the valid pixels of the batch."""
-    check_reduction(reduction)
     if reduction == "mean":
         return pixel_mean(loss, pixels)
     return loss.sum() if reduction == "sum" else loss
 
 
-def reduce_images(
-    values: Tensor, pixels: Pixels, reduction: str, *, per_image: bool = False
-) -> Tensor:
-    """Reduce a loss per image over the images with a valid pixel; a pooled value stays."""
-    check_reduction(reduction, pooled=not per_image)
-    if not per_image or reduction == "none":
+def reduce_images(values: Tensor, images: Tensor | int, reduction: str) -> Tensor:
+    """Reduce a loss per image, `images` of which have a valid pixel."""
+    if reduction == "none":
         return values
-    if reduction == "sum":
-        return values.sum()
+    return values.sum() if reduction == "sum" else values.sum() / images
+
+
+def images_with_pixels(pixels: Pixels) -> Tensor | int:
+    """The number of images with a valid pixel; 1 where there is none."""
     if pixels.valid is None:
-        return values.sum() / max(values.numel(), 1)
-    return values.sum() / (total(pixels.valid, per_image=True) > 0).sum().clamp_min(1)
+        return max(pixels.z.shape[0], 1)
+    return (total(pixels.valid, per_image=True) > 0).sum().clamp_min(1)
 
 
 def weighted_sum(focal: Tensor, region: Tensor, focal_weight: float | None) -> Tensor:

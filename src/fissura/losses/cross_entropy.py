@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from fissura.losses._fused import Form, fused_pixels
-from fissura.losses._valid_pixels import Pixels, reduce_pixels, valid_pixels
+from ._fused import Form
+from ._loss import LossModule, pixel_loss
+from ._valid_pixels import Pixels
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Shaped
@@ -20,22 +21,26 @@ def bce_loss(
     *,
     mask: Shaped[Tensor, "n 1 *spatial"] | None = None,
     reduction: str = "mean",
-    fused: bool = True,
 ) -> Float[Tensor, "*reduced"]:
     """Binary cross-entropy: the log-likelihood of each pixel, all pixels weighing the same.
 
     −mean[t·log p + (1−t)·log(1−p)], with p = σ(z) of the logits z and the target t.
 
-    Arguments:
+    Args:
         logits: z, finite, of any floating dtype; computed in float32, float64 for float64.
         target: t in [0, 1], hard or soft, of boolean, integer or floating dtype.
         mask: the valid pixels (boolean, or 0 and 1); the others have no influence, whatever they
             hold. None: all are valid. Where none is valid, the loss is 0.
         reduction: "mean" over the valid pixels, "sum", or "none" (per pixel, 0 where invalid).
-        fused: whether the fused form may be taken, which gives the same in a fraction of the time.
 
-    Raises ValueError for other shapes, dtypes and options, and for targets outside [0, 1] (these
-    are looked for on the CPU, outside of torch.compile and vmap).
+    Returns:
+        The loss in float32 (float64 for float64): a scalar, or of the shape of the logits.
+
+    Raises:
+        ValueError: for other shapes, dtypes and options, for targets outside [0, 1] and for masks
+            of other values than 0 and 1. (Values are looked at on the CPU, outside of vmap. Where
+            they cannot be, under torch.compile and, of a mask, on an accelerator, such values make
+            the loss NaN.)
 
     Source: the paper's L_bce. It differs from torch's `binary_cross_entropy_with_logits` by the
     mask, the float32, and by keeping the small loss of confident background exact, where torch's
@@ -48,26 +53,19 @@ def bce_loss(
     >>> bce_loss(logits, target, reduction="none")
     tensor([[[0.1269, 0.3133, 0.6931]]])
     """
-    form = Form()
-    if fused and (loss := fused_pixels(form, logits, target, mask, reduction)) is not None:
-        return loss
-    pixels = valid_pixels(logits, target, mask)
-    return reduce_pixels(bce_per_pixel(pixels), pixels, reduction)
+    return pixel_loss(bce_per_pixel, Form(), logits, target, mask, reduction)
+
+
+class BCELoss(LossModule):
+    """`bce_loss` as a module, whose options are given once."""
+
+    function = staticmethod(bce_loss)
+
+    def __init__(self, *, reduction: str = "mean") -> None:
+        super().__init__(reduction=reduction)
 
 
 def bce_per_pixel(pixels: Pixels) -> Tensor:
     """−[t·log p + (1−t)·log(1−p)] of each pixel."""
     z, t, _ = pixels
     return -(t * F.logsigmoid(z) + (1 - t) * F.logsigmoid(-z))
-
-
-class BCELoss(nn.Module):
-    """`bce_loss` as a module: its options are given once, and kept in `options`."""
-
-    def __init__(self, *, reduction: str = "mean", fused: bool = True) -> None:
-        super().__init__()
-        self.options: dict[str, Any] = {"reduction": reduction, "fused": fused}
-
-    def forward(self, logits: Tensor, target: Tensor, *, mask: Tensor | None = None) -> Tensor:
-        """Return `bce_loss` of the logits and the target."""
-        return bce_loss(logits, target, mask=mask, **self.options)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from fissura.losses._fused import Form, fused_images
-from fissura.losses._valid_pixels import Pixels, check_option, reduce_images, total, valid_pixels
+from ._fused import Form
+from ._loss import LossModule, pooled_loss
+from ._valid_pixels import SMALLEST_DENOMINATOR, Pixels, check_option, total
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Shaped
-
-# Below this sum a denominator counts as 0 (possible with smooth = 0 only); 0/0 is then 0: where
-# there is nothing to find, and nothing was found, nothing is lost.
-SMALLEST_DENOMINATOR = 1e-30
 
 
 def dice_loss(
@@ -27,14 +24,13 @@ def dice_loss(
     smooth: float = 1.0,
     squared: bool = False,
     per_image: bool = False,
-    fused: bool = True,
 ) -> Float[Tensor, "*reduced"]:
     """Dice loss: one minus the overlap of the predicted and the true crack.
 
     1 − (2Σpt + s)/(Σp + Σt + s), with p = σ(z) and sums over the valid pixels of the batch;
     `squared`: Σp² + Σt² in the denominator. Linear, it is `tversky_loss` at δ = ½ and smooth s/2.
 
-    Arguments:
+    Args:
         logits: z, finite, of any floating dtype; computed in float32, float64 for float64.
         target: t in [0, 1], hard or soft, of boolean, integer or floating dtype.
         mask: the valid pixels (boolean, or 0 and 1); the others have no influence, whatever they
@@ -44,9 +40,12 @@ def dice_loss(
         squared: Milletari's squares in the denominator.
         per_image: False pools the sums over the batch; True makes one loss per image, and its
             mean is over the images with valid pixels.
-        fused: whether the fused form may be taken, which gives the same in a fraction of the time.
 
-    Raises ValueError as `bce_loss` does.
+    Returns:
+        The loss in float32 (float64 for float64): a scalar, or of the shape (N,).
+
+    Raises:
+        ValueError: as by `bce_loss`.
 
     Source: the paper's L_dice, the second half of its equation 1; squared: F. Milletari et al.,
     "V-Net", 3DV 2016, the paper's equation 5. Smoothing 1 as in König et al. 2021.
@@ -56,18 +55,24 @@ def dice_loss(
     tensor(0.2433)
     """
     check_option("smooth", smooth, 0.0)
-    form = Form(focal=0.0, region=1.0, smooth=smooth / 2)
-    if fused and not squared:
-        loss = fused_images(form, logits, target, mask, reduction, per_image=per_image)
-        if loss is not None:
-            return loss
-    pixels = valid_pixels(logits, target, mask)
-    return reduce_images(
-        dice_error(pixels, smooth, squared=squared, per_image=per_image),
-        pixels,
-        reduction,
-        per_image=per_image,
-    )
+    form = None if squared else Form(focal=0.0, region=1.0, smooth=smooth / 2)
+
+    def formula(pixels: Pixels) -> Tensor:
+        return dice_error(pixels, smooth, squared=squared, per_image=per_image)
+
+    return pooled_loss(formula, form, logits, target, mask, reduction, per_image=per_image)
+
+
+class DiceLoss(LossModule):
+    """`dice_loss` as a module, whose options are given once."""
+
+    function = staticmethod(dice_loss)
+
+    def __init__(
+        self, *, reduction: str = "mean", smooth: float = 1.0, squared: bool = False,
+        per_image: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(reduction=reduction, smooth=smooth, squared=squared, per_image=per_image)
 
 
 def dice_error(
@@ -82,24 +87,3 @@ def dice_error(
         wrong, all_ = t * not_p + (1 - t) * p, p + t
     below = total(all_, per_image=per_image) + smooth
     return total(wrong, per_image=per_image) / below.clamp_min(SMALLEST_DENOMINATOR)
-
-
-class DiceLoss(nn.Module):
-    """`dice_loss` as a module: its options are given once, and kept in `options`."""
-
-    def __init__(
-        self,
-        *,
-        reduction: str = "mean",
-        smooth: float = 1.0,
-        squared: bool = False,
-        per_image: bool = False,
-        fused: bool = True,
-    ) -> None:
-        super().__init__()
-        self.options: dict[str, Any] = {"reduction": reduction, "smooth": smooth}
-        self.options |= {"squared": squared, "per_image": per_image, "fused": fused}
-
-    def forward(self, logits: Tensor, target: Tensor, *, mask: Tensor | None = None) -> Tensor:
-        """Return `dice_loss` of the logits and the target."""
-        return dice_loss(logits, target, mask=mask, **self.options)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from fissura.losses._fused import Form, fused_pixels
-from fissura.losses._valid_pixels import Pixels, check_option, reduce_pixels, valid_pixels
+from ._fused import Form
+from ._loss import LossModule, pixel_loss
+from ._valid_pixels import Pixels, check_option
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Shaped
@@ -22,22 +23,24 @@ def focal_loss(
     mask: Shaped[Tensor, "n 1 *spatial"] | None = None,
     reduction: str = "mean",
     gamma_hat: float = 2.0,
-    fused: bool = True,
 ) -> Float[Tensor, "*reduced"]:
     """Focal loss: cross-entropy that fades for pixels of either class that are already right.
 
     −mean[(1−p)^γ̂·t·log p + p^γ̂·(1−t)·log(1−p)], with p = σ(z). It is `bce_loss` at γ̂ = 0.
 
-    Arguments:
+    Args:
         logits: z, finite, of any floating dtype; computed in float32, float64 for float64.
         target: t in [0, 1], hard or soft, of boolean, integer or floating dtype.
         mask: the valid pixels (boolean, or 0 and 1); the others have no influence, whatever they
             hold. None: all are valid. Where none is valid, the loss is 0.
         reduction: "mean" over the valid pixels, "sum", or "none" (per pixel, 0 where invalid).
         gamma_hat: γ̂ ≥ 0, the focusing exponent.
-        fused: whether the fused form may be taken, which gives the same in a fraction of the time.
 
-    Raises ValueError as `bce_loss` does.
+    Returns:
+        The loss in float32 (float64 for float64): a scalar, or of the shape of the logits.
+
+    Raises:
+        ValueError: as by `bce_loss`.
 
     Source: T.-Y. Lin et al., "Focal loss for dense object detection", ICCV 2017, equation 4; the
     paper's L_FL. No α, the weight of the classes, of Lin's equation 5. For soft targets the factor
@@ -49,10 +52,20 @@ def focal_loss(
     """
     check_option("gamma_hat", gamma_hat, 0.0)
     form = Form(gamma=gamma_hat, crack_fades=1.0)
-    if fused and (loss := fused_pixels(form, logits, target, mask, reduction)) is not None:
-        return loss
-    pixels = valid_pixels(logits, target, mask)
-    return reduce_pixels(focal_per_pixel(pixels, gamma_hat), pixels, reduction)
+
+    def formula(pixels: Pixels) -> Tensor:
+        return focal_per_pixel(pixels, gamma_hat)
+
+    return pixel_loss(formula, form, logits, target, mask, reduction)
+
+
+class FocalLoss(LossModule):
+    """`focal_loss` as a module, whose options are given once."""
+
+    function = staticmethod(focal_loss)
+
+    def __init__(self, *, reduction: str = "mean", gamma_hat: float = 2.0) -> None:
+        super().__init__(reduction=reduction, gamma_hat=gamma_hat)
 
 
 def asymmetric_focal_loss(
@@ -62,22 +75,24 @@ def asymmetric_focal_loss(
     mask: Shaped[Tensor, "n 1 *spatial"] | None = None,
     reduction: str = "mean",
     gamma_hat: float = 2.0,
-    fused: bool = True,
 ) -> Float[Tensor, "*reduced"]:
     """Asymmetric focal loss: only the background fades, every crack pixel keeps its full weight.
 
     −mean[t·log p + p^γ̂·(1−t)·log(1−p)], with p = σ(z). It is `bce_loss` at γ̂ = 0.
 
-    Arguments:
+    Args:
         logits: z, finite, of any floating dtype; computed in float32, float64 for float64.
         target: t in [0, 1], hard or soft, of boolean, integer or floating dtype.
         mask: the valid pixels (boolean, or 0 and 1); the others have no influence, whatever they
             hold. None: all are valid. Where none is valid, the loss is 0.
         reduction: "mean" over the valid pixels, "sum", or "none" (per pixel, 0 where invalid).
         gamma_hat: γ̂ ≥ 0, the focusing exponent of the background.
-        fused: whether the fused form may be taken, which gives the same in a fraction of the time.
 
-    Raises ValueError as `bce_loss` does.
+    Returns:
+        The loss in float32 (float64 for float64): a scalar, or of the shape of the logits.
+
+    Raises:
+        ValueError: as by `bce_loss`.
 
     Source: Z. Li et al., "Overfitting of neural nets under class imbalance", MICCAI 2019; the
     paper's equation 2, L_aFL. It differs from them in nothing.
@@ -88,10 +103,20 @@ def asymmetric_focal_loss(
     """
     check_option("gamma_hat", gamma_hat, 0.0)
     form = Form(gamma=gamma_hat)
-    if fused and (loss := fused_pixels(form, logits, target, mask, reduction)) is not None:
-        return loss
-    pixels = valid_pixels(logits, target, mask)
-    return reduce_pixels(asymmetric_focal_per_pixel(pixels, gamma_hat), pixels, reduction)
+
+    def formula(pixels: Pixels) -> Tensor:
+        return asymmetric_focal_per_pixel(pixels, gamma_hat)
+
+    return pixel_loss(formula, form, logits, target, mask, reduction)
+
+
+class AsymmetricFocalLoss(LossModule):
+    """`asymmetric_focal_loss` as a module, whose options are given once."""
+
+    function = staticmethod(asymmetric_focal_loss)
+
+    def __init__(self, *, reduction: str = "mean", gamma_hat: float = 2.0) -> None:
+        super().__init__(reduction=reduction, gamma_hat=gamma_hat)
 
 
 def focal_per_pixel(pixels: Pixels, gamma_hat: float) -> Tensor:
@@ -112,33 +137,3 @@ def asymmetric_focal_per_pixel(pixels: Pixels, gamma_hat: float) -> Tensor:
 def focused(values: Tensor, log_error: Tensor, gamma_hat: float) -> Tensor:
     """`values` times error^γ̂; by the logarithm, as the slope of a power is infinite at error 0."""
     return values if gamma_hat == 0 else values * torch.exp(gamma_hat * log_error)
-
-
-class FocalLoss(nn.Module):
-    """`focal_loss` as a module: its options are given once, and kept in `options`."""
-
-    def __init__(
-        self, *, reduction: str = "mean", gamma_hat: float = 2.0, fused: bool = True
-    ) -> None:
-        super().__init__()
-        self.options: dict[str, Any]
-        self.options = {"reduction": reduction, "gamma_hat": gamma_hat, "fused": fused}
-
-    def forward(self, logits: Tensor, target: Tensor, *, mask: Tensor | None = None) -> Tensor:
-        """Return `focal_loss` of the logits and the target."""
-        return focal_loss(logits, target, mask=mask, **self.options)
-
-
-class AsymmetricFocalLoss(nn.Module):
-    """`asymmetric_focal_loss` as a module: its options are given once, and kept in `options`."""
-
-    def __init__(
-        self, *, reduction: str = "mean", gamma_hat: float = 2.0, fused: bool = True
-    ) -> None:
-        super().__init__()
-        self.options: dict[str, Any]
-        self.options = {"reduction": reduction, "gamma_hat": gamma_hat, "fused": fused}
-
-    def forward(self, logits: Tensor, target: Tensor, *, mask: Tensor | None = None) -> Tensor:
-        """Return `asymmetric_focal_loss` of the logits and the target."""
-        return asymmetric_focal_loss(logits, target, mask=mask, **self.options)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from fissura.losses._fused import Form, fused_pixels
-from fissura.losses._valid_pixels import Pixels, check_option, reduce_pixels, valid_pixels
-from fissura.losses.focal import focused
+from ._fused import Form
+from ._loss import LossModule, pixel_loss
+from ._valid_pixels import Pixels, check_option
+from .focal import focused
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Shaped
@@ -23,14 +24,13 @@ def asymmetric_focal_margin_loss(
     reduction: str = "mean",
     gamma_hat: float = 2.0,
     margin: float = 0.5,
-    fused: bool = True,
 ) -> Float[Tensor, "*reduced"]:
     """Asymmetric focal margin loss: easy background fades, crack must be right by a margin.
 
     −mean[t·log p̂ + p^γ̂·(1−t)·log(1−p)], with p = σ(z) and p̂ = σ(z − m). It is
     `asymmetric_focal_loss` at m = 0, `asymmetric_large_margin_loss` at γ̂ = 0, `bce_loss` at both.
 
-    Arguments:
+    Args:
         logits: z, finite, of any floating dtype; computed in float32, float64 for float64.
         target: t in [0, 1], hard or soft, of boolean, integer or floating dtype.
         mask: the valid pixels (boolean, or 0 and 1); the others have no influence, whatever they
@@ -38,9 +38,12 @@ def asymmetric_focal_margin_loss(
         reduction: "mean" over the valid pixels, "sum", or "none" (per pixel, 0 where invalid).
         gamma_hat: γ̂ ≥ 0, the focusing exponent of the background.
         margin: m ≥ 0, in logits; see `recommended_margin`.
-        fused: whether the fused form may be taken, which gives the same in a fraction of the time.
 
-    Raises ValueError as `bce_loss` does.
+    Returns:
+        The loss in float32 (float64 for float64): a scalar, or of the shape of the logits.
+
+    Raises:
+        ValueError: as by `bce_loss`.
 
     Source: the paper's equation 11, L_aFM. The same combined term is in Z. Li et al., "Analyzing
     overfitting under class imbalance in neural networks for image segmentation", 2021 (arXiv
@@ -55,11 +58,22 @@ def asymmetric_focal_margin_loss(
     check_option("gamma_hat", gamma_hat, 0.0)
     check_option("margin", margin, 0.0)
     form = Form(gamma=gamma_hat, margin=margin)
-    if fused and (loss := fused_pixels(form, logits, target, mask, reduction)) is not None:
-        return loss
-    pixels = valid_pixels(logits, target, mask)
-    loss = asymmetric_focal_margin_per_pixel(pixels, gamma_hat, margin)
-    return reduce_pixels(loss, pixels, reduction)
+
+    def formula(pixels: Pixels) -> Tensor:
+        return asymmetric_focal_margin_per_pixel(pixels, gamma_hat, margin)
+
+    return pixel_loss(formula, form, logits, target, mask, reduction)
+
+
+class AsymmetricFocalMarginLoss(LossModule):
+    """`asymmetric_focal_margin_loss` as a module, whose options are given once."""
+
+    function = staticmethod(asymmetric_focal_margin_loss)
+
+    def __init__(
+        self, *, reduction: str = "mean", gamma_hat: float = 2.0, margin: float = 0.5,
+    ) -> None:  # fmt: skip
+        super().__init__(reduction=reduction, gamma_hat=gamma_hat, margin=margin)
 
 
 def focal_margin_loss(
@@ -70,14 +84,13 @@ def focal_margin_loss(
     reduction: str = "mean",
     gamma_hat: float = 2.0,
     margin: float = 0.5,
-    fused: bool = True,
 ) -> Float[Tensor, "*reduced"]:
     """Focal margin loss: pixels of either class fade, and must be right by a margin.
 
     −mean[(1−p)^γ̂·t·log σ(z−m) + p^γ̂·(1−t)·log σ(−z−m)], with p = σ(z). It is `focal_loss` at
     m = 0, the symmetric large-margin loss at γ̂ = 0, and `bce_loss` at both.
 
-    Arguments:
+    Args:
         logits: z, finite, of any floating dtype; computed in float32, float64 for float64.
         target: t in [0, 1], hard or soft, of boolean, integer or floating dtype.
         mask: the valid pixels (boolean, or 0 and 1); the others have no influence, whatever they
@@ -85,9 +98,12 @@ def focal_margin_loss(
         reduction: "mean" over the valid pixels, "sum", or "none" (per pixel, 0 where invalid).
         gamma_hat: γ̂ ≥ 0, the focusing exponent of both classes.
         margin: m ≥ 0, in logits, of both classes.
-        fused: whether the fused form may be taken, which gives the same in a fraction of the time.
 
-    Raises ValueError as `bce_loss` does.
+    Returns:
+        The loss in float32 (float64 for float64): a scalar, or of the shape of the logits.
+
+    Raises:
+        ValueError: as by `bce_loss`.
 
     Source: the paper's equation 12, L_FM, which prints one term of the sum over the classes; both
     terms make the formula above, with the symmetric margin of Li et al. 2019. The focusing factors
@@ -101,10 +117,22 @@ def focal_margin_loss(
     check_option("gamma_hat", gamma_hat, 0.0)
     check_option("margin", margin, 0.0)
     form = Form(gamma=gamma_hat, crack_fades=1.0, margin=margin, margin_background=margin)
-    if fused and (loss := fused_pixels(form, logits, target, mask, reduction)) is not None:
-        return loss
-    pixels = valid_pixels(logits, target, mask)
-    return reduce_pixels(focal_margin_per_pixel(pixels, gamma_hat, margin), pixels, reduction)
+
+    def formula(pixels: Pixels) -> Tensor:
+        return focal_margin_per_pixel(pixels, gamma_hat, margin)
+
+    return pixel_loss(formula, form, logits, target, mask, reduction)
+
+
+class FocalMarginLoss(LossModule):
+    """`focal_margin_loss` as a module, whose options are given once."""
+
+    function = staticmethod(focal_margin_loss)
+
+    def __init__(
+        self, *, reduction: str = "mean", gamma_hat: float = 2.0, margin: float = 0.5,
+    ) -> None:  # fmt: skip
+        super().__init__(reduction=reduction, gamma_hat=gamma_hat, margin=margin)
 
 
 def asymmetric_focal_margin_per_pixel(pixels: Pixels, gamma_hat: float, margin: float) -> Tensor:
@@ -120,35 +148,3 @@ def focal_margin_per_pixel(pixels: Pixels, gamma_hat: float, margin: float) -> T
     crack = focused(F.logsigmoid(z - margin), F.logsigmoid(-z), gamma_hat)
     background = focused(F.logsigmoid(-z - margin), F.logsigmoid(z), gamma_hat)
     return -(t * crack + (1 - t) * background)
-
-
-class AsymmetricFocalMarginLoss(nn.Module):
-    """`asymmetric_focal_margin_loss` as a module: its options are given once, see `options`."""
-
-    def __init__(
-        self, *, reduction: str = "mean", gamma_hat: float = 2.0, margin: float = 0.5,
-        fused: bool = True,
-    ) -> None:  # fmt: skip
-        super().__init__()
-        self.options: dict[str, Any] = {"reduction": reduction, "gamma_hat": gamma_hat}
-        self.options |= {"margin": margin, "fused": fused}
-
-    def forward(self, logits: Tensor, target: Tensor, *, mask: Tensor | None = None) -> Tensor:
-        """Return `asymmetric_focal_margin_loss` of the logits and the target."""
-        return asymmetric_focal_margin_loss(logits, target, mask=mask, **self.options)
-
-
-class FocalMarginLoss(nn.Module):
-    """`focal_margin_loss` as a module: its options are given once, and kept in `options`."""
-
-    def __init__(
-        self, *, reduction: str = "mean", gamma_hat: float = 2.0, margin: float = 0.5,
-        fused: bool = True,
-    ) -> None:  # fmt: skip
-        super().__init__()
-        self.options: dict[str, Any] = {"reduction": reduction, "gamma_hat": gamma_hat}
-        self.options |= {"margin": margin, "fused": fused}
-
-    def forward(self, logits: Tensor, target: Tensor, *, mask: Tensor | None = None) -> Tensor:
-        """Return `focal_margin_loss` of the logits and the target."""
-        return focal_margin_loss(logits, target, mask=mask, **self.options)

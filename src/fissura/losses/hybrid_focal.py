@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from fissura.losses._fused import Form, fused_images
-from fissura.losses._valid_pixels import (
+from ._fused import Form
+from ._loss import LossModule, pooled_loss
+from ._valid_pixels import (
+    Pixels,
     check_focal_weight,
     check_option,
     pixel_mean,
-    reduce_images,
-    valid_pixels,
     weighted_sum,
 )
-from fissura.losses.focal import asymmetric_focal_per_pixel, focal_per_pixel
-from fissura.losses.tversky import check_focal_tversky_options, focal_tversky_error
+from .focal import asymmetric_focal_per_pixel, focal_per_pixel
+from .tversky import check_focal_tversky_options, focal_tversky_error
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Shaped
@@ -35,7 +35,6 @@ def hybrid_focal_loss(
     symmetric: bool = False,
     focal_weight: float | None = None,
     per_image: bool = False,
-    fused: bool = True,
 ) -> Float[Tensor, "*reduced"]:
     """Hybrid focal loss: focal loss for each pixel, focal Tversky loss for the overlap.
 
@@ -43,7 +42,7 @@ def hybrid_focal_loss(
     and `focal_tversky_loss`. `symmetric` takes `focal_loss` (FL) for aFL; a `focal_weight` λ makes
     it λ·aFL + (1−λ)·FT. At γ̂ = 0, δ = ½, γ = 1 it is `bce_dice_loss` with smooth 2s.
 
-    Arguments:
+    Args:
         logits: z, finite, of any floating dtype; computed in float32, float64 for float64.
         target: t in [0, 1], hard or soft, of boolean, integer or floating dtype.
         mask: the valid pixels (boolean, or 0 and 1); the others have no influence, whatever they
@@ -57,9 +56,12 @@ def hybrid_focal_loss(
         focal_weight: λ in [0, 1]; None is the plain sum.
         per_image: False pools both parts over the batch; True makes both per image (the focal part
             a mean over its valid pixels), and the mean is over the images with valid pixels.
-        fused: whether the fused form may be taken, which gives the same in a fraction of the time.
 
-    Raises ValueError as `bce_loss` does.
+    Returns:
+        The loss in float32 (float64 for float64): a scalar, or of the shape (N,).
+
+    Raises:
+        ValueError: as by `bce_loss`.
 
     Source: the paper's equation 15 (plain, asymmetric) and, symmetric with λ, its equation 7, after
     M. Yeung et al., "Focus U-Net", Computers in Biology and Medicine 2021. No δ in the focal part.
@@ -76,31 +78,27 @@ def hybrid_focal_loss(
     check_focal_weight(focal_weight)
     form = Form(gamma=gamma_hat, crack_fades=float(symmetric), region=1.0, power=gamma, delta=delta,
                 smooth=smooth).weighted(focal_weight)  # fmt: skip
-    if fused:
-        loss = fused_images(form, logits, target, mask, reduction, per_image=per_image)
-        if loss is not None:
-            return loss
-    pixels = valid_pixels(logits, target, mask)
-    per_pixel = focal_per_pixel if symmetric else asymmetric_focal_per_pixel
-    focal = pixel_mean(per_pixel(pixels, gamma_hat), pixels, per_image=per_image)
-    tversky = focal_tversky_error(pixels, delta, gamma, smooth, per_image=per_image)
-    loss = weighted_sum(focal, tversky, focal_weight)
-    return reduce_images(loss, pixels, reduction, per_image=per_image)
+
+    def formula(pixels: Pixels) -> Tensor:
+        per_pixel = focal_per_pixel if symmetric else asymmetric_focal_per_pixel
+        focal = pixel_mean(per_pixel(pixels, gamma_hat), pixels, per_image=per_image)
+        tversky = focal_tversky_error(pixels, delta, gamma, smooth, per_image=per_image)
+        return weighted_sum(focal, tversky, focal_weight)
+
+    return pooled_loss(formula, form, logits, target, mask, reduction, per_image=per_image)
 
 
-class HybridFocalLoss(nn.Module):
-    """`hybrid_focal_loss` as a module: its options are given once, and kept in `options`."""
+class HybridFocalLoss(LossModule):
+    """`hybrid_focal_loss` as a module, whose options are given once."""
+
+    function = staticmethod(hybrid_focal_loss)
 
     def __init__(
         self, *, reduction: str = "mean", gamma_hat: float = 2.0, delta: float = 0.7,
         gamma: float = 0.75, smooth: float = 1.0, symmetric: bool = False,
-        focal_weight: float | None = None, per_image: bool = False, fused: bool = True,
+        focal_weight: float | None = None, per_image: bool = False,
     ) -> None:  # fmt: skip
-        super().__init__()
-        self.options: dict[str, Any] = {"reduction": reduction, "gamma_hat": gamma_hat}
-        self.options |= {"delta": delta, "gamma": gamma, "smooth": smooth, "symmetric": symmetric}
-        self.options |= {"focal_weight": focal_weight, "per_image": per_image, "fused": fused}
-
-    def forward(self, logits: Tensor, target: Tensor, *, mask: Tensor | None = None) -> Tensor:
-        """Return `hybrid_focal_loss` of the logits and the target."""
-        return hybrid_focal_loss(logits, target, mask=mask, **self.options)
+        super().__init__(
+            reduction=reduction, gamma_hat=gamma_hat, delta=delta, gamma=gamma, smooth=smooth,
+            symmetric=symmetric, focal_weight=focal_weight, per_image=per_image,
+        )  # fmt: skip

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from fissura.losses._fused import Form, fused_pixels
-from fissura.losses._valid_pixels import Pixels, check_option, reduce_pixels, valid_pixels
+from ._fused import Form
+from ._loss import LossModule, pixel_loss
+from ._valid_pixels import Pixels, check_option
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Shaped
@@ -19,10 +20,14 @@ def recommended_margin(crack_fraction: float) -> float:
 
     1.5 up to 3 %, 0.5 from 7 %, linear between: the rarer the cracks, the larger the margin.
 
-    Arguments:
+    Args:
         crack_fraction: crack pixels over all pixels, in [0, 1].
 
-    Raises ValueError for a fraction outside [0, 1].
+    Returns:
+        m, between 0.5 and 1.5.
+
+    Raises:
+        ValueError: for a fraction outside [0, 1].
 
     Source: the paper's Fig. 3, which recommends "higher than 1.5" below 3 % and "lower than 0.5"
     above 7 %, while its text recommends 0.5 to 1.5; we read the ends as these two values.
@@ -31,8 +36,8 @@ def recommended_margin(crack_fraction: float) -> float:
     (1.5, 1.0, 0.5)
     """
     check_option("crack_fraction", crack_fraction, 0.0, 1.0)
-    share_of_way = min(max((crack_fraction - 0.03) / (0.07 - 0.03), 0.0), 1.0)
-    return 1.5 - share_of_way
+    way = min(max((crack_fraction - 0.03) / (0.07 - 0.03), 0.0), 1.0)
+    return 1.5 - way
 
 
 def asymmetric_large_margin_loss(
@@ -42,7 +47,6 @@ def asymmetric_large_margin_loss(
     mask: Shaped[Tensor, "n 1 *spatial"] | None = None,
     reduction: str = "mean",
     margin: float = 0.5,
-    fused: bool = True,
 ) -> Float[Tensor, "*reduced"]:
     """Asymmetric large-margin loss: crack pixels are only content when right by a margin.
 
@@ -50,16 +54,19 @@ def asymmetric_large_margin_loss(
     Under class imbalance the logits of unseen crack pixels drift towards the background; the
     margin pushes those of the training pixels further away from the decision boundary.
 
-    Arguments:
+    Args:
         logits: z, finite, of any floating dtype; computed in float32, float64 for float64.
         target: t in [0, 1], hard or soft, of boolean, integer or floating dtype.
         mask: the valid pixels (boolean, or 0 and 1); the others have no influence, whatever they
             hold. None: all are valid. Where none is valid, the loss is 0.
         reduction: "mean" over the valid pixels, "sum", or "none" (per pixel, 0 where invalid).
         margin: m ≥ 0, in logits; see `recommended_margin`.
-        fused: whether the fused form may be taken, which gives the same in a fraction of the time.
 
-    Raises ValueError as `bce_loss` does.
+    Returns:
+        The loss in float32 (float64 for float64): a scalar, or of the shape of the logits.
+
+    Raises:
+        ValueError: as by `bce_loss`.
 
     Source: Z. Li et al., "Overfitting of neural nets under class imbalance", MICCAI 2019; the
     paper's equation 3, L_aM, which does not define p̂. Li's is the softmax of the logits, that of
@@ -73,25 +80,23 @@ def asymmetric_large_margin_loss(
     """
     check_option("margin", margin, 0.0)
     form = Form(margin=margin)
-    if fused and (loss := fused_pixels(form, logits, target, mask, reduction)) is not None:
-        return loss
-    pixels = valid_pixels(logits, target, mask)
-    return reduce_pixels(asymmetric_large_margin_per_pixel(pixels, margin), pixels, reduction)
+
+    def formula(pixels: Pixels) -> Tensor:
+        return asymmetric_large_margin_per_pixel(pixels, margin)
+
+    return pixel_loss(formula, form, logits, target, mask, reduction)
+
+
+class AsymmetricLargeMarginLoss(LossModule):
+    """`asymmetric_large_margin_loss` as a module, whose options are given once."""
+
+    function = staticmethod(asymmetric_large_margin_loss)
+
+    def __init__(self, *, reduction: str = "mean", margin: float = 0.5) -> None:
+        super().__init__(reduction=reduction, margin=margin)
 
 
 def asymmetric_large_margin_per_pixel(pixels: Pixels, margin: float) -> Tensor:
     """−[t·log p̂ + (1−t)·log(1−p)] of each pixel."""
     z, t, _ = pixels
     return -(t * F.logsigmoid(z - margin) + (1 - t) * F.logsigmoid(-z))
-
-
-class AsymmetricLargeMarginLoss(nn.Module):
-    """`asymmetric_large_margin_loss` as a module: its options are given once, see `options`."""
-
-    def __init__(self, *, reduction: str = "mean", margin: float = 0.5, fused: bool = True) -> None:
-        super().__init__()
-        self.options: dict[str, Any] = {"reduction": reduction, "margin": margin, "fused": fused}
-
-    def forward(self, logits: Tensor, target: Tensor, *, mask: Tensor | None = None) -> Tensor:
-        """Return `asymmetric_large_margin_loss` of the logits and the target."""
-        return asymmetric_large_margin_loss(logits, target, mask=mask, **self.options)

@@ -5,18 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from fissura.losses._fused import Form, fused_images
-from fissura.losses._valid_pixels import Pixels, check_option, reduce_images, total, valid_pixels
-from fissura.losses.dice import SMALLEST_DENOMINATOR
+from ._fused import Form
+from ._loss import LossModule, pooled_loss
+from ._valid_pixels import SMALLEST_BASE, SMALLEST_DENOMINATOR, Pixels, check_option, total
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Shaped
-
-# Below this base the slope of a power < 1 stays what it is here. Saturated logits make the slope
-# of the base itself vanish as fast, so that the product is never large.
-SMALLEST_BASE = 1e-12
 
 
 def tversky_loss(
@@ -28,14 +24,13 @@ def tversky_loss(
     delta: float = 0.7,
     smooth: float = 1.0,
     per_image: bool = False,
-    fused: bool = True,
 ) -> Float[Tensor, "*reduced"]:
     """Tversky loss: Dice loss whose false negatives weigh δ and whose false positives 1 − δ.
 
     1 − TI, TI = (TP + s)/(TP + δ·FN + (1−δ)·FP + s), with p = σ(z), TP = Σpt, FN = Σ(1−p)t,
     FP = Σp(1−t), over the valid pixels of the batch. At δ = ½ it is `dice_loss` with smooth 2s.
 
-    Arguments:
+    Args:
         logits: z, finite, of any floating dtype; computed in float32, float64 for float64.
         target: t in [0, 1], hard or soft, of boolean, integer or floating dtype.
         mask: the valid pixels (boolean, or 0 and 1); the others have no influence, whatever they
@@ -45,9 +40,12 @@ def tversky_loss(
         smooth: s ≥ 0. Above 0, false positives on pure background are punished too.
         per_image: False pools the sums over the batch; True makes one loss per image, and its
             mean is over the images with valid pixels.
-        fused: whether the fused form may be taken, which gives the same in a fraction of the time.
 
-    Raises ValueError as `bce_loss` does.
+    Returns:
+        The loss in float32 (float64 for float64): a scalar, or of the shape (N,).
+
+    Raises:
+        ValueError: as by `bce_loss`.
 
     Source: S. Salehi et al., "Tversky loss function for image segmentation using 3D fully
     convolutional deep networks", MLMI 2017; the paper's equation 4, L_Tversky, whose α is our δ and
@@ -61,13 +59,23 @@ def tversky_loss(
     check_option("delta", delta, 0.0, 1.0)
     check_option("smooth", smooth, 0.0)
     form = Form(focal=0.0, region=1.0, delta=delta, smooth=smooth)
-    if fused:
-        loss = fused_images(form, logits, target, mask, reduction, per_image=per_image)
-        if loss is not None:
-            return loss
-    pixels = valid_pixels(logits, target, mask)
-    values = tversky_error(pixels, delta, smooth, per_image=per_image)
-    return reduce_images(values, pixels, reduction, per_image=per_image)
+
+    def formula(pixels: Pixels) -> Tensor:
+        return tversky_error(pixels, delta, smooth, per_image=per_image)
+
+    return pooled_loss(formula, form, logits, target, mask, reduction, per_image=per_image)
+
+
+class TverskyLoss(LossModule):
+    """`tversky_loss` as a module, whose options are given once."""
+
+    function = staticmethod(tversky_loss)
+
+    def __init__(
+        self, *, reduction: str = "mean", delta: float = 0.7, smooth: float = 1.0,
+        per_image: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(reduction=reduction, delta=delta, smooth=smooth, per_image=per_image)
 
 
 def focal_tversky_loss(
@@ -80,14 +88,13 @@ def focal_tversky_loss(
     gamma: float = 0.75,
     smooth: float = 1.0,
     per_image: bool = False,
-    fused: bool = True,
 ) -> Float[Tensor, "*reduced"]:
     """Focal Tversky loss: a power of the Tversky loss, to keep on learning when it is small.
 
     (1 − TI)^γ, TI = (TP + s)/(TP + δ·FN + (1−δ)·FP + s). It is `tversky_loss` at γ = 1. For γ < 1
     the slope is infinite at TI = 1: the value stays exact there, the gradient finite.
 
-    Arguments:
+    Args:
         logits: z, finite, of any floating dtype; computed in float32, float64 for float64.
         target: t in [0, 1], hard or soft, of boolean, integer or floating dtype.
         mask: the valid pixels (boolean, or 0 and 1); the others have no influence, whatever they
@@ -98,9 +105,12 @@ def focal_tversky_loss(
         smooth: s ≥ 0. Above 0, false positives on pure background are punished too.
         per_image: False pools the sums over the batch; True makes one loss per image, and its
             mean is over the images with valid pixels.
-        fused: whether the fused form may be taken, which gives the same in a fraction of the time.
 
-    Raises ValueError as `bce_loss` does.
+    Returns:
+        The loss in float32 (float64 for float64): a scalar, or of the shape (N,).
+
+    Raises:
+        ValueError: as by `bce_loss`.
 
     Source: N. Abraham and N. Khan, "A novel focal Tversky loss function with improved attention
     U-Net for lesion segmentation", ISBI 2019; the paper's equation 6, L_FT. Abraham prints the
@@ -112,13 +122,25 @@ def focal_tversky_loss(
     """
     check_focal_tversky_options(delta, gamma, smooth)
     form = Form(focal=0.0, region=1.0, power=gamma, delta=delta, smooth=smooth)
-    if fused:
-        loss = fused_images(form, logits, target, mask, reduction, per_image=per_image)
-        if loss is not None:
-            return loss
-    pixels = valid_pixels(logits, target, mask)
-    values = focal_tversky_error(pixels, delta, gamma, smooth, per_image=per_image)
-    return reduce_images(values, pixels, reduction, per_image=per_image)
+
+    def formula(pixels: Pixels) -> Tensor:
+        return focal_tversky_error(pixels, delta, gamma, smooth, per_image=per_image)
+
+    return pooled_loss(formula, form, logits, target, mask, reduction, per_image=per_image)
+
+
+class FocalTverskyLoss(LossModule):
+    """`focal_tversky_loss` as a module, whose options are given once."""
+
+    function = staticmethod(focal_tversky_loss)
+
+    def __init__(
+        self, *, reduction: str = "mean", delta: float = 0.7, gamma: float = 0.75,
+        smooth: float = 1.0, per_image: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            reduction=reduction, delta=delta, gamma=gamma, smooth=smooth, per_image=per_image,
+        )  # fmt: skip
 
 
 def check_focal_tversky_options(delta: Any, gamma: Any, smooth: Any) -> None:
@@ -169,40 +191,3 @@ def power_of_finite_slope(base: Tensor, exponent: float) -> Tensor:
     power = torch.where(base <= SMALLEST_BASE, slope * base, curve)
     # The gradient is settled; the difference to the exact value comes as a constant.
     return power + (base.detach() ** exponent - power.detach())
-
-
-class TverskyLoss(nn.Module):
-    """`tversky_loss` as a module: its options are given once, and kept in `options`."""
-
-    def __init__(
-        self,
-        *,
-        reduction: str = "mean",
-        delta: float = 0.7,
-        smooth: float = 1.0,
-        per_image: bool = False,
-        fused: bool = True,
-    ) -> None:
-        super().__init__()
-        self.options: dict[str, Any] = {"reduction": reduction, "delta": delta}
-        self.options |= {"smooth": smooth, "per_image": per_image, "fused": fused}
-
-    def forward(self, logits: Tensor, target: Tensor, *, mask: Tensor | None = None) -> Tensor:
-        """Return `tversky_loss` of the logits and the target."""
-        return tversky_loss(logits, target, mask=mask, **self.options)
-
-
-class FocalTverskyLoss(nn.Module):
-    """`focal_tversky_loss` as a module: its options are given once, and kept in `options`."""
-
-    def __init__(
-        self, *, reduction: str = "mean", delta: float = 0.7, gamma: float = 0.75,
-        smooth: float = 1.0, per_image: bool = False, fused: bool = True,
-    ) -> None:  # fmt: skip
-        super().__init__()
-        self.options: dict[str, Any] = {"reduction": reduction, "delta": delta, "gamma": gamma}
-        self.options |= {"smooth": smooth, "per_image": per_image, "fused": fused}
-
-    def forward(self, logits: Tensor, target: Tensor, *, mask: Tensor | None = None) -> Tensor:
-        """Return `focal_tversky_loss` of the logits and the target."""
-        return focal_tversky_loss(logits, target, mask=mask, **self.options)

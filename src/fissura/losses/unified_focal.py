@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from fissura.losses._fused import Form, fused_images
-from fissura.losses._valid_pixels import (
+from ._fused import Form
+from ._loss import LossModule, pooled_loss
+from ._valid_pixels import (
     Pixels,
     check_option,
     pixel_mean,
-    reduce_images,
     total,
-    valid_pixels,
     weighted_sum,
 )
-from fissura.losses.focal import focused
-from fissura.losses.tversky import power_of_finite_slope, tversky_error_of_sums
+from .focal import focused
+from .tversky import power_of_finite_slope, tversky_error_of_sums
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Shaped
@@ -37,7 +36,6 @@ def unified_focal_loss(
     symmetric: bool = False,
     focal_weight: float = 0.5,
     per_image: bool = False,
-    fused: bool = True,
 ) -> Float[Tensor, "*reduced"]:
     """Unified focal loss: one δ weighs the classes, one γ fades easy pixels and enhances crack.
 
@@ -48,7 +46,7 @@ def unified_focal_loss(
     `symmetric`: δ·(1−p)^γ on the crack term too, and (1 − TI₀)^(1−γ). At γ = 0, δ = ½, λ = ½ it is
     ¼·BCE plus ¼ of the Dice losses (smooth 2s) of both classes.
 
-    Arguments:
+    Args:
         logits: z, finite, of any floating dtype; computed in float32, float64 for float64.
         target: t in [0, 1], hard or soft, of boolean, integer or floating dtype.
         mask: the valid pixels (boolean, or 0 and 1); the others have no influence, whatever they
@@ -61,9 +59,12 @@ def unified_focal_loss(
         focal_weight: λ in [0, 1], the weight of the focal part.
         per_image: False pools both parts over the batch; True makes both per image (the focal part
             a mean over its valid pixels), and the mean is over the images with valid pixels.
-        fused: whether the fused form may be taken, which gives the same in a fraction of the time.
 
-    Raises ValueError as `bce_loss` does.
+    Returns:
+        The loss in float32 (float64 for float64): a scalar, or of the shape (N,).
+
+    Raises:
+        ValueError: as by `bce_loss`.
 
     Source: M. Yeung et al., "Unified focal loss", Computerized Medical Imaging and Graphics 2022;
     the paper's equations 8 to 10, L_sUF and L_aUF, where 1−r in (8) is a misprint of 1−γ. The
@@ -87,18 +88,33 @@ def unified_focal_loss(
         region=0.5, power=1 - gamma, region_background=0.5,
         power_background=1 - gamma if symmetric else 1.0, delta=delta, smooth=smooth,
     ).weighted(focal_weight)  # fmt: skip
-    if fused:
-        loss = fused_images(form, logits, target, mask, reduction, per_image=per_image)
-        if loss is not None:
-            return loss
-    pixels = valid_pixels(logits, target, mask)
-    focal = weighted_focal_per_pixel(pixels, delta, gamma, symmetric=symmetric)
-    loss = weighted_sum(
-        pixel_mean(focal, pixels, per_image=per_image),
-        both_classes_error(pixels, delta, gamma, smooth, symmetric=symmetric, per_image=per_image),
-        focal_weight,
-    )
-    return reduce_images(loss, pixels, reduction, per_image=per_image)
+
+    def formula(pixels: Pixels) -> Tensor:
+        focal = weighted_focal_per_pixel(pixels, delta, gamma, symmetric=symmetric)
+        region = both_classes_error(
+            pixels, delta, gamma, smooth, symmetric=symmetric, per_image=per_image
+        )
+        return weighted_sum(
+            pixel_mean(focal, pixels, per_image=per_image), region, focal_weight
+        )  # fmt: skip
+
+    return pooled_loss(formula, form, logits, target, mask, reduction, per_image=per_image)
+
+
+class UnifiedFocalLoss(LossModule):
+    """`unified_focal_loss` as a module, whose options are given once."""
+
+    function = staticmethod(unified_focal_loss)
+
+    def __init__(
+        self, *, reduction: str = "mean", delta: float = 0.6, gamma: float = 0.5,
+        smooth: float = 1.0, symmetric: bool = False, focal_weight: float = 0.5,
+        per_image: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            reduction=reduction, delta=delta, gamma=gamma, smooth=smooth, symmetric=symmetric,
+            focal_weight=focal_weight, per_image=per_image,
+        )  # fmt: skip
 
 
 def weighted_focal_per_pixel(
@@ -129,21 +145,3 @@ def both_classes_error(
     if symmetric:
         background = power_of_finite_slope(background, 1 - gamma)
     return (crack + background) / 2
-
-
-class UnifiedFocalLoss(nn.Module):
-    """`unified_focal_loss` as a module: its options are given once, and kept in `options`."""
-
-    def __init__(
-        self, *, reduction: str = "mean", delta: float = 0.6, gamma: float = 0.5,
-        smooth: float = 1.0, symmetric: bool = False, focal_weight: float = 0.5,
-        per_image: bool = False, fused: bool = True,
-    ) -> None:  # fmt: skip
-        super().__init__()
-        self.options: dict[str, Any] = {"reduction": reduction, "delta": delta, "gamma": gamma}
-        self.options |= {"smooth": smooth, "symmetric": symmetric}
-        self.options |= {"focal_weight": focal_weight, "per_image": per_image, "fused": fused}
-
-    def forward(self, logits: Tensor, target: Tensor, *, mask: Tensor | None = None) -> Tensor:
-        """Return `unified_focal_loss` of the logits and the target."""
-        return unified_focal_loss(logits, target, mask=mask, **self.options)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from fissura.data.folder import find_pairs
 from fissura.data.load import PreparedSet, default_cache_dir, load_split
 from fissura.data.protocols import choose_protocol
 from fissura.data.splits import split_groups
 from fissura.errors import InputError
-from fissura.losses import LOSSES, recommended_margin
+from fissura.losses import LOSSES, DeepSupervisionLoss, plain, recommended_margin
 from fissura.training.options import TrainOptions, loss_options, option
 
 
@@ -86,8 +84,8 @@ def _with_cracks(validation: PreparedSet) -> PreparedSet:
 
 def choose_loss(
     config: TrainOptions, crack_fraction: float
-) -> tuple[Callable[[Tensor, Tensor], Tensor], dict[str, Any]]:
-    """Return the loss as a function of logits and target, and the options it was given.
+) -> tuple[DeepSupervisionLoss, dict[str, Any]]:
+    """Return the loss as a function of logits (or several) and target, and its options as given.
 
     `margin="auto"` becomes the paper's recommendation for this share of crack pixels.
     """
@@ -101,7 +99,8 @@ def choose_loss(
         raise InputError(f"The loss {config.loss} does not have the option {', '.join(unknown)}.")
     if options.get("margin") == "auto":
         options["margin"] = recommended_margin(crack_fraction)
-    loss = partial(LOSSES[name], **options, fused=config.fused)
+    loss = partial(LOSSES[name], **options)
+    loss = DeepSupervisionLoss(loss if config.fused else plain()(loss))
     try:
         loss(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2))
     except ValueError as error:

@@ -67,7 +67,7 @@ class Session:
     model: nn.Module
     optimizer: Any
     average: AveragedModel | None
-    loss: Callable[[Tensor, Tensor], Tensor]
+    loss: Callable[..., Tensor]
     train: ImageStore
     validation: ImageStore | None
     crop: int | None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,7 +48,7 @@ def optimize(
     """Change the weights by one step on this batch; return the loss before it."""
     fabric, optimizer, norm = session.fabric, session.optimizer, session.config.clip_norm
     logits = session.model(normalize(image, session.card.mean, session.card.std))
-    loss = weighted_loss(session.loss, logits, mask)
+    loss = session.loss(logits, mask)
     fabric.backward(loss)
     if norm is not None:
         # NaN is left to `check_finite`: to look for it here would wait for a GPU in each step.
@@ -57,20 +56,6 @@ def optimize(
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return loss.detach()
-
-
-def weighted_loss(
-    loss: Callable[[Tensor, Tensor], Tensor], logits: Tensor | list[Tensor], target: Tensor
-) -> Float[Tensor, ""]:
-    """Return the loss; of several logits the mean with weights 1, 1/2, 1/4 …, the final first.
-
-    Several logits come from a network with deep supervision.
-    """
-    if isinstance(logits, Tensor):
-        return loss(logits, target)
-    weights = [0.5**level for level in range(len(logits))]
-    parts = [weight * loss(each, target) for weight, each in zip(weights, logits, strict=True)]
-    return torch.stack(parts).sum() / sum(weights)
 
 
 def check_finite(session: Session, position: Position) -> None:

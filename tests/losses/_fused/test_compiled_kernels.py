@@ -10,8 +10,10 @@ triton = pytest.importorskip("triton")
 from triton.backends.compiler import GPUTarget  # noqa: E402
 from triton.compiler import ASTSource  # noqa: E402
 
-from fissura.losses import _fused_cuda  # noqa: E402
-from fissura.losses._fused import Form  # noqa: E402
+from fissura.losses._fused import (  # noqa: E402
+    Form,
+    cuda,
+)
 
 FORMS = {
     "bce": Form(),
@@ -54,14 +56,14 @@ def signature(kernel, constants: dict, logits: str, target: str) -> dict[str, st
 def test_every_kernel_compiles(form, logits, target, tmp_path, monkeypatch):
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     mask = torch.ones(1, 1, 4) if target == "*u8" else None
-    pixels = _fused_cuda.options(form, mask)
+    pixels = cuda.options(form, mask)
     combine = {
-        "MEAN": True, "PROGRAMS": 1024, "SUMS": _fused_cuda.SUMS,
+        "MEAN": True, "PROGRAMS": 1024, "SUMS": cuda.SUMS,
         "SMALLEST_BASE": 1e-12, "SMALLEST_DENOMINATOR": 1e-30,
     }  # fmt: skip
     kernels = {"sum_pixels": pixels, "combine": combine, "spread": pixels}
     for name, constants in kernels.items():
-        kernel = getattr(_fused_cuda, name)
+        kernel = getattr(cuda, name)
         types = signature(kernel, constants, logits, target)
         source = ASTSource(fn=kernel, signature=types, constexprs=constants)
         options = {"enable_fp_fusion": True}

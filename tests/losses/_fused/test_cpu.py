@@ -10,7 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch.autograd import forward_ad
 
-from fissura.losses import LOSSES, _fused, _fused_cpu, hybrid_focal_margin_loss
+from fissura.losses import LOSSES, hybrid_focal_margin_loss, plain
+from fissura.losses._fused import cpu
 
 NAMES = sorted(LOSSES)
 # As docs/losses.md states them: of the value, relative; of the gradient, of its largest.
@@ -42,9 +43,10 @@ def value_and_gradient(name, logits, target, weight=1.0, **options):
 
 def assert_same(name, logits, target, **options):
     loss, gradient = value_and_gradient(name, logits, target, **options)
-    plain, plain_gradient = value_and_gradient(name, logits, target, fused=False, **options)
+    with plain():
+        expected, plain_gradient = value_and_gradient(name, logits, target, **options)
     of_value, of_gradient = TOLERANCES[logits.dtype]
-    torch.testing.assert_close(loss, plain, rtol=of_value, atol=1e-7)
+    torch.testing.assert_close(loss, expected, rtol=of_value, atol=1e-7)
     largest = plain_gradient.abs().max().item()
     assert gradient.dtype == logits.dtype
     # Where every pixel is certain and wrong, p(1−p) is as exact as p itself, and nothing else.
@@ -95,7 +97,7 @@ def cases(draw):
 def test_fused_equals_plain(case, chunk):
     name, logits, target, options = case
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_fused_cpu, "CHUNK", chunk)
+        patch.setattr(cpu, "CHUNK", chunk)
         assert_same(name, logits, target, **options)
 
 
@@ -109,17 +111,16 @@ def random_case(shape=(2, 1, 5, 6), seed=0):
 def taken(monkeypatch):
     """How often the fused form was taken."""
     calls = []
-    forward = _fused_cpu.forward
-    monkeypatch.setattr(
-        _fused_cpu, "forward", lambda *given: calls.append(given) or forward(*given)
-    )
+    forward = cpu.forward
+    monkeypatch.setattr(cpu, "forward", lambda *given: calls.append(given) or forward(*given))
     return calls
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_taken_by_default_and_not_when_off(name, taken):
     logits, target = random_case()
-    LOSSES[name](logits, target, fused=False)
+    with plain():
+        LOSSES[name](logits, target)
     assert not taken
     LOSSES[name](logits, target)
     assert len(taken) == 1
@@ -129,7 +130,7 @@ def test_hard_and_soft_chunks_mix(monkeypatch):
     logits, target = random_case((4, 1, 8, 8))
     target[1, 0, 3, 3] = 0.5
     logits[2, 0, 0, 0], target[2, 0, 0, 0] = 200.0, 0.0
-    monkeypatch.setattr(_fused_cpu, "CHUNK", 16)
+    monkeypatch.setattr(cpu, "CHUNK", 16)
     for name in NAMES:
         assert_same(name, logits, target)
 
@@ -148,9 +149,10 @@ def test_incoming_gradient_scales(dtype):
     logits = logits.to(dtype)
     for weight in [0.0, -1.0, 3.0, 2.0**16]:  # the last that of a gradient scaler
         _, gradient = value_and_gradient("bce_dice", logits, target, weight)
-        _, plain = value_and_gradient("bce_dice", logits, target, weight, fused=False)
-        tolerance = TOLERANCES[dtype][1] * plain.abs().max().item()
-        torch.testing.assert_close(gradient, plain, rtol=0, atol=tolerance)
+        with plain():
+            _, expected = value_and_gradient("bce_dice", logits, target, weight)
+        tolerance = TOLERANCES[dtype][1] * expected.abs().max().item()
+        torch.testing.assert_close(gradient, expected, rtol=0, atol=tolerance)
 
 
 def test_second_backward_through_a_kept_graph():
@@ -167,9 +169,9 @@ def test_double_backward_is_that_of_the_plain_form():
     logits, target = random_case()
     for name in NAMES:
         second = []
-        for fused in [True, False]:
+        for loss_of in [LOSSES[name], plain()(LOSSES[name])]:
             z = logits.clone().requires_grad_()
-            loss = LOSSES[name](z, target, fused=fused)
+            loss = loss_of(z, target)
             (gradient,) = torch.autograd.grad(loss, z, create_graph=True)
             second.append(torch.autograd.grad((gradient**2).sum(), z)[0])
         torch.testing.assert_close(*second, rtol=1e-4, atol=1e-8)
@@ -257,11 +259,3 @@ def test_deterministic():
     for _ in range(5):
         again = value_and_gradient("hybrid_focal_margin", logits, target)
         assert all(map(torch.equal, first, again))
-
-
-def test_form_in_plain_operations_is_the_losses():
-    """The double backward goes through `plain_form`."""
-    logits, target = random_case()
-    form = _fused.Form(gamma=2.0, margin=0.5, region=1.0, power=0.75, delta=0.7)
-    value = _fused.plain_form(form, logits, target, None, per_image=False)
-    torch.testing.assert_close(value[0], hybrid_focal_margin_loss(logits, target, fused=False))

@@ -6,13 +6,15 @@ The interpreter must be chosen before Triton is first imported, hence the proces
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 import torch
 
-from fissura.losses import LOSSES, _fused_cpu, hybrid_focal_margin_loss
-from fissura.losses._fused import HAS_TRITON, Form
+from fissura.losses import LOSSES, hybrid_focal_margin_loss, plain
+from fissura.losses._fused import Form, cpu
 
+HAS_TRITON = find_spec("triton") is not None
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = "cpu" if INTERPRETED else "cuda"
 on_kernels = pytest.mark.skipif(
@@ -35,6 +37,11 @@ FORMS = [
         region_background=0.25, delta=0.6,
     ),
 ]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _kernels(monkeypatch):
+    monkeypatch.setenv("FISSURA_TRITON", "1")
 
 
 def case(shape, dtype, kind, valid, scale=4.0):
@@ -74,15 +81,15 @@ CORNERS = [
     ids=str,
 )
 def test_kernels_equal_the_cpu(form, shape, dtype, kind, valid, scale):
-    from fissura.losses import _fused_cuda
+    from fissura.losses._fused import cuda
 
     logits, target, mask = case(shape, dtype, kind, valid, scale)
     there = [None if x is None else x.to(DEVICE) for x in (logits, target, mask)]
     for images in {1, shape[0]}:
         grad = torch.arange(1.0, images + 1)
-        expected = _fused_cpu.forward(logits.float(), target, mask, form, images, True)
-        values, counts, saved = _fused_cuda.forward(*there, form, images, True)
-        gradient = _fused_cuda.backward(grad.to(DEVICE), saved, *there, form)
+        expected = cpu.forward(logits.float(), target, mask, form, images, True)
+        values, counts, saved = cuda.forward(*there, form, images)
+        gradient = cuda.backward(grad.to(DEVICE), saved, *there, form)
         torch.testing.assert_close(values.cpu(), expected[0], rtol=1e-5, atol=1e-7)
         assert torch.equal(counts.cpu(), expected[1])
         wanted = expected[2] * grad.reshape(-1, *[1] * (logits.ndim - 1))
@@ -93,11 +100,11 @@ def test_kernels_equal_the_cpu(form, shape, dtype, kind, valid, scale):
 
 @on_kernels
 def test_confident_pixels_keep_their_small_loss():
-    from fissura.losses import _fused_cuda
+    from fissura.losses._fused import cuda
 
     logits, target = torch.full((1, 1, 100), -14.0), torch.zeros(1, 1, 100)
-    values, _, _ = _fused_cuda.forward(
-        logits.to(DEVICE), target.to(DEVICE), None, Form(), 1, False
+    values, _, _ = cuda.forward(
+        logits.to(DEVICE), target.to(DEVICE), None, Form(), 1
     )  # fmt: skip
     assert values.item() == pytest.approx(8.315287e-07, rel=3e-6)
 
@@ -107,9 +114,9 @@ def test_confident_pixels_keep_their_small_loss():
 def test_losses_on_the_gpu_equal_the_plain_ones(name):
     logits, target, mask = (x.cuda() for x in case((3, 1, 65, 70), torch.float32, "soft", 0.7))
     results = []
-    for fused in [True, False]:
+    for loss_of in [LOSSES[name], plain()(LOSSES[name])]:
         z = logits.clone().requires_grad_()
-        loss = LOSSES[name](z, target, mask=mask, fused=fused)
+        loss = loss_of(z, target, mask=mask)
         results.append((loss.detach(), *torch.autograd.grad(loss, z)))
     torch.testing.assert_close(results[0][0], results[1][0], rtol=1e-5, atol=1e-7)
     atol = 1e-5 * results[1][1].abs().max().item()
@@ -146,15 +153,3 @@ def test_memory_on_the_gpu_is_that_of_the_gradient():
     before = torch.cuda.memory_allocated()
     torch.autograd.grad(hybrid_focal_margin_loss(z, t), z)
     assert torch.cuda.max_memory_allocated() - before < 1.01 * 4 * z.numel()
-
-
-@on_gpu
-def test_compiled_on_the_gpu():
-    logits, target, _ = case((2, 1, 64, 64), torch.float32, torch.uint8, None)
-    logits, target = logits.cuda(), target.cuda()
-    results = []
-    for loss in [torch.compile(hybrid_focal_margin_loss), hybrid_focal_margin_loss]:
-        z = logits.clone().requires_grad_()
-        value = loss(z, target)
-        results.append((value.detach(), *torch.autograd.grad(value, z)))
-    torch.testing.assert_close(*results)

@@ -17,9 +17,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from fissura.losses._fused import Form
-from fissura.losses.dice import SMALLEST_DENOMINATOR
-from fissura.losses.tversky import SMALLEST_BASE
+from .._valid_pixels import SMALLEST_BASE, SMALLEST_DENOMINATOR
+from .form import Form
 
 BLOCK = 2048
 PROGRAMS = 1024  # in all, at most; a power of two
@@ -29,7 +28,7 @@ SUMS = 8  # per program: loss, tp, fn, fp, tn, valid, and two of nothing
 
 
 def forward(
-    logits: Tensor, target: Tensor, mask: Tensor | None, form: Form, images: int, slope: bool
+    logits: Tensor, target: Tensor, mask: Tensor | None, form: Form, images: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The values of a form, the numbers of valid pixels, and (images, 3) coefficients."""
     z, t, valid = readable(logits, target, mask)

@@ -21,10 +21,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fissura.losses._fused import Form, gradient_dtype
-from fissura.losses._valid_pixels import IGNORED_LOGIT, check_target_range
-from fissura.losses.dice import SMALLEST_DENOMINATOR
-from fissura.losses.tversky import SMALLEST_BASE
+from .._valid_pixels import (
+    IGNORED_LOGIT,
+    SMALLEST_BASE,
+    SMALLEST_DENOMINATOR,
+    refuse_outside,
+    refuse_weights,
+)
+from .form import Form
 
 # Elements of a chunk per thread. Smaller ones lie deeper in the cache, but every operation on a
 # chunk wakes and joins all threads, which costs 3 µs.
@@ -118,12 +122,14 @@ def forward(
     z, t = (x.detach().reshape(images, -1) for x in (logits, target))
     valid = [None] * images if mask is None else mask.reshape(images, -1)
     dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
+    if mask is not None and mask.dtype != torch.bool:
+        refuse_weights(mask, logits)
     checked = False
 
     def refuse() -> None:
         nonlocal checked
         if not checked and target.dtype != torch.bool:
-            check_target_range(target if mask is None else torch.where(mask != 0, target, 0))
+            refuse_outside(target if mask is None else torch.where(mask != 0, target, 0))
         checked = True
 
     length = min(z.shape[1], CHUNK * torch.get_num_threads())
@@ -349,3 +355,8 @@ def one_class(x: Tensor, weight: Tensor, gamma: float, margin: float) -> tuple[f
         weight = weight * torch.exp(gamma * F.logsigmoid(x))
     slope = weight * (torch.sigmoid(x + margin) + gamma * torch.sigmoid(-x) * softplus)
     return torch.dot(weight, softplus).item(), slope
+
+
+def gradient_dtype(logits: Tensor) -> torch.dtype:
+    """In what the gradient is kept: float16 would lose what a scaled backward brings back."""
+    return torch.float32 if logits.dtype == torch.float16 else logits.dtype
