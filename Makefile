@@ -1,34 +1,57 @@
-# `make demo` and `make test` need Python 3.11 or newer and nothing else; they make their own .venv.
+# Python 3.11 or newer is all that these need; they make their own .venv.
+# On Windows: make from Git Bash or MSYS2 (`choco install make`).
 PYTHON ?= python3
 VENV := .venv
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
 BIN := $(VENV)/bin
-SOURCES := src tests benchmarks recipes
+endif
+SOURCES := src tests benchmarks recipes examples
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # One thread per test process: two of them fill two cores without fighting over them.
-TEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
+TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: demo test test-slow check bench fmt
+.PHONY: demo test test-slow check docs dist coverage bench fmt
 
+# Photos in, a measured report out; then a short training.
 demo: $(VENV)/run
 	$(BIN)/fissura demo
 
 test: $(VENV)/dev
 	$(TEST)
 
+# Minutes rather than seconds: real data, kills, compiled losses.
 test-slow: $(VENV)/dev
 	$(TEST) -m slow
 
+# Everything that CI checks.
 check: $(VENV)/dev
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	$(MAKE) docs
 	$(MAKE) test
 
+# The documentation site, in site/; a broken link or reference is an error.
+docs: $(VENV)/dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+# Wheel and sdist, in dist/, and the wheel tried in an empty environment.
+dist: $(VENV)/dev
+	$(BIN)/python .ci/dist.py
+
+# Lines of src that the tests run, and the total.
+coverage: $(VENV)/dev
+	$(TEST) --cov=src --cov-report=term:skip-covered
+
 # Ours and the peers side by side; writes benchmarks/results/ and docs/performance.md.
-bench: $(VENV)/bench
+bench: $(VENV)/dev
 	for script in startup loss train predict; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 	$(BIN)/python benchmarks/page.py
 
+# Format, and mend what the linter can.
 fmt: $(VENV)/dev
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
@@ -37,13 +60,9 @@ fmt: $(VENV)/dev
 $(VENV)/run: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Fissura needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	$(PIP) --editable '.[train,study]'
 	touch $@
 
 $(VENV)/dev: $(VENV)/run
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
-	touch $@
-
-$(VENV)/bench: $(VENV)/run
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench,openvino]'
+	$(PIP) --editable '.[dev]'
 	touch $@

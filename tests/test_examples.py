@@ -1,0 +1,30 @@
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def example(name):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_loss_falls_in_a_plain_loop():
+    losses = example("losses_in_a_loop").main()
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_train_and_predict(tmp_path):
+    prediction = example("train_and_predict").main(tmp_path, count=8, epochs=1)
+    assert prediction.mask.shape == (64, 64)
+    assert (tmp_path / "run" / "model" / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_each_example_is_tested_and_listed(path):
+    assert f'"{path.stem}"' in Path(__file__).read_text(encoding="utf-8")
+    assert f"examples/{path.name}" in (EXAMPLES / "README.md").read_text(encoding="utf-8")
