@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from fissura.data.synthetic import draw_panel
+from fissura.measurement import thinning
 from fissura.measurement.thinning import thin
 
 
@@ -37,3 +38,19 @@ def test_a_diagonal_line_two_pixels_wide_keeps_its_length():
     mask = np.eye(30, dtype=bool) | np.eye(30, k=1, dtype=bool)
     assert thin(mask).sum() >= 28
     assert skimage.morphology.skeletonize(mask).sum() < 20
+
+
+def test_the_work_is_that_of_the_pixels_however_thick_they_lie(monkeypatch):
+    looked_at = 0
+    codes = thinning._codes
+
+    def counted(flat, pixels, steps):
+        nonlocal looked_at
+        looked_at += len(pixels)
+        return codes(flat, pixels, steps)
+
+    monkeypatch.setattr(thinning, "_codes", counted)
+    for size in (60, 240):
+        looked_at = 0
+        thinning.thin(np.ones((size, size), bool))
+        assert looked_at < 16 * size**2

@@ -31,8 +31,22 @@ def assemble(
     measured: Widths,
     bridged: set[int],
     mm_per_pixel: float | None,
+    min_length: float = 0.0,
 ) -> list[Crack]:
-    """Put together what belongs to each crack: an area, or several joined by bridges."""
+    """Assemble the cracks, each from one component or from several that gaps' bridges join.
+
+    Args:
+        graph: Nodes and branches, final.
+        skeleton: The skeleton that the graph was made of.
+        measured: The widths of all branches.
+        bridged: Numbers of the branches that are bridges.
+        mm_per_pixel: Resolution kept in the cracks.
+        min_length: Least length of a crack in pixels, 0 or more. Shorter ones are left out before
+            anything else is computed of them, since noise makes hundreds of thousands.
+
+    Returns:
+        The cracks, not numbered yet.
+    """
     count = len(skeleton.area)
     joins = np.array(
         [[graph.component[node] for node in graph.branches[number].ends] for number in bridged]
@@ -58,11 +72,14 @@ def assemble(
         branches = [graph.branches[number] for number in numbers[index]]
         if not branches:
             continue
+        length = sum(branch.length for branch in branches)
+        if length < min_length:
+            continue
         widths, errors = measured.widths[mine], measured.errors[mine]
         cracks.append(
             Crack(
                 number=0,
-                length=sum(branch.length for branch in branches),
+                length=length,
                 longest_path=_longest_path(branches),
                 **_width_figures(widths, errors, measured.places[mine]),
                 area=float(skeleton.area[members[index]].sum()),

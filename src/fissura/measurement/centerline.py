@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -31,11 +33,26 @@ def smoothed(points: NDArray[np.float64], sigma: float = SMOOTHING) -> NDArray[n
     return line
 
 
-def tangents(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Unit direction (k, 2) of a line at each of its points; along a row for a single place."""
-    if len(points) < 2:
-        return np.tile([0.0, 1.0], (len(points), 1))
-    ahead = np.gradient(points, axis=0)
+def tangents(lines: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return the unit directions of lines at each of their points, one line after another.
+
+    Args:
+        lines: At least one line, (k, 2) points each, of any k ≥ 1. All are computed at once, since
+            an image can hold hundreds of thousands.
+
+    Returns:
+        (sum of k, 2): central differences, and one-sided ones at the ends; along a row for a line
+        of a single point.
+    """
+    points = np.concatenate(lines)
+    lengths = np.array([len(line) for line in lines])
+    first = np.cumsum(lengths) - lengths
+    last = first + lengths - 1
+    index = np.arange(len(points))
+    before, after = index - 1, index + 1
+    before[first], after[last] = first, last
+    ahead = points[after] - points[before]
+    ahead[(after - before) == 2] /= 2.0
     length = np.linalg.norm(ahead, axis=1)[:, None]
     return np.where(length > 0, ahead / np.where(length > 0, length, 1.0), [0.0, 1.0])
 
@@ -58,7 +75,7 @@ def center(graph: Graph, read: Read, size_hw: tuple[int, int], threshold: float)
     if not branches:
         return
     places = np.concatenate([branch.points for branch in branches])
-    along = np.concatenate([tangents(branch.points) for branch in branches])
+    along = tangents([branch.points for branch in branches])
     radius = np.concatenate([branch.radius for branch in branches])
     normals = normal(along)
     edges = find_edges(

@@ -133,8 +133,7 @@ def measure_windows(
         tips = _find_tips(graph, read, size_hw, threshold)
         bridged = bridge_gaps(graph, tips, bridge)
         widths = _measure_widths(graph, bridged, read, size_hw, threshold, prob_error)
-        cracks = assemble(graph, part, widths, bridged, mm_per_pixel)
-        kept += [crack for crack in cracks if crack.length >= min_length]
+        kept += assemble(graph, part, widths, bridged, mm_per_pixel, min_length)
     kept.sort(key=lambda crack: (-crack.length, crack.anchors))
     return [replace(crack, number=number) for number, crack in enumerate(kept, 1)]
 
@@ -222,17 +221,19 @@ def _measure_widths(
     prob_error: float,
 ) -> Widths:
     parts: list[tuple[NDArray[np.float64], ...]] = []
-    for number, branch in graph.branches.items():
-        if number in bridged:
-            continue
+    measured = {key: branch for key, branch in graph.branches.items() if key not in bridged}
+    along = tangents([branch.points for branch in measured.values()] or [np.empty((0, 2))])
+    start = 0
+    for number, branch in measured.items():
+        own = slice(start, start := start + len(branch.points))
         free = free_of_junctions(graph, branch)
         # A tip has no width: it is where the crack ends.
         for side, node in zip((0, -1), branch.ends, strict=True):
             free[side] &= len(graph.at[node]) > 1
         if free.any():
-            along = tangents(branch.points)[free]
-            numbers = np.full(len(along), float(number))
-            parts.append((numbers, branch.points[free], normal(along), branch.radius[free]))
+            ahead = along[own][free]
+            numbers = np.full(len(ahead), float(number))
+            parts.append((numbers, branch.points[free], normal(ahead), branch.radius[free]))
     if not parts:
         return Widths(np.empty(0, np.int64), np.empty((0, 2)), np.empty(0), np.empty(0))
     numbers, places, normals, radius = (np.concatenate(part) for part in zip(*parts, strict=True))

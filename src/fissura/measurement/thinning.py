@@ -27,21 +27,40 @@ def thin(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     padded = np.pad(mask, 1)
     flat = padded.ravel()
     stride = padded.shape[1]
-    steps = [rows * stride + columns for rows, columns in NEIGHBORS]
-    pixels = np.flatnonzero(flat)
-    changed = True
-    while changed:
-        changed = False
-        for goes in GOES:
-            code = np.zeros(len(pixels), np.uint8)
-            for bit, step in enumerate(steps):
-                code |= flat[pixels + step].view(np.uint8) << np.uint8(bit)
-            gone = goes[code]
-            if gone.any():
-                flat[pixels[gone]] = False
-                pixels = pixels[~gone]
-                changed = True
+    steps = np.array([rows * stride + columns for rows, columns in NEIGHBORS])
+    order = np.empty(flat.size, np.int32)
+    inside = np.flatnonzero(flat)
+    # A pixel is looked at again in a round only where a neighbor has gone since that round's last
+    # turn: nothing else changes the answer. So the work is that of the pixels, however thick.
+    waiting = [inside, inside]
+    while len(waiting[0]) or len(waiting[1]):
+        for turn, goes in enumerate(GOES):
+            pixels = waiting[turn]
+            gone = pixels[goes[_codes(flat, pixels, steps)]]
+            flat[gone] = False
+            beside = (gone[:, None] + steps).ravel()
+            beside = _once(beside[flat[beside]], order)
+            waiting[turn] = beside
+            other = np.concatenate([waiting[1 - turn], beside])
+            waiting[1 - turn] = _once(other[flat[other]], order)
     return padded[1:-1, 1:-1].copy()
+
+
+def _codes(
+    flat: NDArray[np.bool_], pixels: NDArray[np.intp], steps: NDArray[np.intp]
+) -> NDArray[np.uint8]:
+    """Return the neighborhood of each pixel, a bit for each neighbor that is in the mask."""
+    code = np.zeros(len(pixels), np.uint8)
+    for bit, step in enumerate(steps):
+        code |= flat[pixels + step].view(np.uint8) << np.uint8(bit)
+    return code
+
+
+def _once(pixels: NDArray[np.intp], order: NDArray[np.int32]) -> NDArray[np.intp]:
+    """Return the pixels without repetitions; `order` is working memory of the size of the mask."""
+    numbers = np.arange(len(pixels), dtype=np.int32)
+    order[pixels] = numbers
+    return pixels[order[pixels] == numbers]
 
 
 def _tables() -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
