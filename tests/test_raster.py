@@ -9,9 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
+from fissura.bit_depth import Depth
 from fissura.data.images import read_image
 from fissura.errors import InputError
-from fissura.raster import PATCH, has_raster, open_raster, preview, threshold_level
+from fissura.gdal import has_raster
+from fissura.raster import PATCH, open_raster, preview, threshold_level
 
 rasterio = pytest.importorskip("rasterio", reason="the extra fissura[geo] is not installed")
 from affine import Affine  # noqa: E402
@@ -108,27 +110,62 @@ def test_windows_past_the_end_are_refused(tmp_path):
                 raster.read(*window)
 
 
-@pytest.mark.parametrize("most", [200, 4000, 65535])
+@pytest.mark.parametrize(("most", "divisor"), [(200, 1), (1000, 4), (4000, 16), (65535, 256)])
 @pytest.mark.parametrize("bands", [1, 3])
-def test_sixteen_bits_as_in_photos(tmp_path, most, bands):
+def test_sixteen_bits_as_in_photos(tmp_path, most, divisor, bands):
     values = noise(bands, 40, 50, most=most, dtype=np.uint16)
     values[:, :20] %= 200  # so that the first window alone would be judged otherwise
     path = write(tmp_path / "deep.tif", values, photometric="RGB" if bands == 3 else "MINISBLACK")
-    divisor = 1 if most < 256 else 16 if most < 4096 else 256
     expected = np.broadcast_to(np.moveaxis(values // divisor, 0, -1), (40, 50, 3))
-    if bands == 1 or most == 65535:  # Pillow shortens colors by 8 bits in any case
-        assert (read_image(path) == expected).all()
+    assert (read_image(path) == expected).all()
     assert (whole(path) == expected).all()
     with open_raster(path) as raster:
         assert (raster.read(0, 0, 20, 50) == expected[:20]).all()
+        assert raster.depth.white == max(256 * divisor - 1, 255)
+    with open_raster(path, depth=Depth(65535)) as raster:
+        assert (raster.read(0, 0, 40, 50)[..., 0] == values[0] // 256).all()
+
+
+def test_reflectances(tmp_path):
+    values = np.linspace(0, 10000, 3 * 40 * 50).reshape(3, 40, 50).astype(np.uint16)
+    image = whole(write(tmp_path / "a.tif", values, photometric="RGB"))
+    assert (image == np.moveaxis(values.astype(int) * 255 // 10000, 0, -1)).all()
+
+
+def test_one_hot_pixel_does_not_decide_on_the_brightness(tmp_path):
+    values = noise(1, 600, 700, most=4000, dtype=np.uint16)
+    values[0, 5, 5] = 65535
+    path = write(tmp_path / "a.tif", values, tiled=True, blockxsize=64, blockysize=64)
+    assert (whole(path)[1:, 6:, 0] == values[0, 1:, 6:] // 16).all()
+    floats = np.random.default_rng(0).uniform(0, 1, (1, 60, 70)).astype(np.float32)
+    floats[0, 5, 5] = 1.002
+    assert 120 < whole(write(tmp_path / "b.tif", floats)).mean() < 135
+
+
+def test_declared_bits_count(tmp_path):
+    values = noise(1, 40, 50, most=900, dtype=np.uint16)
+    path = write(tmp_path / "a.tif", values, nbits=12)
+    with open_raster(path) as raster:
+        assert (raster.read(0, 0, 40, 50)[..., 0] == values[0] // 16).all()
+        assert "declared" in str(raster.depth)
 
 
 @pytest.mark.parametrize("highest", [1.0, 200.0, 3000.0])
 def test_floats_as_in_photos(tmp_path, highest):
     values = np.random.default_rng(0).uniform(0, highest, (1, 30, 40)).astype(np.float32)
-    values[0, 0, 0] = math.nan
     path = write(tmp_path / "float.tif", values)
     assert (whole(path) == read_image(path)).all()
+
+
+def test_pixels_without_a_value_are_not_valid(tmp_path):
+    values = np.random.default_rng(0).uniform(0.4, 0.6, (1, 60, 40)).astype(np.float32)
+    values[0, 20:23], values[0, 40, 7] = math.nan, math.inf
+    with open_raster(write(tmp_path / "float.tif", values)) as raster:
+        image = raster.read(0, 0, 60, 40)
+        assert image.min() > 90  # no black rows, which look like cracks
+        assert (raster.valid(0, 0, 60, 40) == np.isfinite(values[0])).all()
+        assert raster.valid(0, 0, 20, 40) is None
+        assert (raster.read(15, 3, 45, 9) == image[15:45, 3:9]).all()
 
 
 def test_nodata_does_not_decide_on_the_brightness(tmp_path):
@@ -283,7 +320,7 @@ def test_a_file_that_was_cut_off_gets_a_sentence(tmp_path):
 
 def test_a_file_in_one_block_gets_a_sentence(tmp_path, monkeypatch):
     path = write(tmp_path / "strip.tif", noise(3, 200, 300), blockysize=200, compress="deflate")
-    monkeypatch.setattr("fissura.raster.LARGEST_BLOCK", 100_000)
+    monkeypatch.setattr("fissura.gdal.LARGEST_BLOCK", 100_000)
     with (
         pytest.raises(InputError, match=r"blocks of 200×300 pixels.* TILED=YES"),
         open_raster(path),
@@ -317,7 +354,8 @@ def test_without_rasterio_there_is_a_sentence(tmp_path):
         "import importlib.util, pathlib\n"
         "find = importlib.util.find_spec\n"
         "importlib.util.find_spec = lambda name: None if name == 'rasterio' else find(name)\n"
-        "from fissura.raster import has_raster, open_raster\n"
+        "from fissura.gdal import has_raster\n"
+        "from fissura.raster import open_raster\n"
         "import fissura.inference.raster, fissura.inspection.vectors\n"
         "assert not has_raster()\n"
         f"path = pathlib.Path({str(tmp_path / 'a.tif')!r}); path.write_bytes(b'')\n"

@@ -250,7 +250,7 @@ def sampled_values(dataset: Any, bands: tuple[int, ...] | None = None) -> NDArra
 
 
 def decoded_by_opencv(path: Path) -> NDArray[Any]:
-    """Decode an image with OpenCV, with its full depth, as stored: red, green, blue, alpha.
+    """Decode an image with OpenCV, with its full depth: red, green, blue, alpha; TIFFs upright.
 
     Raises:
         OSError: Where OpenCV cannot read it.

@@ -1,11 +1,12 @@
 """Readers against Pillow's own results, for every kind of file that people bring."""
 
+import struct
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image
 
 from fissura.data.images import read_image, read_size, upright
 from fissura.data.masks import read_mask, read_pair
@@ -81,15 +82,69 @@ def test_float_tiffs_by_way_of_opencv(tmp_path, channels):
     assert read_size(path) == ((6, 9), (6, 9))
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_as_pillow_undoes_it(tmp_path, orientation):
+def turned_file(path: Path, pixels: np.ndarray, orientation: int) -> Path:
+    """Save pixels as they are, with a tag that says how to turn them; without loss but for JPEG."""
     exif = Image.Exif()
     exif[0x0112] = orientation
-    path = save(tmp_path / "a.png", COLORS, exif=exif)
-    expected = np.asarray(ImageOps.exif_transpose(Image.open(path)))
-    np.testing.assert_array_equal(read_image(path), expected)
-    np.testing.assert_array_equal(upright(COLORS, orientation), expected)
-    assert read_size(path) == ((6, 9), expected.shape[:2])
+    options = {".tif": {"tiffinfo": {0x0112: orientation}}, ".webp": {"lossless": True}}
+    image = Image.fromarray(pixels)
+    chosen = options.get(path.suffix, {})
+    image.save(path, **chosen, **({} if path.suffix == ".tif" else {"exif": exif}))
+    return path
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", [".tif", ".jpg", ".png", ".webp"])
+def test_every_orientation_is_undone_once(tmp_path, orientation, suffix):
+    smooth = np.zeros((16, 24, 3), np.uint8)
+    smooth[:8, :16] = 255  # blocks that JPEG keeps
+    smooth[8:, :8] = 128
+    expected = upright(smooth, orientation)
+    photo = turned_file(tmp_path / f"photo{suffix}", smooth, orientation)
+    mask = turned_file(tmp_path / f"mask{suffix}", smooth[:, :, 0] // 255 * 255, orientation)
+    plain_mask = save(tmp_path / "plain.png", expected[:, :, 0] // 255 * 255)
+    stored_mask = save(tmp_path / "stored.png", smooth[:, :, 0] // 255 * 255)
+    assert read_size(photo) == ((16, 24), expected.shape[:2])
+    image = read_image(photo)
+    assert np.abs(image.astype(int) - expected).max() <= 3
+    assert np.abs(read_mask(mask).astype(int) - expected[:, :, 0] // 255 * 255).max() <= 3
+    masks = [mask, plain_mask, *([stored_mask] if orientation >= 5 else [])]
+    for file in masks:  # one drawn on the stored photo is turned along where only so it fits
+        image, values = read_pair(photo, file)
+        assert image.shape[:2] == values.shape[:2] == expected.shape[:2]
+        assert ((values > 128) == (expected[:, :, 0] == 255)).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_every_orientation_of_a_tiff_of_any_depth(tmp_path, orientation, dtype):
+    gray = (
+        RNG.integers(0, 2, (6, 9)) * (1 if dtype == np.float32 else np.iinfo(dtype).max)
+    ).astype(dtype)
+    files = {"gray": turned_file(tmp_path / "gray.tif", gray, orientation)}
+    if dtype != np.float32:
+        cv2.imwrite(str(plain := tmp_path / "colors.tif"), np.dstack([gray] * 3))
+        files["colors"] = with_orientation(plain, orientation)
+    expected = upright(gray > 0, orientation)
+    for name, file in files.items():
+        np.testing.assert_array_equal(read_image(file)[:, :, 0] > 0, expected, err_msg=name)
+        np.testing.assert_array_equal(read_mask(file) > 0, expected, err_msg=name)
+        assert read_size(file) == ((6, 9), expected.shape), name
+
+
+def with_orientation(path: Path, orientation: int) -> Path:
+    """Set the orientation in a TIFF of OpenCV, in a new directory at its end."""
+    content = bytearray(path.read_bytes())
+    (start,) = struct.unpack_from("<I", content, 4)
+    (count,) = struct.unpack_from("<H", content, start)
+    entries = [bytes(content[start + 2 + 12 * i : start + 14 + 12 * i]) for i in range(count)]
+    entries = [e for e in entries if struct.unpack("<H", e[:2])[0] != 0x0112]
+    entries.append(struct.pack("<HHIHH", 0x0112, 3, 1, orientation, 0))
+    entries.sort(key=lambda entry: struct.unpack("<H", entry[:2])[0])
+    directory = struct.pack("<H", len(entries)) + b"".join(entries) + b"\0\0\0\0"
+    struct.pack_into("<I", content, 4, len(content))
+    path.write_bytes(bytes(content) + directory)
+    return path
 
 
 def test_nonsense_orientation_counts_as_none(tmp_path):

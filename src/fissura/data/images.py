@@ -145,7 +145,9 @@ def decode(path: Path, take: Callable[[Image.Image], NDArray[Any]]) -> tuple[NDA
     """
     _know_heif(path)
     try:
-        with Image.open(path) as image:
+        # By the open file, since Pillow maps TIFFs into memory that it opens by name, and mangles
+        # those with an orientation from 5 on.
+        with path.open("rb") as file, Image.open(file) as image:
             orientation = _orientation(image)
             deep = is_deep_color(image)
             image.load()  # also of deep colors, since Pillow refuses truncated files
@@ -154,9 +156,15 @@ def decode(path: Path, take: Callable[[Image.Image], NDArray[Any]]) -> tuple[NDA
             if not deep:
                 pixels = take(image)
                 return (_as_stored(pixels, orientation) if turned else pixels), orientation
-        return decoded_by_opencv(path), orientation
+        return _by_opencv(path, orientation), orientation
     except Exception as error:
         return _second_chance(path, error)
+
+
+def _by_opencv(path: Path, orientation: int) -> NDArray[Any]:
+    """Decode an image as stored; OpenCV turns TIFFs, whatever it is told."""
+    pixels = decoded_by_opencv(path)
+    return _as_stored(pixels, orientation) if path.suffix.lower() in (".tif", ".tiff") else pixels
 
 
 def _as_stored(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
@@ -181,7 +189,8 @@ def _second_chance(path: Path, error: Exception) -> tuple[NDArray[Any], int]:
     """Pixels and orientation of TIFFs of a kind that Pillow does not know; `error` is Pillow's."""
     if path.suffix.lower() in (".tif", ".tiff") and path.is_file():
         try:
-            return decoded_by_opencv(path), _known_orientation(tiff_tags(path).get(ORIENTATION_TAG))
+            orientation = _known_orientation(tiff_tags(path).get(ORIENTATION_TAG))
+            return _by_opencv(path, orientation), orientation
         except OSError:
             pass
     raise InputError(f"{path}: cannot be read, {_reason(path, error)}.") from error

@@ -10,10 +10,11 @@ from rich.console import Console
 from fissura.errors import InputError
 from fissura.files import MASKS, OVERLAYS, PROBABILITIES
 from fissura.files.images import write_image
+from fissura.gdal import has_raster
 from fissura.inference.predictor import Predictor
 from fissura.inference.raster import LargePrediction, predict_raster
 from fissura.overlay import overlay
-from fissura.raster import has_raster, open_raster, preview
+from fissura.raster import open_raster, preview
 
 RASTERS = (".tif", ".tiff", ".jp2")
 LARGE = 50_000_000  # pixels, from which on an image is read by windows where that is possible

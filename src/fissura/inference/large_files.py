@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from fissura.errors import InputError
 from fissura.files import UNFINISHED, remove_unfinished, replacing
-from fissura.raster import Raster, limited_cache, open_dataset, threshold_level
+from fissura.gdal import limited_cache, open_dataset
+from fissura.raster import Raster, threshold_level
 
 SETTINGS = "settings.json"
 TILE = 512

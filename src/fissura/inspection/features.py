@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fissura.ground import Transform
+from fissura.georeference import Transform
 from fissura.inspection.record import Record
 from fissura.measurement.crack import Crack
 

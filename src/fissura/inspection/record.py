@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fissura.ground import Transform
+from fissura.georeference import Transform
 from fissura.measurement.crack import Crack
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""How much ground a pixel of a georeferenced image shows."""
+"""What a georeference says: the coordinate system, and how much ground a pixel shows."""
 
 from __future__ import annotations
 
@@ -28,9 +28,15 @@ def pixel_scale(
     Millimeters per pixel are the geometric mean of the sides; where these differ by more than 2 %,
     the third value says so in a sentence.
 
-    Arguments: `crs`, a rasterio CRS; `name`, its code or WKT.
+    Args:
+        crs: The coordinate system, as rasterio has it.
+        name: Its code, or WKT.
+        transform: From pixels to its coordinates.
+        size_hw: Height and width of the image in pixels.
 
-    Returns None and "unknown" for a system without a place on the earth.
+    Returns:
+        The resolution, its source, and the remark or None; None and "unknown" for a system without
+        a place on the earth.
     """
     short = name if len(name) < 20 else "the file's coordinate system"
     sides, source = _sides(crs, short, transform, size_hw)
@@ -60,6 +66,7 @@ def _sides(
     on_the_ground = "size of its pixels on the ground at the image's center"
     if crs.is_projected:
         unit, meters = crs.linear_units_factor
+        unit = unit.replace("metre", "meter")  # as PROJ spells it
         width, height = 1000 * meters * math.hypot(a, d), 1000 * meters * math.hypot(b, e)
         stretched = math.sqrt(width * height / (ground[0] * ground[1])) if ground else 1.0
         if ground is None or abs(stretched - 1) <= TRUE_TO_SCALE:
@@ -78,7 +85,8 @@ def ground_sides(
     On WGS84's ellipsoid, a the equator's radius, f the flattening, e² = f(2 − f), φ the latitude,
     λ the longitude, w² = 1 − e² sin²φ: north = a(1 − e²)/w³ dφ, east = a/w cos φ dλ.
 
-    None for a system without a place on the earth.
+    Returns:
+        The two sides, or None for a system without a place on the earth.
     """
     from rasterio.warp import transform as reproject
 
@@ -98,3 +106,9 @@ def ground_sides(
     east = AXIS / w * math.cos(latitude[0]) * turned
     width, height = (1000 * np.hypot(north, east) / STEP).tolist()
     return (width, height) if math.isfinite(width * height) and width * height > 0 else None
+
+
+def crs_name(crs: Any) -> str:
+    """Return the code of a coordinate system where it has one of its own, otherwise its WKT."""
+    code = crs.to_authority(confidence_threshold=100)
+    return ":".join(code) if code else crs.to_wkt()
