@@ -45,14 +45,14 @@ def packages_of_extras():
     return sorted(IMPORTED.get(name, name).replace("-", "_") for name in needed)
 
 
-def without_extras(*arguments, code=COMMAND, cwd=None):
+def without_extras(*arguments, code=COMMAND, also=()):
+    missing = [*packages_of_extras(), *also]
     return subprocess.run(
-        [sys.executable, "-c", code, " ".join(packages_of_extras()), *map(str, arguments)],
+        [sys.executable, "-c", code, " ".join(missing), *map(str, arguments)],
         env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "100"},
         capture_output=True,
         text=True,
         timeout=300,
-        cwd=cwd,
         check=False,
     )
 
@@ -111,6 +111,25 @@ def test_other_networks_name_their_extra():
     )
     result = without_extras(*models, code=code)
     assert result.stdout.count("pip install 'fissura[train]'") == len(models), result.stderr
+
+
+def test_losses_need_torch_alone():
+    """As after `pip install torch` and `pip install --no-deps fissura`."""
+    project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
+    imported = {"pillow": "PIL", "opencv-python-headless": "cv2", "pyyaml": "yaml"}
+    base = {imported.get(name, name) for name in names(project["dependencies"])} - {"torch"}
+    assert {"PIL", "cv2", "numpy", "scipy", "rich", "cyclopts"} <= base
+    code = PRELUDE + (
+        "import warnings; warnings.simplefilter('ignore')\n"  # torch misses NumPy
+        "import torch, fissura\n"
+        "from fissura.losses import HybridFocalMarginLoss\n"
+        "logits = torch.zeros(2, 1, 4, 4, requires_grad=True)\n"
+        "HybridFocalMarginLoss()(logits, torch.ones(2, 1, 4, 4)).backward()\n"
+        "assert fissura.losses.LOSSES and fissura.__version__\n"
+        "print(bool((logits.grad < 0).all()))\n"
+    )
+    result = without_extras(code=code, also=base)
+    assert result.stdout == "True\n", result.stderr
 
 
 def test_every_named_extra_exists():
