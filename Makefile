@@ -1,13 +1,14 @@
 # Python 3.11 or newer is all that these need; they make their own .venv.
 # On Windows: make from Git Bash or MSYS2 (`choco install make`).
-PYTHON ?= python3
 VENV := .venv
 ifeq ($(OS),Windows_NT)
+PYTHON ?= python
 BIN := $(VENV)/Scripts
 else
+PYTHON ?= python3
 BIN := $(VENV)/bin
 endif
-SOURCES := src tests benchmarks recipes examples
+SOURCES := src tests benchmarks recipes examples .ci
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # One thread per test process: two of them fill two cores without fighting over them.
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
