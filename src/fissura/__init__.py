@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fissura.inference.predictor import Prediction, Predictor
     from fissura.inspection.pipeline import inspect_files as inspect
     from fissura.measurement import measure
-    from fissura.measurement.options import MeasureOptions, ScaleOptions
+    from fissura.measurement.options import MeasureOptions, ResolutionOptions
     from fissura.models import build_model
     from fissura.training.loop import train
     from fissura.training.options import TrainOptions
@@ -37,7 +37,7 @@ __all__ = [
     "PredictOptions",
     "Prediction",
     "Predictor",
-    "ScaleOptions",
+    "ResolutionOptions",
     "TrainOptions",
     "__version__",
     "build_model",
@@ -60,7 +60,7 @@ _HOMES = {
     "PredictOptions": ("fissura.inference.options", "PredictOptions"),
     "Prediction": ("fissura.inference.predictor", "Prediction"),
     "Predictor": ("fissura.inference.predictor", "Predictor"),
-    "ScaleOptions": ("fissura.measurement.options", "ScaleOptions"),
+    "ResolutionOptions": ("fissura.measurement.options", "ResolutionOptions"),
     "TrainOptions": ("fissura.training.options", "TrainOptions"),
     "build_model": ("fissura.models", "build_model"),
     "evaluate": ("fissura.evaluation.evaluate", "evaluate"),

@@ -17,7 +17,7 @@ from fissura.inference.predictor import Predictor
 from fissura.inspection import pipeline as module
 from fissura.inspection.pipeline import inspect_files
 from fissura.measurement import measure
-from fissura.measurement.options import MeasureOptions, ScaleOptions
+from fissura.measurement.options import MeasureOptions, ResolutionOptions
 from fissura.models import build_model
 
 SIZE = (96, 128)
@@ -58,7 +58,7 @@ def rows(file):
 
 def test_masks_measured_as_the_library_measures_them(masks, model, tmp_path):
     out = tmp_path / "out"
-    done = inspect(masks, out, model, kind="auto", scaling=ScaleOptions(mm_per_pixel=0.5))
+    done = inspect(masks, out, model, kind="auto", scaling=ResolutionOptions(mm_per_pixel=0.5))
     assert (done.photos, done.failures, done.failing) == (2, [], [])
     table = rows(out / "cracks.csv")
     for index in (1, 3):
@@ -144,7 +144,7 @@ def test_a_bad_file_is_left_out_with_a_sentence(masks, model, tmp_path):
 
 def test_a_photo_without_the_scale_that_was_asked_for_is_left_out(masks, model, tmp_path):
     done = inspect(
-        masks, tmp_path / "out", model, kind="mask", scaling=ScaleOptions(distance_mm=900)
+        masks, tmp_path / "out", model, kind="mask", scaling=ResolutionOptions(distance_mm=900)
     )
     assert done.photos == 0
     assert all("EXIF" in failure.reason for failure in done.failures)

@@ -12,7 +12,7 @@ from cyclopts import Group, Parameter
 
 from fissura.errors import InputError
 from fissura.inference.options import PredictOptions
-from fissura.measurement.options import MeasureOptions, ScaleOptions
+from fissura.measurement.options import MeasureOptions, ResolutionOptions
 
 # Exit statuses: a photo could not be used, nothing could be done, a photo exceeds the limits.
 PHOTOS_FAILED, INPUT_ERROR, LIMITS_EXCEEDED = 1, 2, 3
@@ -20,9 +20,9 @@ STOPPED = 128 + 2  # the shell's convention for a program that Ctrl-C ended
 
 Switch = Annotated[bool, Parameter(negative="")]
 PredictGroup = Annotated[PredictOptions, Parameter(name="*", group=Group("Model"), negative="")]
-ScaleGroup = Annotated[ScaleOptions, Parameter(name="*", group=Group("Scale"))]
+ResolutionGroup = Annotated[ResolutionOptions, Parameter(name="*", group=Group("Resolution"))]
 MeasureGroup = Annotated[MeasureOptions, Parameter(name="*", group=Group("Measuring"))]
-PREDICT, SCALE, MEASURE = PredictOptions(), ScaleOptions(), MeasureOptions()
+PREDICT, RESOLUTION, MEASURE = PredictOptions(), ResolutionOptions(), MeasureOptions()
 
 SHIPPED = Path("crackseg-small")
 

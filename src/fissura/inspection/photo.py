@@ -22,8 +22,8 @@ from fissura.inspection.drawing import draw_cracks
 from fissura.inspection.record import PIXELS, Record
 from fissura.inspection.sources import LEVELS, Kind, kind_of, read_probability
 from fissura.measurement import Crack, crack_labels, measure, measure_windows
-from fissura.measurement.options import MeasureOptions, ScaleOptions
-from fissura.measurement.scale import Scale, find_scale
+from fissura.measurement.options import MeasureOptions, ResolutionOptions
+from fissura.measurement.resolution import Resolution, find_resolution
 from fissura.memory import give_back_freed_memory
 from fissura.raster import Raster, open_raster, preview
 
@@ -46,7 +46,7 @@ class Inspector:
         model: Path,
         out: Path,
         *,
-        scaling: ScaleOptions,
+        scaling: ResolutionOptions,
         measuring: MeasureOptions,
         kind: Kind = "auto",
         overwrite: bool = False,
@@ -98,7 +98,7 @@ class Inspector:
         threshold: float,
     ) -> Record:
         height, width = prob.shape
-        scale = self._scale(file, image, (height, width))
+        scale = self._resolution(file, image, (height, width))
         cracks = measure(
             prob,
             threshold=threshold,
@@ -135,8 +135,8 @@ class Inspector:
         )
         give_back_freed_memory()
         own = raster.mm_per_pixel
-        known = None if own is None else Scale(own, raster.scale_source, raster.remark)
-        scale = self._scale(raster.path, None, raster.size_hw, known)
+        known = None if own is None else Resolution(own, raster.scale_source, raster.remark)
+        scale = self._resolution(raster.path, None, raster.size_hw, known)
         with probability_reader(predicted.probability) as levels:
 
             def read(top: int, left: int, bottom: int, right: int) -> NDArray[np.float32]:
@@ -169,15 +169,15 @@ class Inspector:
             },
         )
 
-    def _scale(
+    def _resolution(
         self,
         file: Path,
         image: NDArray[np.uint8] | None,
         size_hw: tuple[int, int],
-        known: Scale | None = None,
-    ) -> Scale | None:
+        known: Resolution | None = None,
+    ) -> Resolution | None:
         """The scale that the options tell, or the one that is known without them."""
-        scale = find_scale(self.scaling, file, image, size_hw) or known
+        scale = find_resolution(self.scaling, file, image, size_hw) or known
         if scale and scale.warning and self.console:
             self.console.print(scale.warning, style="yellow", highlight=False, markup=False)
         return scale
@@ -189,7 +189,7 @@ class Inspector:
         cracks: list[Crack],
         labels: NDArray[np.int32] | None,
         shrunk: float,
-        scale: Scale | None,
+        scale: Resolution | None,
     ) -> None:
         drawn = draw_cracks(
             image,
@@ -220,7 +220,7 @@ def read_labels(out: Path, photo: Record) -> NDArray[np.int32] | None:
     return crack_labels(np.asarray(mask) > 0, photo.cracks)
 
 
-def _scale_fields(scale: Scale | None) -> dict[str, Any]:
+def _scale_fields(scale: Resolution | None) -> dict[str, Any]:
     if scale is None:
         return {"mm_per_pixel": None, "scale_source": "unknown"}
     words = f"{scale.source}. {scale.warning}" if scale.warning else scale.source

@@ -32,7 +32,7 @@ from fissura.inspection.sources import Kind
 from fissura.inspection.store import StoredPhotos, save_inspected
 from fissura.inspection.tables import write_cracks_csv, write_photos_csv, write_widths_csv
 from fissura.inspection.vectors import write_vectors
-from fissura.measurement.options import MeasureOptions, ScaleOptions
+from fissura.measurement.options import MeasureOptions, ResolutionOptions
 from fissura.memory import give_back_freed_memory
 
 SETTINGS, MEASURED = "inspection.json", "measured"
@@ -66,7 +66,7 @@ def inspect_files(
     model: Path,
     limits: Path | None = None,
     predicting: PredictOptions | None = None,
-    scaling: ScaleOptions | None = None,
+    scaling: ResolutionOptions | None = None,
     measuring: MeasureOptions | None = None,
     kind: Kind = "photo",
     report: bool = True,
@@ -103,7 +103,7 @@ def inspect_files(
     """
     console = console or Console(stderr=True)
     rules = read_limits(limits) if limits else None
-    predicting, scaling = predicting or PredictOptions(), scaling or ScaleOptions()
+    predicting, scaling = predicting or PredictOptions(), scaling or ResolutionOptions()
     measuring = measuring or MeasureOptions()
     folder = find_model(model)
     files = [file for file in find_images(inputs) if not is_result(file, out)]

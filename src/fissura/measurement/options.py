@@ -1,4 +1,4 @@
-"""The choices of measuring, without numpy, so that the help of the command line is instant."""
+"""Options of measuring; they need no numpy, so that the help of the command line is instant."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fissura.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureOptions:
-    """How cracks are measured; the arguments of `fissura.measurement.measure`."""
+    """How cracks are measured, by `fissura.measure` and by the command line."""
 
     min_length: float = 10.0
     """Cracks with a shorter centerline are left out as specks; in pixels."""
@@ -37,8 +37,8 @@ class MeasureOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScaleOptions:
-    """How the scale of photos is found. Without any of these, lengths are in pixels."""
+class ResolutionOptions:
+    """How the resolution of photos is found. Without any of these, lengths are in pixels."""
 
     mm_per_pixel: float | None = None
     """Millimeters that a pixel of the photo shows."""
@@ -68,9 +68,9 @@ class ScaleOptions:
             if getattr(self, name) is not None
         ]
         if len(given) > 1:
-            raise InputError(f"{' and '.join(given)} both tell the scale. Give one of them.")
+            raise InputError(f"{' and '.join(given)} both tell the resolution. Give one of them.")
         if self.distance_mm is None and (self.focal_length_mm or self.sensor_width_mm):
             raise InputError(
-                "A focal length or a sensor alone tells no scale: add --distance-mm, the distance "
+                "A focal length or a sensor alone tells no resolution: add --distance-mm, the distance "
                 "from the camera to the surface."
             )

@@ -1,4 +1,4 @@
-"""How many millimeters a pixel shows: as told, from the camera's optics, or from a marker."""
+"""Resolution of a photo, in millimeters per pixel: as given, by the optics, or by a marker."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fissura.errors import InputError
-from fissura.measurement.options import ScaleOptions
+from fissura.measurement.options import ResolutionOptions
 
 FULL_FRAME_MM = 36.0  # the width that 'equivalent' focal lengths refer to
 # Tags of EXIF's photo directory.
@@ -27,12 +27,13 @@ MARKERS = (
 
 
 @dataclass(frozen=True)
-class Scale:
-    """A scale, and in words where it comes from.
+class Resolution:
+    """How many millimeters a pixel shows, and how that is known.
 
-    mm_per_pixel:  above 0.
-    source:        for the report.
-    warning:       what makes it doubtful, or None.
+    Attributes:
+        mm_per_pixel: Above 0.
+        source: Where it comes from, in words, for the report.
+        warning: A sentence where it is doubtful, or None.
     """
 
     mm_per_pixel: float
@@ -40,20 +41,28 @@ class Scale:
     warning: str | None = None
 
 
-def find_scale(
-    options: ScaleOptions, file: Path, image: NDArray[np.uint8] | None, size_hw: tuple[int, int]
-) -> Scale | None:
-    """Return the scale of a photo, or None where nothing tells it.
+def find_resolution(
+    options: ResolutionOptions,
+    file: Path,
+    image: NDArray[np.uint8] | None,
+    size_hw: tuple[int, int],
+) -> Resolution | None:
+    """Find the resolution of a photo.
 
-    file:     the photo, for its EXIF data.
-    image:    RGB (h, w, 3), for a marker; None where it is too large to have it whole.
-    size_hw:  its height and width in pixels.
+    Args:
+        options: How it is found.
+        file: The photo, for its EXIF data.
+        image: RGB (h, w, 3), for a marker; None where it is too large to have it whole.
+        size_hw: Its height and width in pixels.
 
-    Raises `InputError` where the options ask for what the photo doesn't have: EXIF data or a
-    marker.
+    Returns:
+        The resolution, or None where no option gives one.
+
+    Raises:
+        InputError: Where the photo lacks the EXIF data or the marker that the options ask for.
     """
     if options.mm_per_pixel is not None:
-        return Scale(options.mm_per_pixel, f"given: {options.mm_per_pixel:g} mm per pixel")
+        return Resolution(options.mm_per_pixel, f"given as {options.mm_per_pixel:g} mm per pixel")
     if options.distance_mm is not None:
         return from_optics(options, file, size_hw)
     if options.marker_mm is not None:
@@ -65,14 +74,22 @@ def find_scale(
     return None
 
 
-def from_optics(options: ScaleOptions, file: Path, size_hw: tuple[int, int]) -> Scale:
-    """Return the scale that follows from distance, focal length and sensor.
+def from_optics(options: ResolutionOptions, file: Path, size_hw: tuple[int, int]) -> Resolution:
+    """Compute the resolution from distance, focal length and sensor.
 
         mm per pixel = distance · sensor / (focal length · pixels along the sensor's longer side)
 
-    for a surface that faces the camera and is much farther away than the focal length. What is not
-    among the options is taken from EXIF: the focal length, and the sensor by its pixels per mm, or
-    as 36 mm · focal length / 'equivalent' focal length, which makers round.
+    for a surface that faces the camera and is much farther away than the focal length. A focal
+    length or sensor that is not among the options is read from EXIF: the sensor by its pixels per
+    mm, or as 36 mm · focal length / 'equivalent' focal length, which makers round.
+
+    Args:
+        options: With `distance_mm`.
+        file: The photo, for its EXIF data.
+        size_hw: Its height and width in pixels.
+
+    Raises:
+        InputError: Where the focal length or the sensor is not known.
     """
     distance, focal, sensor = (
         options.distance_mm,
@@ -93,18 +110,20 @@ def from_optics(options: ScaleOptions, file: Path, size_hw: tuple[int, int]) -> 
         missing = "--focal-length-mm" if focal is None else "--sensor-width-mm"
         raise InputError(
             f"{file} does not tell its camera's {' and '.join(exif)} in its EXIF data, so that the "
-            f"distance alone gives no scale. Add {missing}."
+            f"distance alone gives no resolution. Add {missing}."
         )
-    scale = distance * sensor / (focal * max(size_hw))
-    words = f"{distance:g} mm away, focal length {focal:g} mm, sensor {sensor:.4g} mm"
+    mm_per_pixel = distance * sensor / (focal * max(size_hw))
+    words = (
+        f"computed from {distance:g} mm distance, focal length {focal:g} mm, sensor {sensor:.4g} mm"
+    )
     if exif:
         words += f" ({' and '.join(exif)} from EXIF)"
-    return Scale(scale, words)
+    return Resolution(mm_per_pixel, words)
 
 
 @dataclass(frozen=True)
 class Optics:
-    """What EXIF data tell of a camera; None for what they don't."""
+    """A camera's focal length and longer side of the sensor; None where EXIF lacks them."""
 
     focal_length_mm: float | None
     sensor_width_mm: float | None
@@ -139,13 +158,19 @@ def _number(value: object) -> float | None:
     return number if 0 < number < math.inf else None
 
 
-def from_marker(image: NDArray[np.uint8], side_mm: float, file: Path) -> Scale:
-    """Return the scale from the ArUco or AprilTag markers in a photo, RGB (h, w, 3).
+def from_marker(image: NDArray[np.uint8], side_mm: float, file: Path) -> Resolution:
+    """Compute the resolution from the ArUco or AprilTag markers in a photo.
 
     Their sides, with corners to fractions of a pixel, are averaged. A marker that is seen at an
-    angle has sides that differ; from 5 % on the scale carries a warning.
+    angle has sides that differ; from 5 % on the resolution carries a warning.
 
-    Raises `InputError` where there is none.
+    Args:
+        image: RGB (h, w, 3).
+        side_mm: Side of the markers' black squares, in millimeters.
+        file: The photo, for messages.
+
+    Raises:
+        InputError: Where there is no marker.
     """
     import cv2
 
@@ -164,13 +189,13 @@ def from_marker(image: NDArray[np.uint8], side_mm: float, file: Path) -> Scale:
         if uneven > TILTED:
             warning = (
                 f"The marker in {file} is seen at an angle: its sides differ by "
-                f"{uneven - 1:.0%}, and so does the scale across the photo."
+                f"{uneven - 1:.0%}, and so does the resolution across the photo."
             )
         count = f"{len(squares)} markers" if len(squares) > 1 else "a marker"
         kind = name.removeprefix("DICT_").replace("_", " ")
-        return Scale(
+        return Resolution(
             side_mm / float(sides.mean()),
-            f"{count} ({kind}) of {side_mm:g} mm, {sides.mean():.1f} pixels a side",
+            f"computed from {count} ({kind}) of {side_mm:g} mm, {sides.mean():.1f} pixels a side",
             warning,
         )
     raise InputError(

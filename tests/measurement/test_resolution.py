@@ -1,4 +1,4 @@
-"""The scale of a photo, from each of its sources."""
+"""The resolution of a photo, from each of its sources."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from fissura.errors import InputError
-from fissura.measurement.options import MeasureOptions, ScaleOptions
-from fissura.measurement.scale import MARKERS, find_scale, read_optics
+from fissura.measurement.options import MeasureOptions, ResolutionOptions
+from fissura.measurement.resolution import MARKERS, find_resolution, read_optics
 
 
 def photo(path, tags=None, size=(400, 300)):
@@ -20,23 +20,23 @@ def photo(path, tags=None, size=(400, 300)):
     return path
 
 
-def scale(path, **options):
-    return find_scale(ScaleOptions(**options), path, None, (300, 400))
+def resolution(path, **options):
+    return find_resolution(ResolutionOptions(**options), path, None, (300, 400))
 
 
-def test_nothing_tells_no_scale(tmp_path):
-    assert scale(photo(tmp_path / "a.jpg")) is None
+def test_no_option_gives_no_resolution(tmp_path):
+    assert resolution(photo(tmp_path / "a.jpg")) is None
 
 
-def test_a_given_scale_is_taken(tmp_path):
-    found = scale(tmp_path / "a.jpg", mm_per_pixel=0.25)
+def test_a_given_resolution_is_taken(tmp_path):
+    found = resolution(tmp_path / "a.jpg", mm_per_pixel=0.25)
     assert found.mm_per_pixel == 0.25
     assert "given" in found.source
 
 
 def test_distance_focal_length_and_sensor(tmp_path):
     # By similar triangles: 24 mm of sensor see 2 m · 24/50 = 960 mm, on 400 pixels.
-    found = scale(
+    found = resolution(
         photo(tmp_path / "a.jpg"), distance_mm=2000, focal_length_mm=50, sensor_width_mm=24
     )
     assert found.mm_per_pixel == pytest.approx(960 / 400)
@@ -54,19 +54,19 @@ def test_distance_focal_length_and_sensor(tmp_path):
     ids=["mm", "cm", "inch", "shrunk", "equivalent"],
 )
 def test_exif(tmp_path, tags):
-    found = scale(photo(tmp_path / "a.jpg", tags), distance_mm=2000)
+    found = resolution(photo(tmp_path / "a.jpg", tags), distance_mm=2000)
     assert found.mm_per_pixel == pytest.approx(960 / 400, rel=1e-3)
     assert "EXIF" in found.source
     # What is given wins.
-    wide = scale(photo(tmp_path / "a.jpg", tags), distance_mm=2000, focal_length_mm=25)
+    wide = resolution(photo(tmp_path / "a.jpg", tags), distance_mm=2000, focal_length_mm=25)
     assert wide.mm_per_pixel == pytest.approx(2 * 960 / 400, rel=1e-3)
 
 
 def test_exif_without_what_is_needed(tmp_path):
     with pytest.raises(InputError, match="focal length and sensor"):
-        scale(photo(tmp_path / "a.jpg"), distance_mm=2000)
+        resolution(photo(tmp_path / "a.jpg"), distance_mm=2000)
     with pytest.raises(InputError, match="--sensor-width-mm"):
-        scale(photo(tmp_path / "b.jpg", {0x920A: 50.0}), distance_mm=2000)
+        resolution(photo(tmp_path / "b.jpg", {0x920A: 50.0}), distance_mm=2000)
     (tmp_path / "broken.jpg").write_bytes(b"nothing")
     assert read_optics(tmp_path / "broken.jpg").focal_length_mm is None
 
@@ -80,21 +80,24 @@ def test_a_marker(family):
         image, cv2.getRotationMatrix2D((200, 150), 20, 1.0), (400, 300), borderValue=210
     )
     rgb = np.repeat(turned[..., None], 3, axis=2)
-    found = find_scale(ScaleOptions(marker_mm=45), Path("m.png"), rgb, (300, 400))
+    found = find_resolution(ResolutionOptions(marker_mm=45), Path("m.png"), rgb, (300, 400))
     assert found.mm_per_pixel == pytest.approx(0.5, rel=0.02)
     assert found.warning is None
     tilted = cv2.resize(rgb, (400, 260))
-    found = find_scale(ScaleOptions(marker_mm=45), Path("m.png"), tilted, (260, 400))
+    found = find_resolution(ResolutionOptions(marker_mm=45), Path("m.png"), tilted, (260, 400))
     assert "at an angle" in found.warning
 
 
 def test_no_marker():
     with pytest.raises(InputError, match="No ArUco or AprilTag"):
-        find_scale(
-            ScaleOptions(marker_mm=45), Path("m.png"), np.zeros((90, 90, 3), np.uint8), (90, 90)
+        find_resolution(
+            ResolutionOptions(marker_mm=45),
+            Path("m.png"),
+            np.zeros((90, 90, 3), np.uint8),
+            (90, 90),
         )
     with pytest.raises(InputError, match="too large"):
-        find_scale(ScaleOptions(marker_mm=45), Path("m.png"), None, (90, 90))
+        find_resolution(ResolutionOptions(marker_mm=45), Path("m.png"), None, (90, 90))
 
 
 def test_all_families_exist():
@@ -113,7 +116,7 @@ def test_all_families_exist():
 )
 def test_options_that_make_no_sense(options, message):
     with pytest.raises(InputError, match=message):
-        ScaleOptions(**options)
+        ResolutionOptions(**options)
 
 
 @pytest.mark.parametrize("options", [{"spur": -1.0}, {"bridge": float("nan")}, {"prob_error": 0.0}])
