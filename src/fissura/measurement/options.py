@@ -71,6 +71,6 @@ class ResolutionOptions:
             raise InputError(f"{' and '.join(given)} both tell the resolution. Give one of them.")
         if self.distance_mm is None and (self.focal_length_mm or self.sensor_width_mm):
             raise InputError(
-                "A focal length or a sensor alone tells no resolution: add --distance-mm, the distance "
-                "from the camera to the surface."
+                "A focal length or a sensor alone tells no resolution: add --distance-mm, the "
+                "distance from the camera to the surface."
             )
