@@ -1,12 +1,14 @@
 """Every layout that people have, and every kind of bad input, in tiny folders."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from fissura.data.folder import find_images, find_pairs, natural_order
+from fissura.data.images import read_image, read_size
 from fissura.errors import InputError
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -73,6 +75,25 @@ SPLIT_LAYOUTS = {
         "ann_dir/test/1.png",
     ),
     "nnU-Net": ("imagesTr/1.png", "labelsTr/1.png", "imagesTs/1.png", "labelsTs/1.png"),
+    "nnU-Net with channels": (
+        "imagesTr/1_0000.png",
+        "labelsTr/1.png",
+        "imagesTs/1_0000.png",
+        "labelsTs/1.png",
+    ),
+    "COCO": (
+        "train2017/1.jpg",
+        "masks/train2017/1.png",
+        "test2017/1.jpg",
+        "masks/test2017/1.png",
+    ),
+    "numbered": ("train1/1.jpg", "train1/1.png", "test1/1.jpg", "test1/1.png"),
+    "sized": (
+        "train_512/images/1.jpg",
+        "train_512/masks/1.png",
+        "test_512/images/1.jpg",
+        "test_512/masks/1.png",
+    ),
     "deeper": (
         "data/train/images/a/1.jpg",
         "data/train/masks/a/1.png",
@@ -118,6 +139,98 @@ def test_layouts_without_split(tmp_path, files):
 def test_validation_has_its_split(tmp_path, name):
     make(tmp_path, "train/1.jpg", "train/1.png", f"{name}/2.jpg", f"{name}/2.png")
     assert list(found(tmp_path)) == ["train", "val"]
+
+
+def test_numbered_folders_of_one_split_are_told_apart(tmp_path):
+    make(
+        tmp_path,
+        *(f"{part}/1.{s}" for part in ("training_1", "training_2", "test") for s in ("jpg", "png")),
+    )
+    assert {split: len(pairs) for split, pairs in found(tmp_path).items()} == {
+        "train": 2,
+        "test": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("crack_train", "crack_test"),
+        ("trainA", "testA"),
+        ("my train", "test"),
+        ("train", "val.bad"),
+    ],
+)
+def test_folders_that_seem_to_be_splits_are_refused(tmp_path, folders):
+    make(
+        tmp_path, *(f"{folder}/{i}.{s}" for i, folder in enumerate(folders) for s in ("jpg", "png"))
+    )
+    with pytest.raises(InputError, match=r"seem to mean training and testing.* Rename them"):
+        find_pairs(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "folders", [("train_station", "bridge"), ("tests", "train"), ("lab", "images")]
+)
+def test_other_folders_are_places(tmp_path, folders):
+    make(tmp_path, *(f"{folders[0]}/{i}.{s}" for i in range(2) for s in ("jpg", "png")))
+    assert list(found(tmp_path)) == ["all"]
+
+
+def test_a_photo_without_mask_has_a_way_on(tmp_path):
+    make(tmp_path, "images/1.jpg", "images/2.jpg", "masks/1.png")
+    with pytest.raises(InputError, match=r"(?s)2\.jpg: has no mask.*needs a mask too, all black"):
+        find_pairs(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".dng", ".NEF", ".cr2", ".arw", ".heic", ".HEIF"])
+def test_photos_in_formats_that_are_not_read_are_named(tmp_path, suffix, monkeypatch):
+    monkeypatch.setattr("fissura.data.images._has_heif", lambda: False)
+    make(tmp_path, "images/1.jpg", "masks/1.png")
+    photo = tmp_path / f"images/2{suffix}"
+    # Raw photos are TIFFs whose first page is a thumbnail.
+    Image.new("RGB", (6, 4)).save(photo, "TIFF")
+    assert find_images([tmp_path / "images"])[-1] == photo
+    reason = r"fissura\[heic\]" if suffix.lower() in (".heic", ".heif") else "develop them"
+    for read in (read_image, read_size):
+        with pytest.raises(InputError, match=rf"2{suffix}: cannot be read, .*{reason}"):
+            read(photo)
+    with pytest.raises(InputError, match=rf"images/2{suffix}: .*{reason}"):
+        find_pairs(tmp_path)
+    assert len(found(tmp_path, skip_bad=True)["all"]) == 1
+
+
+def test_a_raw_photo_beside_its_jpeg_is_no_photo_of_its_own(tmp_path):
+    make(tmp_path, "1.jpg")
+    (tmp_path / "1.DNG").write_bytes(b"x")
+    assert [path.name for path in find_images([tmp_path])] == ["1.jpg"]
+
+
+@pytest.mark.parametrize("suffix", [".jfif", ".avif"])
+def test_less_common_formats_are_read(tmp_path, suffix):
+    if suffix == ".avif" and not features.check("avif"):
+        pytest.skip("this Pillow reads no AVIF")
+    Image.new("RGB", (6, 4), (200, 200, 200)).save(tmp_path / f"1{suffix}")
+    (file,) = find_images([tmp_path])
+    assert np.abs(read_image(file).astype(int) - 200).max() <= 2
+
+
+def test_folders_without_permission_are_named(tmp_path, monkeypatch):
+    make(tmp_path, "images/1.jpg", "masks/1.png", "images/closed/2.jpg")
+    scan = os.scandir
+
+    def refusing(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr("os.scandir", refusing)
+    folder = tmp_path / "images/closed"
+    assert folder in find_images([tmp_path / "images"])
+    with pytest.raises(InputError, match="closed: cannot be read, permission denied"):
+        read_image(folder)
+    with pytest.raises(InputError, match="images/closed: permission denied"):
+        find_pairs(tmp_path)
 
 
 def test_names_are_unique_and_in_natural_order(tmp_path):

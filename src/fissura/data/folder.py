@@ -9,8 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from fissura.data.images import SUFFIXES, read_size, size_difference
-from fissura.data.layouts import LAYOUTS, SPLITS, Placed, match, placed, tell_apart
+from fissura.data.images import RAW, SUFFIXES, read_size, size_difference, unreadable_format
+from fissura.data.layouts import (
+    LAYOUTS,
+    SPLITS,
+    Placed,
+    match,
+    placed,
+    split_hinted,
+    tell_apart,
+)
 from fissura.errors import InputError
 
 
@@ -35,10 +43,12 @@ class Skipped:
 class Folder:
     """The pairs that a folder holds.
 
-    layout:  in words, for the user.
-    splits:  the pairs of "train", "val" and "test", those that the folder has; or all under "all"
-             where the folder is not split.
-    skipped: what was left out, with `skip_bad`.
+    Attributes:
+        root: The folder.
+        layout: Where images and masks lie, in words.
+        splits: The pairs of "train", "val" and "test", those that the folder has; or all under
+            "all" where the folder is not split.
+        skipped: The files that were left out, with `skip_bad`.
     """
 
     root: Path
@@ -51,23 +61,34 @@ def find_pairs(root: Path, *, skip_bad: bool = False) -> Folder:
     """Find the image/mask pairs of a folder and check that they fit.
 
     Folder names at any depth say which split a file belongs to (train, val, test and their
-    spellings) and whether it is an image or a mask; words may be joined (`train_img`,
-    `valcrop`). Where no folder is for masks, a mask lies beside its image and has an ending
-    (`1_mask.png`), or the same name in another format (`1.png` beside `1.jpg`). Hidden files are
-    ignored. Pairs are in natural order (2 before 10), whatever the file system's.
+    spellings) and whether it is an image or a mask; words may be joined and numbered (`train_img`,
+    `valcrop`, `train2017`). Where no folder is for masks, a mask lies beside its image and has an
+    ending (`1_mask.png`), or the same name in another format (`1.png` beside `1.jpg`). Hidden files
+    are ignored. Pairs are in natural order (2 before 10), whatever the file system's.
 
     Files are opened for their size alone; `fissura.data.load.load_split` reads the pixels.
 
-    Raises `InputError` where the folder is missing or holds no pairs, or where a file is
-    unreadable, unpaired, or has another size than its partner: all of them are named. With
-    `skip_bad` these go into `skipped` instead, as long as a pair is left.
+    Args:
+        root: The folder.
+        skip_bad: Go on without bad files, which are then in the result's `skipped`, as long as a
+            pair is left.
+
+    Raises:
+        InputError: Where the folder is missing or holds no pairs, where a name seems to mean a
+            split but is not understood, or where a file is unreadable, unpaired, or has another
+            size than its partner: all of them are named.
     """
     if not root.exists():
         raise InputError(f"The folder {root} does not exist.")
     if not root.is_dir():
         raise InputError(f"{root} is a file. Give the folder that holds the images and masks.")
-    files = [placed(path, root) for path in _walk(root)]
+    walked = _walk(root)
+    unread = [Skipped(path, reason) for path in walked if (reason := _unreadable(path))]
+    left_out = {bad.file for bad in unread}
+    files = [placed(path, root) for path in walked if path not in left_out]
+    _refuse_unclear(files, root)
     if not files:
+        refuse_bad(unread, root, go_on=False)
         raise InputError(f"{root} holds no images ({_endings()}).\n{LAYOUTS}")
     images, masks = tell_apart(files)
     if not masks or not images:
@@ -82,7 +103,7 @@ def find_pairs(root: Path, *, skip_bad: bool = False) -> Folder:
             f"No image in {root} has a mask of the same name: there are, for example, the image "
             f"{_below(images[0].path, root)} and the mask {_below(masks[0].path, root)}.\n{LAYOUTS}"
         )
-    skipped = [_unpaired(file, "mask") for file in lone_images]
+    skipped = unread + [_unpaired(file, "mask") for file in lone_images]
     skipped += [_unpaired(file, "image") for file in lone_masks]
     splits, layout, outside = _sort_into_splits(pairs, root)
     skipped += outside
@@ -93,7 +114,13 @@ def find_pairs(root: Path, *, skip_bad: bool = False) -> Folder:
 
 
 def refuse_bad(skipped: list[Skipped], root: Path, *, go_on: bool) -> None:
-    """Raise an `InputError` that names the bad files, unless there are none or `go_on`."""
+    """Raise an `InputError` that names the bad files and says how to go on.
+
+    Args:
+        skipped: The bad files.
+        root: The folder that they lie in.
+        go_on: Don't raise.
+    """
     if not skipped or go_on:
         return
     shown = "".join(f"\n    {_below(bad.file, root)}: {bad.reason}" for bad in skipped[:5])
@@ -101,7 +128,7 @@ def refuse_bad(skipped: list[Skipped], root: Path, *, go_on: bool) -> None:
     files = "1 file" if len(skipped) == 1 else f"{len(skipped)} files"
     raise InputError(
         f"{files} in {root} cannot be used:{shown}{more}\n"
-        "Mend or remove them, or go on without them by adding --skip-bad."
+        f"{_way_on(skipped)}Or go on without them by adding --skip-bad."
     )
 
 
@@ -109,20 +136,25 @@ def find_images(paths: list[Path]) -> list[Path]:
     """List the images meant by files and folders, without doubles.
 
     Files are taken as they are given, folders with everything below them that has an image's
-    suffix and is not hidden, in natural order (2 before 10).
+    suffix and is not hidden, in natural order (2 before 10). Photos that cannot be read here (HEIC
+    without its extra, raw photos of cameras that have no other format beside them) and folders
+    that may not be opened are listed as well: reading them says why they are left out.
 
-    Raises `InputError` where nothing is given, a path does not exist, or a folder has no images.
+    Args:
+        paths: Files and folders.
+
+    Raises:
+        InputError: Where a path does not exist or nothing is found.
     """
     found: dict[Path, None] = {}
     for path in paths:
         if not path.exists():
             raise InputError(f"{path} does not exist. Give image files, or folders with images.")
-        files = _walk(path) if path.is_dir() else [path]
-        if not files:
-            raise InputError(f"{path} holds no images ({_endings()}).")
-        found |= dict.fromkeys(files)
+        for file in _walk(path) if path.is_dir() else [path]:
+            found[file] = None
     if not found:
-        raise InputError(f"What was given holds no images ({_endings()}).")
+        given = ", ".join(map(str, paths)) or "The list of paths"
+        raise InputError(f"{given} holds no images ({_endings()}).")
     return list(found)
 
 
@@ -144,14 +176,26 @@ def _endings() -> str:
 
 
 def _walk(root: Path) -> list[Path]:
-    """Image files below a folder; links to folders are followed, each folder once."""
+    """Image files below a folder, and folders below it that may not be opened.
+
+    Links to folders are followed, each folder once. Raw photos are passed over where another
+    format lies beside them, as cameras write both.
+    """
     found: list[Path] = []
     visited: set[str] = set()
-    for folder, below, names in os.walk(root, followlinks=True):
+
+    def closed(error: OSError) -> None:
+        found.append(Path(error.filename))
+
+    for folder, below, names in os.walk(root, followlinks=True, onerror=closed):
         real = os.path.realpath(folder)
         below[:] = [] if real in visited else sorted(n for n in below if not _hidden(n))
         if real not in visited:
-            found += [Path(folder, n) for n in names if not _hidden(n) and _is_image(n)]
+            shown = [Path(folder, name) for name in names if not _hidden(name)]
+            images = [path for path in shown if path.suffix.lower() in SUFFIXES]
+            stems = {path.stem for path in images}
+            raw = [p for p in shown if p.suffix.lower() in RAW and p.stem not in stems]
+            found += images + raw
         visited.add(real)
     return sorted(found, key=lambda path: natural_order(path.relative_to(root).as_posix()))
 
@@ -160,8 +204,31 @@ def _hidden(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"
 
 
-def _is_image(name: str) -> bool:
-    return Path(name).suffix.lower() in SUFFIXES
+def _unreadable(path: Path) -> str | None:
+    """Why a photo, or a folder in a photo's place, cannot be read, as far as its name tells."""
+    return "permission denied" if path.is_dir() else unreadable_format(path)
+
+
+def _refuse_unclear(files: list[Placed], root: Path) -> None:
+    """Raise where folder names seem to mean splits, and a random split would be drawn over them."""
+    unclear = sorted({file.unclear for file in files if file.unclear})
+    splits = {split_hinted(name) for name in unclear} | {file.split for file in files} - {""}
+    if unclear and len(splits) > 1:
+        raise InputError(
+            f"{root}: the folders {', '.join(unclear)} seem to mean training and testing, but "
+            "their names are not understood. Rename them to train, val and test (numbers may "
+            "follow, such as train2017), so that no test image is trained on.\n" + LAYOUTS
+        )
+
+
+def _way_on(skipped: list[Skipped]) -> str:
+    """How bad files can be made usable, in a sentence."""
+    if any("has no mask" in bad.reason for bad in skipped):
+        return (
+            "A photo without crack needs a mask too, all black, of the same size and name. Add "
+            "masks where they are missing, and mend or remove the other files. "
+        )
+    return "Mend or remove them. "
 
 
 def _below(file: Path, root: Path) -> str:

@@ -97,7 +97,7 @@ def read_size(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
     Raises:
         InputError: Where the header is damaged or the format is unknown.
     """
-    _know_heif(path)
+    _prepare_for(path)
     try:
         with Image.open(path) as image:
             width, height = image.size
@@ -143,7 +143,7 @@ def decode(path: Path, take: Callable[[Image.Image], NDArray[Any]]) -> tuple[NDA
     Raises:
         InputError: Where the file is missing, damaged, truncated or of an unknown format.
     """
-    _know_heif(path)
+    _prepare_for(path)
     try:
         # By the open file, since Pillow maps TIFFs into memory that it opens by name, and mangles
         # those with an orientation from 5 on.
@@ -202,7 +202,7 @@ def _reason(path: Path, error: Exception) -> str:
         return "there is no such file"
     if path.stat().st_size == 0:
         return "the file is empty"
-    if isinstance(error, PermissionError):
+    if isinstance(error, PermissionError) or path.is_dir():
         return "permission denied"
     if reason := unreadable_format(path):
         return reason
@@ -215,8 +215,13 @@ def _has_heif() -> bool:
     return find_spec("pillow_heif") is not None
 
 
-def _know_heif(path: Path) -> None:
-    """Teach Pillow to read HEIC where its plugin is installed."""
+def _prepare_for(path: Path) -> None:
+    """Teach Pillow to read HEIC where its plugin is installed, and refuse formats we don't read.
+
+    Of raw photos Pillow would read the thumbnail.
+    """
+    if path.exists() and (reason := unreadable_format(path)):
+        raise InputError(f"{path}: cannot be read, {reason}.")
     if path.suffix.lower() in HEIF and _has_heif():
         from pillow_heif import register_heif_opener  # pyright: ignore[reportMissingImports]
 

@@ -21,54 +21,67 @@ and without a split
 
 SPLITS = {"train": "train(?:ing)?|tr", "val": "val(?:id(?:ation)?)?", "test": "test(?:ing)?|ts"}
 IMAGE_WORDS = "images?|imgs?|photos?|pictures?|inputs?|originals?"
-MASK_WORDS = (
-    "masks?|labels?|lab|gts?|ground_?truths?|annotations?|ann|targets?|seg(?:mentations?|s)?"
-)
-FILLERS = "data|crop(?:s|ped)?|set|dir"
+MASK_WORDS = "masks?|labels?|gts?|ground_?truths?|annotations?|ann|targets?|seg(?:mentations?|s)?"
+LAB = "lab"  # a mask in `train_lab`, but in a folder of that name a laboratory
+FILLERS = r"data|crop(?:s|ped)?|set|dir|fold|split|px|v(?=\d)|(?<=\d)x(?=\d)"
 
 _WORD = re.compile(
     "|".join(
         [f"(?P<{split}>{words})" for split, words in SPLITS.items()]
-        + [f"(?P<image>{IMAGE_WORDS})", f"(?P<mask>{MASK_WORDS})", FILLERS, "[ _.-]+"]
+        + [f"(?P<image>{IMAGE_WORDS})", f"(?P<mask>{MASK_WORDS})", f"(?P<lab>{LAB})"]
+        + [FILLERS, r"(?P<number>\d+)", "[ _.-]+"]
     ),
     re.IGNORECASE,
 )
 _MASK_ENDING = re.compile(rf"[ _.-](?:{MASK_WORDS})$", re.IGNORECASE)
 _IMAGE_ENDING = re.compile(rf"[ _.-](?:{IMAGE_WORDS})$", re.IGNORECASE)
+_CHANNEL = re.compile(r"_0000$")  # the first channel of nnU-Net's images; masks have no channels
+_SPLIT_WORD = re.compile(
+    r"(?:^|[\W_\d])(train|val|test)(?:ing|id|idation)?(?=$|[\W_\d]|(?-i:[A-Z]))", re.IGNORECASE
+)
 _BEGINNING = re.compile(rf"^(?:{IMAGE_WORDS}|{MASK_WORDS})[ _.-]", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A file, and what the names of its folders say.
+    """A file, and the meaning of its folders' names.
 
-    split: "train", "val", "test" or "".
-    role:  "image", "mask" or "".
-    place: the folders whose names say neither; an image and its mask have the same.
+    Attributes:
+        path: The file.
+        split: "train", "val", "test" or "".
+        role: "image", "mask" or "".
+        place: The names of folders that mean neither, and numbers in the others (`train_512`); an
+            image and its mask have the same.
+        unclear: A folder whose name seems to mean a split and is not understood, or "".
     """
 
     path: Path
     split: str
     role: str
     place: tuple[str, ...]
+    unclear: str = ""
 
 
 def placed(path: Path, root: Path) -> Placed:
     """Read the names of the folders between `root` and a file; the innermost has the last word."""
-    split = role = ""
+    split = role = unclear = ""
     place = []
     for name in path.relative_to(root).parts[:-1]:
         words = meanings(name)
         if words is None:
             place.append(name)
+            unclear = name if split_hinted(name) else unclear
             continue
         split = next((word for word in words if word in SPLITS), split)
         role = next((word for word in words if word not in SPLITS), role)
-    return Placed(path, split, role, tuple(place))
+        place += re.findall(r"\d+", name)
+    return Placed(path, split, role, tuple(place), unclear)
 
 
 def meanings(folder: str) -> set[str] | None:
-    """What the words of a folder's name mean; None where any part of it is no known word.
+    """Return the meanings of the words in a folder's name; None where any of it is no known word.
+
+    Numbers are known beside a word (`train2017`), not alone.
 
     >>> sorted(meanings("Train_Images") or ())
     ['image', 'train']
@@ -84,8 +97,24 @@ def meanings(folder: str) -> set[str] | None:
         if word.lastgroup:
             found.add(word.lastgroup)
         position = word.end()
+    numbered = "number" in found
+    found.discard("number")
+    if "lab" in found:
+        if not found & SPLITS.keys():
+            return None
+        found = found - {"lab"} | {"mask"}
     contradiction = len(found & SPLITS.keys()) > 1 or len(found - SPLITS.keys()) > 1
-    return None if contradiction else found
+    return None if contradiction or (numbered and not found) else found
+
+
+def split_hinted(folder: str) -> str:
+    """Return the split that a word in a folder's name seems to mean, or "".
+
+    >>> split_hinted("crack_Test"), split_hinted("tests")
+    ('test', '')
+    """
+    word = _SPLIT_WORD.search(folder)
+    return word[1].lower() if word else ""
 
 
 def tell_apart(files: list[Placed]) -> tuple[list[Placed], list[Placed]]:
@@ -117,14 +146,16 @@ def match(
     """Pair images with masks of the same split and place by their names.
 
     First by equal names (`1.jpg`, `1.png`), then without a mask's ending (`1_mask.png`), then
-    without any word for images or masks (`img_1.jpg`, `label_1.png`). A name that several go by
-    is no match.
+    without nnU-Net's channel (`1_0000.png`), then without any word for images or masks
+    (`img_1.jpg`, `label_1.png`). A name that several go by is no match.
 
-    Returns the pairs, the images left over and the masks left over.
+    Returns:
+        The pairs, the images left over and the masks left over.
     """
     pairs: list[tuple[Placed, Path]] = []
     everything = (_MASK_ENDING, _IMAGE_ENDING, _BEGINNING)
-    for image_words, mask_words in (((), ()), ((), (_MASK_ENDING,)), (everything, everything)):
+    passes = (((), ()), ((), (_MASK_ENDING,)), ((_CHANNEL,), ()), (everything, everything))
+    for image_words, mask_words in passes:
         by_key: dict[tuple[str, ...], tuple[list[Placed], list[Placed]]] = {}
         for side, files, words in ((0, images, image_words), (1, masks, mask_words)):
             for file in files:
