@@ -96,9 +96,11 @@ def main() -> None:
     print(json.dumps(entry, indent=1))
     if not asked.no_record:
         path = RESULTS / "large.json"
-        known = json.loads(path.read_text()) if path.exists() else {}
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         with replacing(path) as temporary:
-            temporary.write_text(json.dumps(known | {str(asked.size): entry}, indent=1) + "\n")
+            temporary.write_text(
+                json.dumps(known | {str(asked.size): entry}, indent=1) + "\n", encoding="utf-8"
+            )
     assert all(same.values()), f"killed and resumed, other results: {same}"
     # Samples may miss what the system has seen.
     peak = max(entry["peak_of_one_process_gib"], *(run.peak_gib for run in (whole, killed) if run))
@@ -231,9 +233,11 @@ def watched(
 def memory(pid: int) -> int:
     """Resident bytes of a process and all below it; 0 when it has ended."""
     try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[1])
         tasks = Path(f"/proc/{pid}/task").glob("*/children")
-        children = [int(child) for task in tasks for child in task.read_text().split()]
+        children = [
+            int(child) for task in tasks for child in task.read_text(encoding="utf-8").split()
+        ]
     except (OSError, IndexError):
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE") + sum(memory(child) for child in children)

@@ -230,7 +230,7 @@ def main() -> None:
     }
     results["seconds"] = round(time.perf_counter() - began, 1)
     with replacing(RESULTS / "measurement.json") as temporary:
-        temporary.write_text(json.dumps(results, indent=1) + "\n")
+        temporary.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     draw(results, DOCS / "images" / "width_error.png")
     from measurement_page import write
 

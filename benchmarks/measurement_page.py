@@ -147,7 +147,7 @@ def _percent(value: float | None) -> str:
 
 def write() -> None:
     """Write the page."""
-    text = page(json.loads((RESULTS / "measurement.json").read_text()))
+    text = page(json.loads((RESULTS / "measurement.json").read_text(encoding="utf-8")))
     with replacing(PAGE) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

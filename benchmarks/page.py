@@ -44,7 +44,7 @@ def page(results: Path = RESULTS) -> str:
         if not path.exists():
             parts.append(f"Not measured yet: `python benchmarks/{script}.py`.\n")
             continue
-        for device, entry in json.loads(path.read_text()).items():
+        for device, entry in json.loads(path.read_text(encoding="utf-8")).items():
             parts += section(script, DEVICES.get(device, device), entry)
     return "\n".join(parts)
 
@@ -84,5 +84,5 @@ def section(script: str, device: str, entry: dict[str, Any]) -> list[str]:
 
 if __name__ == "__main__":
     with replacing(PAGE) as temporary:
-        temporary.write_text(page())
+        temporary.write_text(page(), encoding="utf-8")
     print(f"Written: {PAGE}")

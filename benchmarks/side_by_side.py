@@ -140,9 +140,11 @@ def finish(script: str, result: Result, asked: argparse.Namespace) -> None:
         "date": datetime.now(UTC).date().isoformat(),
     }
     path = RESULTS / f"{script}.json"
-    known = json.loads(path.read_text()) if path.exists() else {}
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(known | {device.type: entry}, indent=1) + "\n")
+        temporary.write_text(
+            json.dumps(known | {device.type: entry}, indent=1) + "\n", encoding="utf-8"
+        )
 
 
 def show(result: Result) -> None:

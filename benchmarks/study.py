@@ -140,8 +140,8 @@ def report(
         "versions": versions(),
         "date": datetime.now(UTC).date().isoformat(),
     }
-    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    RESULTS.write_text(json.dumps(known | {device.type: entry}, indent=2) + "\n")
+    known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    RESULTS.write_text(json.dumps(known | {device.type: entry}, indent=2) + "\n", encoding="utf-8")
     for name, ratio in ratios.items():
         print(f"{name}: {ratio:.2f}")
 

@@ -74,7 +74,7 @@ def ship(run: Path, data: Path) -> None:
         temporary.write_text(card(run, reports), encoding="utf-8")
     figures = {name: report.summary for name, report in reports.items()}
     with replacing(Path(__file__).parent / "crackseg_small.json") as temporary:
-        temporary.write_text(json.dumps(compact(figures), indent=1) + "\n")
+        temporary.write_text(json.dumps(compact(figures), indent=1) + "\n", encoding="utf-8")
 
 
 def evaluate_all(data: Path) -> dict[str, Report]:
@@ -145,8 +145,11 @@ def failures(reports: dict[str, Report]) -> np.ndarray:
 def describe_stages(run: Path) -> str:
     """A line for each training that led to a run, the first one first."""
     _, config = read_config(run / "config.yaml")
-    training = json.loads((run / "model" / "config.json").read_text())["training"]
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    training = json.loads((run / "model" / "config.json").read_text(encoding="utf-8"))["training"]
+    lines = [
+        json.loads(line)
+        for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     hours = sum(line["seconds"] for line in lines) / 3600
     own = (
         f"- {config.epochs} epochs of random crops of {config.crop}×{config.crop} from "
@@ -160,7 +163,7 @@ def describe_stages(run: Path) -> str:
 
 def card(run: Path, reports: dict[str, Report]) -> str:
     """The text of the model card."""
-    config = json.loads((FOLDER / "config.json").read_text())
+    config = json.loads((FOLDER / "config.json").read_text(encoding="utf-8"))
     parameters = sum(weight.numel() for weight in load_model(FOLDER)[0].state_dict().values())
     size = (FOLDER / "model.safetensors").stat().st_size
     stages = describe_stages(run)

@@ -61,7 +61,7 @@ def save_model(folder: Path, model: nn.Module, config: ModelConfig) -> None:
         # Through memory: `save_file` would make a file that only its owner may read.
         temporary.write_bytes(save(weights, metadata={"format": "pt"}))
     with replacing(folder / "config.json") as temporary:
-        temporary.write_text(json.dumps(asdict(config), indent=2) + "\n")
+        temporary.write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
 
 
 def find_model(path: Path) -> Path:
@@ -109,7 +109,7 @@ def load_model(path: Path) -> tuple[nn.Module, ModelConfig]:
 def read_config(file: Path) -> ModelConfig:
     """Read and check a `config.json`."""
     try:
-        values = json.loads(file.read_text())
+        values = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{file} cannot be read as JSON: {error}.") from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:

@@ -85,7 +85,7 @@ def describe_machine(device: torch.device) -> str:
 def _processor() -> str:
     """The processor's name in brackets, where the system tells."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return ""
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

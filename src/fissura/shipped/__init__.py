@@ -45,7 +45,7 @@ def shipped_folder(name: str) -> Path:
 def shipped(name: str) -> Shipped:
     """Return what is known of a model in `MODELS`."""
     folder = shipped_folder(name)
-    config = json.loads((folder / "config.json").read_text())
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     return Shipped(
         name=name,
         folder=folder,

@@ -133,7 +133,9 @@ def _write(panel: Panel, folder: Path, split: str, name: str) -> None:
     Image.fromarray(panel.image).save(images / f"{name}.png")
     Image.fromarray(panel.mask.astype(np.uint8) * 255).save(masks / f"{name}.png")
     branches = [np.round(branch, 3).tolist() for branch in panel.centerline]
-    (centerlines / f"{name}.json").write_text(json.dumps(branches, separators=(",", ":")) + "\n")
+    (centerlines / f"{name}.json").write_text(
+        json.dumps(branches, separators=(",", ":")) + "\n", encoding="utf-8"
+    )
 
 
 def _record(file: Path, options: dict[str, object], summary: SynthSummary) -> None:
@@ -141,4 +143,4 @@ def _record(file: Path, options: dict[str, object], summary: SynthSummary) -> No
     del measured["folder"]
     versions = {"fissura": __version__, "numpy": np.__version__, "opencv": cv2.__version__}
     record = {"format": FORMAT, "options": options, "measured": measured, "versions": versions}
-    file.write_text(json.dumps(record, indent=2) + "\n")
+    file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
