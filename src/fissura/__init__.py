@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from fissura.errors import InputError
     from fissura.evaluation.evaluate import evaluate
     from fissura.evaluation.options import EvaluateOptions
+    from fissura.files import OutputOptions
     from fissura.inference.folder import predict_files as predict
     from fissura.inference.options import PredictOptions
     from fissura.inference.predictor import Prediction, Predictor
-    from fissura.inspection.pipeline import inspect_files as inspect
+    from fissura.inspection.pipeline import inspect
     from fissura.measurement import measure
     from fissura.measurement.options import MeasureOptions, ResolutionOptions
     from fissura.models import build_model
@@ -34,6 +35,7 @@ __all__ = [
     "EvaluateOptions",
     "InputError",
     "MeasureOptions",
+    "OutputOptions",
     "PredictOptions",
     "Prediction",
     "Predictor",
@@ -57,6 +59,7 @@ _HOMES = {
     "EvaluateOptions": ("fissura.evaluation.options", "EvaluateOptions"),
     "InputError": ("fissura.errors", "InputError"),
     "MeasureOptions": ("fissura.measurement.options", "MeasureOptions"),
+    "OutputOptions": ("fissura.files", "OutputOptions"),
     "PredictOptions": ("fissura.inference.options", "PredictOptions"),
     "Prediction": ("fissura.inference.predictor", "Prediction"),
     "Predictor": ("fissura.inference.predictor", "Predictor"),
@@ -64,7 +67,7 @@ _HOMES = {
     "TrainOptions": ("fissura.training.options", "TrainOptions"),
     "build_model": ("fissura.models", "build_model"),
     "evaluate": ("fissura.evaluation.evaluate", "evaluate"),
-    "inspect": ("fissura.inspection.pipeline", "inspect_files"),
+    "inspect": ("fissura.inspection.pipeline", "inspect"),
     "load_model": ("fissura.checkpoint", "load_model"),
     "losses": ("fissura.losses", ""),
     "measure": ("fissura.measurement", "measure"),

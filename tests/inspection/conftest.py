@@ -73,7 +73,7 @@ def fake_photo(
         "size_hw": size_hw,
         "cracks": cracks,
         "mm_per_pixel": mm_per_pixel,
-        "scale_source": "unknown" if mm_per_pixel is None else "--mm-per-pixel",
+        "resolution_source": "unknown" if mm_per_pixel is None else "--mm-per-pixel",
         "preview": np.full((*size_hw, 3), 150, np.uint8),
         "preview_scale": 1.0,
     }
@@ -93,6 +93,18 @@ def panel_photo(
     return fake_photo(
         f"panel {seed}", cracks, size_hw, mm_per_pixel, preview=panel.image, **changes
     )
+
+
+def write(exporter, records):
+    """Hand records to an exporter, one after the other."""
+    with exporter as add:
+        for record in records:
+            add(record)
+
+
+@pytest.fixture(name="write", scope="session")
+def write_fixture():
+    return write
 
 
 @pytest.fixture(name="fake_crack", scope="session")

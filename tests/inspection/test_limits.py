@@ -60,7 +60,7 @@ class TestReadLimits:
             ("max_width_mm:", "max_width_mm has no value"),
             ("max_length_px: -1", "max_length_px is -1; it must be 0 or more"),
             ("max_cracks: 2.5", "max_cracks is 2.5; it must be a whole number"),
-            ("max_area_percent: 101", "a share of the photo is at most 100 %"),
+            ("max_area_percent: 101", "there are at most 100 % of a photo"),
             ("max_cracks: 1\nmax_cracks: 2", "holds max_cracks 2 times. Keep one"),
             ("min_length_mm: 10", "only says which cracks are judged (min_length_mm)"),
         ],
@@ -88,7 +88,8 @@ class TestJudge:
         cracks = [straight(9, 2.0), straight(30, 4.2, number=2)]
         failures = judge(Limits(max_width_mm=0.3), cracks, **SIZE, mm_per_pixel=0.1)
         assert failures == [
-            "Crack 2 is 0.420 mm wide at (row 30, column 4); at most 0.3 mm are allowed."
+            "Crack 2 is 0.420 mm wide, 0.4 mm from the left and 3.0 mm from the top; "
+            "at most 0.3 mm are allowed."
         ]
 
     def test_a_value_at_its_limit_passes(self, straight):
@@ -121,11 +122,11 @@ class TestJudge:
         assert float(failure.split()[3]) > value
 
     @pytest.mark.parametrize("name", [name for name in RULES if "_mm" in name])
-    def test_without_scale_a_rule_in_mm_never_passes(self, straight, name):
+    def test_without_resolution_a_rule_in_mm_never_passes(self, straight, name):
         rules = {"max_cracks": 9, name: 1e6}
         for cracks in ([], [straight(9, 1.0)]):
             (failure,) = judge(Limits(**rules), cracks, **SIZE, mm_per_pixel=None)
-            assert failure.startswith(f"{name} cannot be judged: the scale of the photo is not")
+            assert failure.startswith(f"{name} cannot be judged: the resolution of the photo")
             assert "--mm-per-pixel" in failure
 
     def test_short_cracks_count_nowhere(self, straight):
@@ -147,7 +148,7 @@ class TestJudge:
     def test_an_unmeasured_width_does_not_pass_silently(self, straight):
         crack = straight(9, math.nan)
         (failure,) = judge(Limits(max_width_px=3), [crack], **SIZE, mm_per_pixel=None)
-        assert "The width of crack 1 at (row 9, column 24) could not be measured" in failure
+        assert "The width of crack 1, 24 px from the left and 9 px from the top, could" in failure
         assert "min_length_px" in failure
 
     def test_an_unmeasured_speck_smaller_than_the_limit_passes(self, straight):

@@ -19,7 +19,7 @@ from fissura.cli.options import (
     counted,
     resumable,
 )
-from fissura.files import free_folder
+from fissura.files import OutputOptions, free_folder
 
 
 def inspect(
@@ -54,20 +54,19 @@ def inspect(
     """
     check_photos(photos, "inspect")
     from fissura.checkpoint import name_of_model
-    from fissura.inspection.pipeline import inspect_files
+    from fissura.inspection.pipeline import inspect as inspect_photos
 
     out = out or free_folder("inspection")
     with resumable(out):
-        done = inspect_files(
-            list(photos),
+        done = inspect_photos(
+            photos,
             out,
             model=model,
             limits=limits,
             predicting=predicting,
-            scaling=scaling,
+            resolution=scaling,
             measuring=measuring,
-            resume=resume,
-            overwrite=overwrite,
+            output=OutputOptions(resume=resume, overwrite=overwrite),
         )
     if done.failing:
         exceed = "exceeds" if len(done.failing) == 1 else "exceed"
@@ -81,4 +80,4 @@ def inspect(
     )
     if done.failing:
         return LIMITS_EXCEEDED
-    return PHOTOS_FAILED if done.failures else 0
+    return PHOTOS_FAILED if done.failures or done.edited else 0

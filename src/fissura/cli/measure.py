@@ -19,7 +19,7 @@ from fissura.cli.options import (
     counted,
     resumable,
 )
-from fissura.files import free_folder
+from fissura.files import OutputOptions, free_folder
 
 Kind = Literal["auto", "photo", "mask", "probability"]
 
@@ -50,24 +50,22 @@ def measure(
         overwrite: Write into a folder that is not empty.
     """
     check_photos(inputs, "measure", "photos or masks")
-    from fissura.inspection.pipeline import inspect_files
+    from fissura.inspection.pipeline import measure_files
 
     out = out or free_folder("measurement")
     with resumable(out):
-        done = inspect_files(
-            list(inputs),
+        done = measure_files(
+            inputs,
             out,
+            kind=kind,
             model=model,
             predicting=predicting,
-            scaling=scaling,
+            resolution=scaling,
             measuring=measuring,
-            kind=kind,
-            report=False,
-            resume=resume,
-            overwrite=overwrite,
+            output=OutputOptions(resume=resume, overwrite=overwrite),
         )
     print(
         f"{counted(done.cracks, 'crack')} on {counted(done.photos, 'image')}; "
-        f"the table is {out / 'cracks.csv'}."
+        f"the table is {done.out / 'cracks.csv'}."
     )
-    return PHOTOS_FAILED if done.failures else 0
+    return PHOTOS_FAILED if done.failures or done.edited else 0

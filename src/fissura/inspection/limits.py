@@ -1,4 +1,4 @@
-"""Judge a photo's cracks by the rules of a `limits.yaml`."""
+"""Limits: the rules of a `limits.yaml`, and the verdict on a photo's cracks."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import yaml
 from fissura.errors import InputError
 from fissura.measurement.crack import Crack
 
-# What a rule demands, in words.
+# The demand of each rule, in words.
 RULES = {
     "max_width_mm": "no crack is wider, at its widest place",
     "max_width_px": "no crack is wider, at its widest place",
     "max_length_mm": "no crack is longer, all its branches together",
     "max_length_px": "no crack is longer, all its branches together",
     "max_cracks": "no photo shows more cracks",
-    "max_area_percent": "no greater share of a photo is crack",
+    "max_area_percent": "no more of a photo is crack, in percent of its pixels",
     "total_length_mm_per_m2": "all cracks of a photo together are no longer, per square meter",
     "min_length_mm": "shorter cracks are left out of every rule",
     "min_length_px": "shorter cracks are left out of every rule",
@@ -115,7 +115,7 @@ def judge(
     failures = []
     if mm_per_pixel is None:
         failures = [
-            f"{name} cannot be judged: the scale of the photo is not known. {ADVICE}"
+            f"{name} cannot be judged: the resolution of the photo is not known. {ADVICE}"
             for name in limits.need_scale
         ]
     judged = [crack for crack in cracks if is_judged(limits, crack, mm_per_pixel)]
@@ -141,14 +141,14 @@ def _each(limits: Limits, cracks: Sequence[Crack], unit: str, scale: float) -> I
         if widest is not None and math.isnan(crack.width_max):
             if _diagonal(crack) * scale > widest:
                 yield (
-                    f"The width of crack {crack.number} at {_place(*_middle(crack))} could not be "
-                    f"measured; at most {widest:g} {unit} are allowed. Look at it, or leave short "
-                    f"cracks out with min_length_{unit}."
+                    f"The width of crack {crack.number}, {_where(*_middle(crack), scale, unit)}, "
+                    f"could not be measured; at most {widest:g} {unit} are allowed. Look at it, or "
+                    f"leave short cracks out with min_length_{unit}."
                 )
         elif widest is not None and crack.width_max * scale > widest:
             yield (
-                f"Crack {crack.number} is {_above(crack.width_max * scale, widest)} {unit} wide at "
-                f"{_place(*crack.widest_at)}; at most {widest:g} {unit} are allowed."
+                f"Crack {crack.number} is {_above(crack.width_max * scale, widest)} {unit} wide, "
+                f"{_where(*crack.widest_at, scale, unit)}; at most {widest:g} {unit} are allowed."
             )
         if longest is not None and crack.length * scale > longest:
             yield (
@@ -192,8 +192,17 @@ def _above(value: float, limit: float) -> str:
     return f"{value:.{decimals}f}"
 
 
-def _place(row: float, column: float) -> str:
-    return f"(row {row:.0f}, column {column:.0f})"
+def _where(row: float, column: float, scale: float, unit: str) -> str:
+    """Say where a point lies, as one would look for it on the photo.
+
+    >>> _where(169.4, 107.0, 0.2, "mm"), _where(3.0, 1024.0, 1.0, "px")
+    ('21 mm from the left and 34 mm from the top', '1024 px from the left and 3 px from the top')
+    """
+    x, y = (
+        f"{value * scale:.{0 if value * scale >= 10 or unit == 'px' else 1}f} {unit}"
+        for value in (column, row)
+    )
+    return f"{x} from the left and {y} from the top"
 
 
 def _middle(crack: Crack) -> tuple[float, float]:
@@ -227,7 +236,7 @@ def _number(path: Path, key: str, value: Any) -> float:
     elif key == "max_cracks" and value != int(value):
         wrong = f"is {value}; it must be a whole number."
     elif key == "max_area_percent" and value > 100:
-        wrong = f"is {value}; a share of the photo is at most 100 %."
+        wrong = f"is {value}; there are at most 100 % of a photo."
     else:
         return int(value) if key == "max_cracks" else float(value)
     raise InputError(f"{path}: {key} {wrong}")

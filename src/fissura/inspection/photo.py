@@ -1,7 +1,8 @@
-"""One photo, mask or raster at a time: find its cracks, measure them, write what is shown of it."""
+"""One photo, mask or raster: its cracks are found, measured and drawn, and its record made."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,15 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from fissura.data.images import read_image
-from fissura.errors import InputError
 from fissura.files import MASKS, OVERLAYS, PROBABILITIES
 from fissura.files.images import write_image
 from fissura.inference.by_windows import LARGE, by_windows, predict_by_windows
 from fissura.inference.predictor import Predictor
 from fissura.inference.raster import probability_reader
-from fissura.inspection.drawing import draw_cracks
 from fissura.inspection.record import PIXELS, Record
-from fissura.inspection.sources import LEVELS, Kind, kind_of, read_probability
+from fissura.inspection.report.drawing import draw_cracks
+from fissura.inspection.runs import crack_runs
+from fissura.inspection.sources import Kind, kind_of, read_probability
 from fissura.measurement import Crack, crack_labels, measure, measure_windows
 from fissura.measurement.options import MeasureOptions, ResolutionOptions
 from fissura.measurement.resolution import Resolution, find_resolution
@@ -33,11 +34,15 @@ PREVIEW = 1600  # pixels of a preview's longer side
 class Inspector:
     """Inspect photos with one model and one set of options, and write into one folder.
 
-    predictor:  finds the cracks of photos; None where all files are masks or probabilities.
-    model:      its model folder.
-    out:        folder for masks, overlays and, of rasters, probabilities.
-    kind:       what the files are; "auto" tells by the pixels of each.
-    overwrite:  replace results of other settings.
+    Args:
+        predictor: Predictor of photos; None where all files are masks or probabilities.
+        model: Its model folder.
+        out: Folder for masks, overlays and, of rasters, probabilities.
+        resolution: How millimeters per pixel are found.
+        measuring: How cracks are measured.
+        kind: Kind of the files; "auto" tells it by the pixels of each.
+        overwrite: Replace results of other settings.
+        console: For progress and warnings.
     """
 
     def __init__(
@@ -46,7 +51,7 @@ class Inspector:
         model: Path,
         out: Path,
         *,
-        scaling: ResolutionOptions,
+        resolution: ResolutionOptions,
         measuring: MeasureOptions,
         kind: Kind = "auto",
         overwrite: bool = False,
@@ -55,39 +60,38 @@ class Inspector:
         self.predictor = predictor
         self.model = model
         self.out = out
-        self.scaling = scaling
+        self.resolution = resolution
         self.measuring = measuring
         self.kind: Kind = kind
         self.overwrite = overwrite
         self.console = console
 
     def __call__(self, file: Path, name: str) -> Record:
-        """Inspect one file; `name` is that of its results.
+        """Inspect one file.
 
         A georeferenced TIFF or JPEG 2000, or one of more than 50 megapixels, is read by windows
         where rasterio is installed, everything else as a whole.
 
-        Raises `InputError` where it cannot be read, or its scale cannot be found as asked for.
+        Args:
+            file: The photo, mask or probabilities.
+            name: Name of its results.
+
+        Raises:
+            InputError: The file cannot be read, or its resolution not be found as asked for.
         """
         kind = kind_of(file) if self.kind == "auto" else self.kind
         if kind == "photo" and by_windows(file):
             with open_raster(file) as raster:
                 return self._raster(raster, name)
         if kind == "photo":
-            return self._photo(file, name)
+            assert self.predictor is not None
+            image = read_image(file)
+            prediction = self.predictor(image)
+            return self._measured(file, name, image, prediction.prob, prediction.threshold)
         prob, threshold = read_probability(file, kind)
         gray = np.rint(255 * prob).astype(np.uint8)
         image = np.repeat(gray[..., None], 3, axis=2)
         return self._measured(file, name, image, prob, threshold)
-
-    def _photo(self, file: Path, name: str) -> Record:
-        assert self.predictor is not None
-        image = read_image(file)
-        (finding,) = self.predictor.findings([image], levels=True)
-        assert finding.levels is not None
-        prob = finding.levels.astype(np.float32)
-        prob /= LEVELS
-        return self._measured(file, name, image, prob, finding.threshold)
 
     def _measured(
         self,
@@ -97,28 +101,32 @@ class Inspector:
         prob: NDArray[np.float32],
         threshold: float,
     ) -> Record:
+        """Measure probabilities (h, w) of an image (h, w, 3), and write mask and overlay."""
         height, width = prob.shape
-        scale = self._resolution(file, image, (height, width))
+        resolution = self._resolution(file, image, (height, width))
         cracks = measure(
             prob,
             threshold=threshold,
-            mm_per_pixel=scale.mm_per_pixel if scale else None,
+            mm_per_pixel=resolution.mm_per_pixel if resolution else None,
             **asdict(self.measuring),
         )
         mask = prob >= threshold
-        write_image(self.out / MASKS / f"{name}.png", mask.astype(np.uint8) * np.uint8(255))
+        mask_file = f"{MASKS}/{name}.png"
+        write_image(self.out / mask_file, mask.astype(np.uint8) * np.uint8(255))
         labels = crack_labels(mask, cracks)
-        self._draw(name, image, cracks, labels, 1.0, scale)
+        self._draw(name, image, cracks, labels, 1.0, resolution)
         shown, shrunk = _shrunk(image)
         return Record(
             file=file,
             name=name,
             size_hw=(height, width),
             cracks=cracks,
-            **_scale_fields(scale),
+            **_resolution_fields(resolution),
             preview=shown,
             preview_scale=shrunk,
-            files={"mask": f"{MASKS}/{name}.png", "overlay": f"{OVERLAYS}/{name}.jpg"},
+            runs=crack_runs(labels, len(cracks)),
+            mask_sha256=sha256(self.out / mask_file),
+            files={"mask": mask_file, "overlay": f"{OVERLAYS}/{name}.jpg"},
         )
 
     def _raster(self, raster: Raster, name: str) -> Record:
@@ -136,7 +144,7 @@ class Inspector:
         give_back_freed_memory()
         own = raster.mm_per_pixel
         known = None if own is None else Resolution(own, raster.scale_source, raster.remark)
-        scale = self._resolution(raster.path, None, raster.size_hw, known)
+        resolution = self._resolution(raster.path, None, raster.size_hw, known)
         with probability_reader(predicted.probability) as levels:
 
             def read(top: int, left: int, bottom: int, right: int) -> NDArray[np.float32]:
@@ -146,24 +154,27 @@ class Inspector:
                 read,
                 raster.size_hw,
                 threshold=predicted.threshold,
-                mm_per_pixel=scale.mm_per_pixel if scale else None,
+                mm_per_pixel=resolution.mm_per_pixel if resolution else None,
                 **asdict(self.measuring),
             )
         give_back_freed_memory()
         shown, shrunk = preview(raster, PREVIEW)
-        self._draw(name, shown, cracks, None, shrunk, scale)
+        self._draw(name, shown, cracks, None, shrunk, resolution)
+        mask_file = f"{MASKS}/{name}.tif"
         return Record(
             file=raster.path,
             name=name,
             size_hw=raster.size_hw,
             cracks=cracks,
-            **_scale_fields(scale),
+            **_resolution_fields(resolution),
             preview=shown,
             preview_scale=shrunk,
             transform=raster.transform or PIXELS,
             crs=raster.crs,
+            runs=_runs_of_raster(self.out / mask_file, raster.size_hw, cracks),
+            mask_sha256=sha256(self.out / mask_file),
             files={
-                "mask": f"{MASKS}/{name}.tif",
+                "mask": mask_file,
                 "probability": f"{PROBABILITIES}/{name}.tif",
                 "overlay": f"{OVERLAYS}/{name}.jpg",
             },
@@ -176,11 +187,11 @@ class Inspector:
         size_hw: tuple[int, int],
         known: Resolution | None = None,
     ) -> Resolution | None:
-        """The scale that the options tell, or the one that is known without them."""
-        scale = find_resolution(self.scaling, file, image, size_hw) or known
-        if scale and scale.warning and self.console:
-            self.console.print(scale.warning, style="yellow", highlight=False, markup=False)
-        return scale
+        """Return the resolution that the options tell, or the one that is known without them."""
+        found = find_resolution(self.resolution, file, image, size_hw) or known
+        if found and found.warning and self.console:
+            self.console.print(found.warning, style="yellow", highlight=False, markup=False)
+        return found
 
     def _draw(
         self,
@@ -189,46 +200,48 @@ class Inspector:
         cracks: list[Crack],
         labels: NDArray[np.int32] | None,
         shrunk: float,
-        scale: Resolution | None,
+        resolution: Resolution | None,
     ) -> None:
+        """Write the overlay of an image, or of its preview."""
         drawn = draw_cracks(
             image,
             cracks,
             labels,
             scale=shrunk,
-            mm_per_pixel=scale.mm_per_pixel if scale else None,
+            mm_per_pixel=resolution.mm_per_pixel if resolution else None,
         )
         write_image(self.out / OVERLAYS / f"{name}.jpg", np.ascontiguousarray(drawn[..., ::-1]))
 
 
-def read_labels(out: Path, photo: Record) -> NDArray[np.int32] | None:
-    """Return the number of the crack at each pixel of a photo (h, w), from its mask in `out`.
-
-    None where the photo is too large to have that whole.
-    """
-    file = out / photo.files["mask"]
-    if file.suffix == ".png":
-        mask = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
-        if mask is None:
-            raise InputError(f"{file} is missing or damaged. Use --overwrite to inspect anew.")
-    else:
-        height, width = photo.size_hw
-        if height * width > LARGE:
-            return None
-        with probability_reader(file) as levels:
-            mask = levels.read(0, 0, height, width)
-    return crack_labels(np.asarray(mask) > 0, photo.cracks)
+def sha256(file: Path) -> str:
+    """Return the hash of a file's content."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def _scale_fields(scale: Resolution | None) -> dict[str, Any]:
-    if scale is None:
-        return {"mm_per_pixel": None, "scale_source": "unknown"}
-    words = f"{scale.source}. {scale.warning}" if scale.warning else scale.source
-    return {"mm_per_pixel": scale.mm_per_pixel, "scale_source": words}
+def _runs_of_raster(
+    mask: Path, size_hw: tuple[int, int], cracks: list[Crack]
+) -> list[NDArray[np.int64]] | None:
+    """Return the runs of an image measured by windows; None where it is too large to have whole."""
+    height, width = size_hw
+    if height * width > LARGE:
+        return None
+    with probability_reader(mask) as stored:
+        found = np.asarray(stored.read(0, 0, height, width)) > 0
+    return crack_runs(crack_labels(found, cracks), len(cracks))
+
+
+def _resolution_fields(resolution: Resolution | None) -> dict[str, Any]:
+    """Return the fields of a record that tell the resolution."""
+    if resolution is None:
+        return {"mm_per_pixel": None, "resolution_source": "unknown"}
+    source, warning = resolution.source, resolution.warning
+    words = f"{source}. {warning}" if warning else source
+    return {"mm_per_pixel": resolution.mm_per_pixel, "resolution_source": words}
 
 
 def _shrunk(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
-    """The image, by areas no longer than a preview, and its new size over the old."""
+    """Return the image, by areas no longer than a preview, and its new size over the old."""
     height, width, _ = image.shape
     scale = min(PREVIEW / max(height, width), 1.0)
     if scale == 1:

@@ -2,53 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from fissura.checkpoint import find_model, versions
+from fissura.checkpoint import find_model, name_of_model, versions
 from fissura.data.folder import find_images
 from fissura.device import describe_machine
 from fissura.errors import InputError
-from fissura.files import OutputOptions, claim, is_result, output_names
-from fissura.files.failures import Failure, failure
+from fissura.files import OutputOptions, claim, free_folder, is_result, output_names
+from fissura.files.failures import Failure, failure, printable
 from fissura.inference.by_windows import by_windows
 from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
-from fissura.inspection.coco import write_coco
-from fissura.inspection.drawing import draw_cracks
-from fissura.inspection.limits import Limits, judge, read_limits
-from fissura.inspection.photo import Inspector, read_labels
-from fissura.inspection.record import Record
-from fissura.inspection.report import write_report
+from fissura.inspection.export import export
+from fissura.inspection.limits import read_limits
+from fissura.inspection.photo import Inspector, sha256
+from fissura.inspection.report.page import About
 from fissura.inspection.sources import Kind
-from fissura.inspection.store import StoredPhotos, save_inspected
-from fissura.inspection.tables import write_cracks_csv, write_photos_csv, write_widths_csv
-from fissura.inspection.vectors import write_vectors
+from fissura.inspection.store import FORMAT, load_outline, save_record
 from fissura.measurement.options import MeasureOptions, ResolutionOptions
 from fissura.memory import give_back_freed_memory
+from fissura.shipped import DEFAULT
 
 SETTINGS, MEASURED = "inspection.json", "measured"
-MASK_MODEL = "none: masks and probabilities were measured as they are"
+
+Photos = str | Path | Iterable[str | Path]
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What an inspection did.
+    """The outcome of an inspection.
 
-    out:       the folder of the results.
-    report:    the page to read, or None where none was asked for.
-    photos:    how many were measured, those of an earlier run with `resume` among them.
-    cracks:    how many were found on them.
-    failing:   names of the photos that exceed the limits.
-    failures:  files that could not be inspected.
+    Attributes:
+        out: Folder of the results.
+        report: The page to read, or None where none was asked for.
+        photos: Number of photos measured, those of an earlier run with `resume` among them.
+        cracks: Number of cracks found on them.
+        failing: Names of the photos that exceed the limits.
+        failures: Files that were left out, and why.
+        edited: Sentences on masks that were changed after they had been measured: the figures are
+            those of the mask before.
     """
 
     out: Path
@@ -57,105 +57,239 @@ class Inspection:
     cracks: int
     failing: list[str]
     failures: list[Failure]
+    edited: list[str]
 
 
-def inspect_files(
-    inputs: list[Path],
-    out: Path,
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    """Everything that was asked for."""
+
+    inputs: list[Path]
+    out: Path
+    model: Path
+    model_name: str
+    limits: Path | None
+    predicting: PredictOptions
+    resolution: ResolutionOptions
+    measuring: MeasureOptions
+    output: OutputOptions
+    kind: Kind
+    report: bool
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The choices that an inspection must share with the one it goes on from."""
+        return {
+            "format": FORMAT,
+            "model": str(self.model.absolute()),
+            "inputs": [str(path.absolute()) for path in self.inputs],
+            "kind": self.kind,
+            **asdict(self.predicting),
+            "resolution": asdict(self.resolution),
+            "measuring": asdict(self.measuring),
+        }
+
+
+def inspect(
+    photos: Photos,
+    out: str | Path | None = None,
     *,
-    model: Path,
-    limits: Path | None = None,
+    model: str | Path = DEFAULT,
+    limits: str | Path | None = None,
     predicting: PredictOptions | None = None,
-    scaling: ResolutionOptions | None = None,
+    resolution: ResolutionOptions | None = None,
     measuring: MeasureOptions | None = None,
-    kind: Kind = "photo",
-    report: bool = True,
-    resume: bool = False,
-    overwrite: bool = False,
-    console: Console | None = None,
+    output: OutputOptions | None = None,
 ) -> Inspection:
-    """Segment photos, measure their cracks, judge them by limits, and write what was found.
+    """Find the cracks in photos, measure them, judge them by limits, and write a report.
 
-    Written below `out`: cracks.csv (a line per crack), photos.csv (a line per photo), widths.csv (a
-    line per place where a width was measured), cracks.geojson and, with pyogrio, cracks.gpkg,
-    coco.json, masks/, overlays/, report.html; of rasters (see `Inspector`) masks and
-    probabilities/ are GeoTIFFs, and coco.json has them up to 50 megapixels. measured/ holds the
-    measurements for `resume`, so that other limits may be tried without measuring again.
+    Written below `out`: report.html, cracks.csv (a line per crack), photos.csv (a line per photo),
+    widths.csv (a line per measured width), cracks.geojson and, with pyogrio, cracks.gpkg,
+    coco.json, masks/, overlays/; of rasters (see `Inspector`) masks and probabilities/ are
+    GeoTIFFs, and coco.json has them up to 50 megapixels. measured/ holds the measurements for
+    resuming, so that other limits may be tried without measuring again.
 
-    Arguments:
-      inputs:     image files, and folders that are searched to any depth.
-      model:      run folder, model folder, or a name of `fissura.shipped.MODELS`.
-      limits:     a limits.yaml, see `fissura.inspection.limits`.
-      predicting: how the model is applied; see `Predictor`.
-      scaling:    how millimeters are known; none by default.
-      measuring:  see `fissura.measurement.measure`.
-      kind:       what the files are: "photo", "mask", "probability", or "auto" for what the pixels
-                  of each tell.
-      report:     write report.html, coco.json and the verdicts; without it the tables and vectors.
-      resume:     go on where an earlier run with the same settings was stopped.
-      overwrite:  write into a folder that is not empty.
-      console:    for progress and complaints; standard error if None.
+    A photo with which anything goes wrong is left out and named in `failures` and in the report;
+    the others go on.
 
-    A file that cannot be inspected is reported, listed in `failures`, and left out.
+    Args:
+        photos: Image files, and folders that are searched to any depth.
+        out: Folder for the results; by default inspection, or inspection-2 … where that exists.
+        model: Run folder, model folder, or a name of `fissura.shipped.MODELS`.
+        limits: A limits.yaml, see `fissura.inspection.limits`.
+        predicting: How the model is applied.
+        resolution: How millimeters per pixel are found; by default lengths are in pixels.
+        measuring: How cracks are measured.
+        output: Whether to resume an earlier inspection or to overwrite it.
 
-    Raises `InputError` where there is no model or no photo, an option or a rule is out of range, or
-    `out` is not empty and neither `resume` nor `overwrite` allows it.
+    Raises:
+        InputError: There is no model or no photo, an option or a rule is out of range, or `out` is
+            not empty and `output` does not allow that.
     """
-    console = console or Console(stderr=True)
-    rules = read_limits(limits) if limits else None
-    predicting, scaling = predicting or PredictOptions(), scaling or ResolutionOptions()
-    measuring = measuring or MeasureOptions()
-    folder = find_model(model)
-    files = [file for file in find_images(inputs) if not is_result(file, out)]
+    return _run(
+        _Task(
+            inputs=_paths(photos),
+            out=Path(out) if out is not None else free_folder("inspection"),
+            model=find_model(Path(model)),
+            model_name=name_of_model(Path(model)),
+            limits=Path(limits) if limits is not None else None,
+            predicting=predicting or PredictOptions(),
+            resolution=resolution or ResolutionOptions(),
+            measuring=measuring or MeasureOptions(),
+            output=output or OutputOptions(),
+            kind="photo",
+            report=True,
+        )
+    )
+
+
+def measure_files(
+    files: Photos,
+    out: str | Path | None = None,
+    *,
+    kind: Kind = "auto",
+    model: str | Path = DEFAULT,
+    predicting: PredictOptions | None = None,
+    resolution: ResolutionOptions | None = None,
+    measuring: MeasureOptions | None = None,
+    output: OutputOptions | None = None,
+) -> Inspection:
+    """Measure the cracks in photos, or in masks and probabilities that are there already.
+
+    As `inspect`, without limits, report and coco.json.
+
+    Args:
+        files: Photos, masks or probabilities, and folders that are searched to any depth.
+        out: Folder for the results; by default measurement, or measurement-2 … where that exists.
+        kind: "photo", "mask" or "probability"; "auto" tells it by the pixels of each file.
+        model: Model that finds the cracks in photos.
+        predicting: How it is applied.
+        resolution: How millimeters per pixel are found; by default lengths are in pixels.
+        measuring: How cracks are measured.
+        output: Whether to resume an earlier run or to overwrite it.
+
+    Raises:
+        InputError: As `inspect` does.
+    """
+    return _run(
+        _Task(
+            inputs=_paths(files),
+            out=Path(out) if out is not None else free_folder("measurement"),
+            model=find_model(Path(model)),
+            model_name=name_of_model(Path(model)),
+            limits=None,
+            predicting=predicting or PredictOptions(),
+            resolution=resolution or ResolutionOptions(),
+            measuring=measuring or MeasureOptions(),
+            output=output or OutputOptions(),
+            kind=kind,
+            report=False,
+        )
+    )
+
+
+def _paths(photos: Photos) -> list[Path]:
+    """Return one or several names as paths."""
+    return [Path(photos)] if isinstance(photos, str | Path) else [Path(path) for path in photos]
+
+
+def _run(task: _Task) -> Inspection:
+    """Measure what is not measured yet, then write everything from the records."""
+    console = Console(stderr=True)
+    rules = read_limits(task.limits) if task.limits else None
+    out, output = task.out, task.output
+    files = [file for file in find_images(task.inputs) if not is_result(file, out)]
     if not files:
         raise InputError(f"There are no photos to inspect but earlier results in {out}.")
-    names = dict(zip(files, output_names(files, inputs), strict=True))
-    settings = {
-        "model": str(folder.absolute()),
-        "inputs": [str(path.absolute()) for path in inputs],
-        "kind": kind,
-        **asdict(predicting),
-        "scaling": asdict(scaling),
-        "measuring": asdict(measuring),
-    }
-    measured_only = kind in ("mask", "probability")
-    predictor = None if measured_only else Predictor.load(folder, **asdict(predicting))
+    names = dict(zip(files, output_names(files, task.inputs), strict=True))
+    if output.resume:
+        _check_format(out / SETTINGS)
+    measured_only = task.kind in ("mask", "probability")
+    predictor = None if measured_only else Predictor.load(task.model, **asdict(task.predicting))
     claim(
         out / SETTINGS,
-        settings,
-        OutputOptions(resume=resume, overwrite=overwrite),
+        task.settings,
+        output,
         notes={"versions": versions()},
         stale=(out / MEASURED).rglob("*.npz"),
     )
     inspector = Inspector(
         predictor,
-        folder,
+        task.model,
         out,
-        scaling=scaling,
-        measuring=measuring,
-        kind=kind,
-        overwrite=overwrite,
+        resolution=task.resolution,
+        measuring=task.measuring,
+        kind=task.kind,
+        overwrite=output.overwrite,
         console=console,
     )
+    edited = _edited_masks(out, [name for name in names.values() if _stored(out, name).is_file()])
+    for sentence in edited:
+        console.print(printable(sentence), style="yellow", highlight=False, markup=False)
     failures = _measure_all(inspector, names, console)
     give_back_freed_memory()
-    stored = [file for name in names.values() if (file := _stored(out, name)).is_file()]
-    light = StoredPhotos(stored, preview=False, judge=_judge(rules))
-    cracks, failing = _write_tables(out, light)
-    page = out / "report.html" if report else None
-    if page:
-        write_coco(out / "coco.json", _labeled(out, light))
-        told = _settings_in_words(settings, predictor, failures)
-        _write_page(page, stored, rules, told, _card(folder) if predictor else MASK_MODEL)
-    return Inspection(out, page, len(stored), cracks, failing, failures)
+    left_out = {one.file for one in failures}
+    stored = {file: _stored(out, name) for file, name in names.items() if file not in left_out}
+    about = _about(task, predictor, failures, edited) if task.report else None
+    exported = export(out, stored, failures, limits=rules, about=about)
+    return Inspection(
+        out=out,
+        report=out / "report.html" if task.report else None,
+        photos=exported.photos,
+        cracks=exported.cracks,
+        failing=exported.failing,
+        failures=failures,
+        edited=edited,
+    )
 
 
 def _stored(out: Path, name: str) -> Path:
+    """Return the file of a photo's record."""
     return out / MEASURED / f"{name}.npz"
 
 
+def _check_format(settings: Path) -> None:
+    """Raise `InputError` where another version of Fissura began the inspection."""
+    if not settings.is_file():
+        return
+    try:
+        found = json.loads(settings.read_text(encoding="utf-8")).get("format")
+    except (OSError, ValueError, AttributeError):
+        return  # `claim` says that it is damaged
+    if found != FORMAT:
+        raise InputError(
+            f"The inspection in {settings.parent} was made by another version of Fissura, and this "
+            "one cannot go on from it. Use --overwrite to inspect everything anew, or give another "
+            "folder."
+        )
+
+
+def _edited_masks(out: Path, names: list[str]) -> list[str]:
+    """Return a sentence for each mask that is not the one whose cracks were measured."""
+    sentences = []
+    for name in names:
+        try:
+            _, fields = load_outline(_stored(out, name))
+        except InputError:
+            continue  # it is named when its record is read
+        file = out / fields["files"]["mask"]
+        if not file.is_file():
+            sentences.append(
+                f"{file} is missing; the figures are those of the mask that was there. To have it "
+                f"again, delete {_stored(out, name)} and use --resume."
+            )
+        elif fields["mask_sha256"] != sha256(file):
+            sentences.append(
+                f"{file} was changed after it had been measured; the figures are those of the mask "
+                f"before. To measure the changed one: fissura measure {file} --kind mask --out "
+                f"OTHER_FOLDER. To have the model's mask again, delete {_stored(out, name)} and "
+                "use --resume."
+            )
+    return sentences
+
+
 def _measure_all(inspector: Inspector, names: dict[Path, str], console: Console) -> list[Failure]:
-    """Inspect the files that are not there yet; return those that could not be."""
+    """Inspect the files that have no record yet; return those that could not be inspected."""
     failures: list[Failure] = []
     waiting = [
         (file, name) for file, name in names.items() if not _stored(inspector.out, name).is_file()
@@ -165,103 +299,48 @@ def _measure_all(inspector: Inspector, names: dict[Path, str], console: Console)
     shown = console.is_terminal and len(waiting) > 1 and alone
     for file, name in track(waiting, description="Inspecting", console=console, disable=not shown):
         try:
-            photo = inspector(file, name)
+            save_record(_stored(inspector.out, name), inspector(file, name))
         except Exception as error:
             failures.append(failure(file, error))
-            reason = failures[-1].reason
-            console.print(f"Left out: {reason}", style="red", highlight=False, markup=False)
-            continue
-        save_inspected(_stored(inspector.out, name), photo)
+            console.print(
+                f"Left out: {failures[-1].reason}", style="red", highlight=False, markup=False
+            )
     return failures
 
 
-def _judge(rules: Limits | None):
-    """What fills in the verdict of a photo."""
-
-    def judged(photo: Record) -> Record:
-        if rules is None:
-            return photo
-        failures = judge(
-            rules, photo.cracks, size_hw=photo.size_hw, mm_per_pixel=photo.mm_per_pixel
-        )
-        return replace(photo, failures=failures, judged=True)
-
-    return judged
-
-
-def _write_tables(out: Path, photos: StoredPhotos) -> tuple[int, list[str]]:
-    """Write tables and vectors; return how many cracks there are, and which photos fail."""
-    cracks, failing = 0, []
-
-    def counted() -> Iterator[Record]:
-        nonlocal cracks
-        for photo in photos:
-            cracks += len(photo.cracks)
-            failing.extend([photo.name] if photo.failures else [])
-            yield photo
-
-    write_cracks_csv(out / "cracks.csv", photos)
-    write_photos_csv(out / "photos.csv", counted())
-    write_widths_csv(out / "widths.csv", photos)
-    write_vectors(out, photos)
-    return cracks, failing
-
-
-def _write_page(
-    page: Path,
-    stored: list[Path],
-    rules: Limits | None,
-    settings: dict[str, Any],
-    model_card: str | None,
-) -> None:
-    write_report(
-        page,
-        StoredPhotos(stored, preview=True, judge=_judge(rules)),
-        settings=settings,
-        model_card=model_card,
-        limits=rules,
-        versions=versions(),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        overlay=_overlay,
-    )
-
-
-def _labeled(out: Path, photos: Iterable[Record]) -> Iterator[tuple[Record, NDArray[np.int32]]]:
-    for photo in photos:
-        labels = read_labels(out, photo)
-        if labels is not None:
-            yield photo, labels
-
-
-def _overlay(photo: Record) -> NDArray[np.uint8]:
-    return draw_cracks(
-        photo.preview, photo.cracks, scale=photo.preview_scale, mm_per_pixel=photo.mm_per_pixel
-    )
-
-
-def _card(folder: Path) -> str | None:
-    """The model card beside a model, where there is one."""
-    card = folder / "card.md"
-    return card.read_text(encoding="utf-8") if card.is_file() else None
-
-
-def _settings_in_words(
-    settings: dict[str, Any], predictor: Predictor | None, failures: list[Failure]
-) -> dict[str, Any]:
-    told = {
-        name: value
-        for name, value in settings.items()
-        if name not in ("scaling", "measuring", "inputs") and value is not None
+def _about(
+    task: _Task, predictor: Predictor | None, failures: list[Failure], edited: list[str]
+) -> About:
+    """Return the words of the report."""
+    card = task.model / "card.md"
+    settings = {
+        "model": task.model_name,
+        "photos": ", ".join(str(path) for path in task.inputs),
+        **{name: value for name, value in asdict(task.predicting).items() if value is not None},
+        **{name: value for name, value in asdict(task.resolution).items() if value is not None},
+        **asdict(task.measuring),
     }
-    told["inputs"] = ", ".join(settings["inputs"])
-    for group in ("scaling", "measuring"):
-        told |= {name: value for name, value in settings[group].items() if value is not None}
     if predictor is not None:
-        told |= {
+        settings |= {
             "threshold": predictor.threshold,
-            "scale of the network": predictor.scale,
+            "scale": predictor.scale,
             "machine": describe_machine(predictor.device),
         }
-    if failures:
-        told["files left out"] = "; ".join(failure.reason for failure in failures)
-    return told
+    return About(
+        model=task.model_name,
+        settings=settings,
+        model_card=card.read_text(encoding="utf-8") if card.is_file() else None,
+        versions=versions(),
+        created=_now(),
+        failures=failures,
+        edited=edited,
+    )
+
+
+def _now() -> str:
+    """Return the local date and time in words.
+
+    The clock of the machine is that of the inspector; the zone is named, for reports travel.
+    """
+    now = datetime.now().astimezone()
+    return f"{now.day} {now:%B %Y, %H:%M %Z}"

@@ -1,4 +1,4 @@
-"""What an inspection knows of one photo."""
+"""The record of one inspected photo: its cracks, its resolution, its place, its verdict."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fissura.files.failures import printable
 from fissura.georeference import Transform
 from fissura.measurement.crack import Crack
 
@@ -14,26 +15,54 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# Without georeference: x to the right, y upwards, so that a GIS lays the cracks on the picture.
+# Without georeference: x to the right, y upwards, so that a GIS lays the cracks on the photo.
 PIXELS: Transform = (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
+PIXEL_SYSTEM, LOCAL_SYSTEM = "pixels", "local"
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What vector formats have to know of a photo before they are given its cracks.
+
+    Attributes:
+        transform: Coefficients that turn pixels into coordinates.
+        crs: Coordinate system; None for a plain photo.
+        unit: Unit of its lengths and widths: mm or px.
+        widths: Number of widths measured on it.
+    """
+
+    transform: Transform
+    crs: str | None
+    unit: str
+    widths: int
+
+    @property
+    def key(self) -> str:
+        """Identity of its coordinate system."""
+        return self.crs or (PIXEL_SYSTEM if self.transform == PIXELS else LOCAL_SYSTEM)
 
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """A photo, its cracks, and how they were judged.
+    """A photo, its cracks, and the verdict on them.
 
-    file:        the photo.
-    name:        of its results: its path below the folder of all inputs, without suffix.
-    size_hw:     height and width in pixels.
-    cracks:      longest first.
-    mm_per_pixel, scale_source: the scale and, in words, where it comes from; None and "unknown".
-    preview:     RGB (h, w, 3), the photo, shrunk where it is large.
-    preview_scale: size of the preview over that of the photo, at most 1.
-    transform:   from pixels to coordinates.
-    crs:         the coordinate system, such as EPSG:32633; None for a plain photo.
-    failures:    why it fails the limits, a sentence each; empty where it passes.
-    judged:      whether there were limits.
-    files:       what was written for it: kind (mask, overlay …) to path below the results' folder.
+    Attributes:
+        file: The photo.
+        name: Name of its results: its path below the folder of all inputs, without suffix.
+        size_hw: Height and width in pixels.
+        cracks: Longest first.
+        mm_per_pixel: Millimeters that a pixel shows; None where that is not known.
+        resolution_source: Where `mm_per_pixel` comes from, in words; "unknown" where it is None.
+        preview: The photo as RGB (h, w, 3), shrunk where it is large.
+        preview_scale: Size of the preview over that of the photo, at most 1.
+        transform: Coefficients that turn pixels into coordinates.
+        crs: Coordinate system, such as EPSG:32633; None for a plain photo.
+        runs: For each crack the runs of its pixels, (k, 2) first and one past the last, counted
+            down the columns; None where the image is too large to have them all.
+        mask_sha256: Hash of the mask file as it was written; None where none was written.
+        files: Files written for it: kind (mask, overlay …) to path below the results' folder.
+        failures: Reasons why it fails the limits, a sentence each; empty where it passes.
+        judged: Whether there were limits.
     """
 
     file: Path
@@ -41,23 +70,36 @@ class Record:
     size_hw: tuple[int, int]
     cracks: list[Crack]
     mm_per_pixel: float | None
-    scale_source: str
+    resolution_source: str
     preview: NDArray[np.uint8]
     preview_scale: float
     transform: Transform = PIXELS
     crs: str | None = None
+    runs: list[NDArray[np.int64]] | None = None
+    mask_sha256: str | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     judged: bool = False
-    files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def text_name(self) -> str:
+        """The name as text, where that of the file is not Unicode."""
+        return printable(self.name)
 
     @property
     def unit(self) -> str:
-        """Unit of the figures of the cracks."""
+        """Unit of the cracks' lengths and widths: mm or px."""
         return "px" if self.mm_per_pixel is None else "mm"
 
     @property
+    def outline(self) -> Outline:
+        """The outline that vector formats need in advance."""
+        widths = sum(len(crack.widths) for crack in self.cracks)
+        return Outline(self.transform, self.crs, self.unit, widths)
+
+    @property
     def area_m2(self) -> float | None:
-        """Area that the photo shows, or None where the scale is not known."""
+        """Area that the photo shows in square meters, or None where no resolution is known."""
         if self.mm_per_pixel is None:
             return None
         return self.size_hw[0] * self.size_hw[1] * (self.mm_per_pixel / 1000) ** 2

@@ -1,4 +1,4 @@
-"""Measured photos on disk, so that an inspection that was stopped loses none of them.
+"""Records on disk, so that an inspection that was stopped loses none of them.
 
 One NumPy archive (.npz, no pickle) per photo: arrays as they are, the rest as JSON, the preview as
 a JPEG.
@@ -7,111 +7,148 @@ a JPEG.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, overload
-from zipfile import ZIP_DEFLATED, ZipFile
+from typing import Any
+from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
+from zlib import error as ZlibError
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fissura.errors import InputError
 from fissura.files import replacing
-from fissura.inspection.record import Record
+from fissura.inspection.record import Outline, Record
 from fissura.measurement.crack import Crack
 
+FORMAT = 2  # of the archive; raise it where an older one can no longer be read
 PREVIEW_QUALITY = 92
 ARRAYS = ("places", "widths", "width_errors")  # of a crack, besides its lines
-# Not stored: arrays, and the verdict, since the same cracks may be judged by other limits.
-APART = {*ARRAYS, "lines", "cracks", "preview", "failures", "judged"}
+# Not among the JSON: arrays, and the verdict, since the same cracks may be judged by other limits.
+APART = {*ARRAYS, "lines", "cracks", "runs", "preview", "failures", "judged"}
 
 
-def save_inspected(path: Path, photo: Record) -> None:
-    """Write what was measured on a photo, whole or not at all; without the verdict."""
-    lines = [line for crack in photo.cracks for line in crack.lines]
+def save_record(path: Path, record: Record) -> None:
+    """Write a record, whole or not at all; without the verdict."""
+    lines = [line for crack in record.cracks for line in crack.lines]
+    outline = record.outline
+    head = {
+        "format": FORMAT,
+        "photo": _plain(record) | {"file": str(record.file), "files": dict(record.files)},
+        "outline": {entry.name: getattr(outline, entry.name) for entry in fields(outline)},
+    }
     meta = {
-        "photo": _plain(photo) | {"file": str(photo.file), "files": dict(photo.files)},
         "cracks": [
             _plain(crack) | {"lines": len(crack.lines), "measured": len(crack.widths)}
-            for crack in photo.cracks
+            for crack in record.cracks
         ],
         "line_points": [len(line) for line in lines],
+        "runs": None if record.runs is None else [len(runs) for runs in record.runs],
     }
     quality = [cv2.IMWRITE_JPEG_QUALITY, PREVIEW_QUALITY]
-    _, preview = cv2.imencode(".jpg", photo.preview[..., ::-1], quality)
+    _, preview = cv2.imencode(".jpg", record.preview[..., ::-1], quality)
     with replacing(path) as temporary, ZipFile(temporary, "w", ZIP_DEFLATED) as archive:
 
         def write(name: str, array: NDArray[Any]) -> None:
             with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, array, allow_pickle=False)
 
+        write("head", np.frombuffer(json.dumps(head).encode(), np.uint8))
         write("meta", np.frombuffer(json.dumps(meta).encode(), np.uint8))
         write("preview", preview)
-        # One after the other: those of a huge picture are a good part of the memory.
-        for name in ARRAYS if photo.cracks else ():
-            write(name, np.concatenate([getattr(crack, name) for crack in photo.cracks]))
+        # One after the other: those of a huge image are a good part of the memory.
+        for name in ARRAYS if record.cracks else ():
+            write(name, np.concatenate([getattr(crack, name) for crack in record.cracks]))
+        if record.runs:
+            write("runs", np.concatenate(record.runs))
         if lines:
             write("lines", np.concatenate(lines))
 
 
-def load_inspected(path: Path, *, preview: bool = True) -> Record:
-    """Read what `save_inspected` wrote; without `preview` that is empty (0, 0, 3)."""
-    with np.load(path, allow_pickle=False) as stored:
-        meta = json.loads(stored["meta"].tobytes())
-        arrays = {name: stored[name] for name in (*ARRAYS, "lines") if name in stored}
-        image = np.empty((0, 0, 3), np.uint8)
-        if preview:
+def load_record(path: Path) -> Record:
+    """Read the record that `save_record` wrote.
+
+    Raises:
+        InputError: The file is damaged, or another version of Fissura wrote it.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            photo = _head(path, stored)["photo"]
+            meta = json.loads(stored["meta"].tobytes())
+            arrays = {name: stored[name] for name in (*ARRAYS, "lines", "runs") if name in stored}
             bgr = cv2.imdecode(stored["preview"], cv2.IMREAD_COLOR)
-            assert bgr is not None
-            image = np.ascontiguousarray(bgr[..., ::-1], np.uint8)
-    photo = meta["photo"]
-    return Record(
-        **photo
-        | {
-            "file": Path(photo["file"]),
-            "size_hw": tuple(photo["size_hw"]),
-            "transform": tuple(photo["transform"]),
-            "cracks": list(_cracks(meta, arrays)),
-            "preview": image,
-        }
+        return Record(
+            **photo
+            | {
+                "file": Path(photo["file"]),
+                "size_hw": tuple(photo["size_hw"]),
+                "transform": tuple(photo["transform"]),
+                "cracks": list(_cracks(meta, arrays)),
+                "runs": _runs(meta, arrays),
+                "preview": np.ascontiguousarray(np.asarray(bgr)[..., ::-1], np.uint8),
+            }
+        )
+    except _DAMAGED as error:
+        raise _damaged(path, error) from error
+
+
+def load_outline(path: Path) -> tuple[Outline, dict[str, Any]]:
+    """Read the outline of a stored record, and those of its fields that are no arrays.
+
+    Raises:
+        InputError: The file is damaged, or another version of Fissura wrote it.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            head = _head(path, stored)
+        outline = head["outline"]
+        return Outline(**outline | {"transform": tuple(outline["transform"])}), head["photo"]
+    except _DAMAGED as error:
+        raise _damaged(path, error) from error
+
+
+_DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, IndexError, BadZipFile, ZlibError)
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    """Say that a record cannot be read."""
+    reason = str(error).split("\n")[0]
+    return InputError(
+        f"{path} is damaged ({reason}). Delete it and use --resume, and its photo is inspected "
+        "anew."
     )
 
 
-class StoredPhotos(Sequence[Record]):
-    """Photos in their files, each loaded when it is asked for; they may be too many for memory.
-
-    judge:  fills in the verdict of each.
-    """
-
-    def __init__(
-        self, files: Sequence[Path], *, preview: bool, judge: Callable[[Record], Record]
-    ) -> None:
-        self.files = files
-        self.preview = preview
-        self.judge = judge
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    @overload
-    def __getitem__(self, index: int) -> Record: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Record]: ...
-    def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
-        if isinstance(index, slice):
-            return StoredPhotos(self.files[index], preview=self.preview, judge=self.judge)
-        return self.judge(load_inspected(self.files[index], preview=self.preview))
+def _head(path: Path, stored: Any) -> dict[str, Any]:
+    """Return the head of an archive, or refuse that of another version."""
+    head = json.loads(stored["head"].tobytes()) if "head" in stored else {}
+    if head.get("format") != FORMAT:
+        raise InputError(
+            f"{path} was written by another version of Fissura, and this one cannot go on from it. "
+            "Use --overwrite to inspect everything anew, or give another folder."
+        )
+    return head
 
 
 def _plain(value: Record | Crack) -> dict[str, Any]:
-    """The fields that JSON can hold."""
+    """Return the fields that JSON can hold."""
     return {
         entry.name: getattr(value, entry.name) for entry in fields(value) if entry.name not in APART
     }
 
 
-def _cracks(meta: dict[str, Any], arrays: dict[str, NDArray[np.float64]]) -> Iterator[Crack]:
+def _runs(meta: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> list[NDArray[np.int64]] | None:
+    """Return the runs of each crack."""
+    if meta["runs"] is None:
+        return None
+    ends = np.cumsum(meta["runs"])[:-1]
+    return np.split(arrays["runs"], ends) if meta["runs"] else []
+
+
+def _cracks(meta: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Iterator[Crack]:
+    """Yield the cracks, with their shares of the common arrays."""
     line, point, place = 0, 0, 0
     for stored in meta["cracks"]:
         count, measured = stored.pop("lines"), stored.pop("measured")

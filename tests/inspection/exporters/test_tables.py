@@ -5,15 +5,14 @@ import math
 
 import pytest
 
-from fissura.inspection.tables import (
+from fissura.inspection.exporters.tables import (
     CRACK_COLUMNS,
     PHOTO_COLUMNS,
-    totals,
-    verdict,
-    write_cracks_csv,
-    write_photos_csv,
-    write_widths_csv,
+    cracks_table,
+    photos_table,
+    widths_table,
 )
+from fissura.inspection.totals import totals, verdict
 
 
 def read(path):
@@ -32,8 +31,8 @@ def mixed(fake_photo, straight):
 
 
 class TestCracks:
-    def test_columns_and_rows(self, tmp_path, mixed):
-        write_cracks_csv(tmp_path / "cracks.csv", mixed)
+    def test_columns_and_rows(self, write, tmp_path, mixed):
+        write(cracks_table(tmp_path / "cracks.csv"), mixed)
         rows = read(tmp_path / "cracks.csv")
         assert list(rows[0]) == CRACK_COLUMNS
         assert [(row["photo"], row["crack"]) for row in rows] == [
@@ -42,45 +41,45 @@ class TestCracks:
             ('b "quoted"\nü', "1"),
         ]
 
-    def test_mm_is_px_times_scale(self, tmp_path, mixed):
-        write_cracks_csv(tmp_path / "cracks.csv", mixed)
+    def test_mm_is_px_times_scale(self, write, tmp_path, mixed):
+        write(cracks_table(tmp_path / "cracks.csv"), mixed)
         for row in read(tmp_path / "cracks.csv")[:2]:
             for name in ("length", "longest_path", "width_max", "width_p95", "width_error"):
                 assert float(row[f"{name}_mm"]) == pytest.approx(0.5 * float(row[f"{name}_px"]))
             assert float(row["area_mm2"]) == pytest.approx(0.25 * float(row["area_px2"]))
 
-    def test_without_scale_mm_is_empty_and_px_is_not(self, tmp_path, mixed):
-        write_cracks_csv(tmp_path / "cracks.csv", mixed)
+    def test_without_scale_mm_is_empty_and_px_is_not(self, write, tmp_path, mixed):
+        write(cracks_table(tmp_path / "cracks.csv"), mixed)
         row = read(tmp_path / "cracks.csv")[2]
         assert {row[name] for name in CRACK_COLUMNS if "_mm" in name or "mm_" in name} == {""}
         assert float(row["length_px"]) == 40
         assert float(row["area_px2"]) == 1
 
-    def test_unmeasured_is_empty(self, tmp_path, mixed):
-        write_cracks_csv(tmp_path / "cracks.csv", mixed)
+    def test_unmeasured_is_empty(self, write, tmp_path, mixed):
+        write(cracks_table(tmp_path / "cracks.csv"), mixed)
         row = read(tmp_path / "cracks.csv")[2]
         assert row["width_max_px"] == row["widest_row"] == row["widest_column"] == ""
 
-    def test_places(self, tmp_path, fake_photo, straight):
-        write_cracks_csv(tmp_path / "cracks.csv", [fake_photo("a", [straight(10, 3.0)])])
+    def test_places(self, write, tmp_path, fake_photo, straight):
+        write(cracks_table(tmp_path / "cracks.csv"), [fake_photo("a", [straight(10, 3.0)])])
         (row,) = read(tmp_path / "cracks.csv")
         assert (float(row["widest_row"]), float(row["widest_column"])) == (10, 4)
         box = [int(row[f"box_{side}"]) for side in ("top", "left", "bottom", "right")]
         assert box == [8, 2, 13, 47]
         assert (float(row["orientation_deg"]), int(row["branches"])) == (12.5, 1)
 
-    def test_widths(self, tmp_path, mixed):
-        write_widths_csv(tmp_path / "widths.csv", mixed)
+    def test_widths(self, write, tmp_path, mixed):
+        write(widths_table(tmp_path / "widths.csv"), mixed)
         rows = read(tmp_path / "widths.csv")
         assert len(rows) == 18
         assert {float(row["width_mm"]) for row in rows} == {1.5, 3.0}
 
 
 class TestPhotos:
-    def test_totals_and_verdicts(self, tmp_path, mixed, fake_photo):
+    def test_totals_and_verdicts(self, write, tmp_path, mixed, fake_photo):
         judged = [fake_photo("good", judged=True)]
         judged.append(fake_photo("bad", judged=True, failures=["Too wide.", "Too long."]))
-        write_photos_csv(tmp_path / "photos.csv", [*mixed, *judged])
+        write(photos_table(tmp_path / "photos.csv"), [*mixed, *judged])
         rows = read(tmp_path / "photos.csv")
         assert list(rows[0]) == PHOTO_COLUMNS
         verdicts = ["not judged", "not judged", "not judged", "pass", "fail"]
@@ -94,11 +93,11 @@ class TestPhotos:
         assert (float(first["width_max_mm"]), first["widest_crack"]) == (3, "2")
         assert float(first["area_percent"]) == pytest.approx(5)
 
-    def test_without_scale_or_crack(self, tmp_path, mixed):
-        write_photos_csv(tmp_path / "photos.csv", mixed)
+    def test_without_scale_or_crack(self, write, tmp_path, mixed):
+        write(photos_table(tmp_path / "photos.csv"), mixed)
         unscaled, clean = read(tmp_path / "photos.csv")[1:]
         assert unscaled["total_length_mm"] == unscaled["area_m2"] == unscaled["mm_per_pixel"] == ""
-        assert unscaled["scale_source"] == "unknown"
+        assert unscaled["resolution_source"] == "unknown"
         assert unscaled["width_max_px"] == ""  # could not be measured
         assert (clean["cracks"], clean["total_length_px"], clean["width_max_px"]) == ("0", "0", "")
 
@@ -110,7 +109,7 @@ class TestPhotos:
         assert verdict(photo) == "not judged"
 
 
-def test_a_failure_leaves_the_old_table(tmp_path, mixed):
+def test_a_failure_leaves_the_old_table(write, tmp_path, mixed):
     path = tmp_path / "cracks.csv"
     path.write_text("old")
 
@@ -119,11 +118,11 @@ def test_a_failure_leaves_the_old_table(tmp_path, mixed):
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        write_cracks_csv(path, photos())
+        write(cracks_table(path), photos())
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_names_that_are_not_unicode(tmp_path, fake_photo):
-    write_photos_csv(tmp_path / "photos.csv", [fake_photo("bad \udcff name", [])])
-    assert "bad \\udcff name" in (tmp_path / "photos.csv").read_text(encoding="utf-8")
+def test_names_that_are_not_unicode(write, tmp_path, fake_photo):
+    write(photos_table(tmp_path / "photos.csv"), [fake_photo("bad \udcff name", [])])
+    assert "bad \\xff name" in (tmp_path / "photos.csv").read_text(encoding="utf-8")

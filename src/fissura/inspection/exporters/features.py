@@ -1,13 +1,12 @@
-"""A crack as a feature of a map: its lines in coordinates, and what is said of it.
+"""A crack as a feature of a map: its lines in coordinates, and its properties.
 
-Centerlines and measured places are in the coordinate system of their photo. Plain photos, which
-have none, come in pixels, x to the right and y upwards, so that their cracks lie on the picture.
+Centerlines and measured points are in the coordinate system of their photo. Plain photos, which
+have none, come in pixels, x to the right and y upwards, so that their cracks lie on the photo.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,18 +20,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def crack_features(inspected: Iterable[Record]) -> Iterator[tuple[Record, Crack]]:
-    """Yield the cracks of photos, each with its photo."""
-    for photo in inspected:
-        for crack in photo.cracks:
-            yield photo, crack
-
-
 def crack_lines(crack: Crack, transform: Transform) -> list[NDArray[np.float64]]:
     """Return the centerline in coordinates, an (n, 2) array of x and y for each branch, n ≥ 2.
 
     A branch of a single pixel is left out, unless the crack has no other. Then it is a line of
-    length 0. Empty where not even the crack's place is known.
+    length 0. Empty where not even one point of the crack is known.
     """
     lines = [line for line in crack.lines if len(line) > 1]
     if not lines:
@@ -43,9 +35,9 @@ def crack_lines(crack: Crack, transform: Transform) -> list[NDArray[np.float64]]
 
 
 def coordinates(
-    places: Float64[np.ndarray, "n 2"], transform: Transform
+    points: Float64[np.ndarray, "n 2"], transform: Transform
 ) -> Float64[np.ndarray, "n 2"]:
-    """Turn places (row, column), (0, 0) the first pixel's center, into x and y.
+    """Turn points (row, column), (0, 0) the first pixel's center, into x and y.
 
     They are rounded to about a thousandth of a pixel.
 
@@ -54,18 +46,18 @@ def coordinates(
     [[2.5, -0.5]]
     """
     a, b, c, d, e, f = transform
-    row, column = places[:, 0] + 0.5, places[:, 1] + 0.5
+    row, column = points[:, 0] + 0.5, points[:, 1] + 0.5
     x, y = a * column + b * row + c, d * column + e * row + f
     side = math.sqrt(abs(a * e - b * d))
     digits = 3 - math.floor(math.log10(side)) if side else 12
     return np.stack([x, y], axis=1).round(digits)
 
 
-def properties(photo: Record, crack: Crack) -> dict[str, Any]:
-    """Return what is said of a crack beside its line; None for what could not be measured."""
-    ((x, y),) = coordinates(np.array([crack.widest_at], np.float64), photo.transform).tolist()
+def properties(record: Record, crack: Crack) -> dict[str, Any]:
+    """Return the properties of a crack beside its line; None where one could not be measured."""
+    ((x, y),) = coordinates(np.array([crack.widest_at], np.float64), record.transform).tolist()
     values = {
-        "photo": photo.name,
+        "photo": record.text_name,
         "crack": crack.number,
         **crack.figures(),
         "orientation_deg": crack.orientation,
@@ -78,7 +70,7 @@ def properties(photo: Record, crack: Crack) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it."""
+    """Return a value as JSON has it."""
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value

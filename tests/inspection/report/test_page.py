@@ -17,12 +17,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fissura.inspection.drawing import draw_cracks
-from fissura.inspection.histogram import Widths, histogram_svg
+from fissura.files.failures import Failure
 from fissura.inspection.limits import Limits, judge
-from fissura.inspection.report import write_report
-from fissura.inspection.simple_markdown import to_html
-from fissura.inspection.viewer import number_text
+from fissura.inspection.report.page import About
+from fissura.inspection.report.page import report as report_exporter
+from fissura.inspection.report.tables import number_text
 
 EVIL = '<script>alert("1")</script>&\'x'
 LIMITS = Limits(max_width_mm=0.2, max_width_px=2, max_cracks=3)
@@ -47,12 +46,6 @@ FLAGS = [
 ]
 
 
-def overlay(photo):
-    return draw_cracks(
-        photo.preview, photo.cracks, scale=photo.preview_scale, mm_per_pixel=photo.mm_per_pixel
-    )
-
-
 def judged(photos, limits=LIMITS):
     return [
         replace(
@@ -66,16 +59,18 @@ def judged(photos, limits=LIMITS):
     ]
 
 
-def report(path, photos, limits=LIMITS, **changes):
+def report(path, photos, limits=LIMITS, expected=None, **changes):
     given = {
-        "settings": {"model": "/models/general", "threshold": 0.5, "tta": False},
+        "model": "general",
+        "settings": {"model": "general", "threshold": 0.5, "tta": False},
         "model_card": "# Model\n\nFor *roads*.",
-        "limits": limits,
         "versions": {"fissura": "0.1.0"},
-        "created": "2026-11-24 12:00",
-        "overlay": overlay,
+        "created": "24 November 2026, 12:00 CET",
     }
-    write_report(path, photos, **(given | changes))
+    about = About(**(given | changes))
+    with report_exporter(path, about, limits=limits, expected=expected or 3) as add:
+        for photo in photos:
+            add(photo)
     return path.read_text(encoding="utf-8")
 
 
@@ -137,7 +132,16 @@ def photos(panel_photo, fake_photo, straight):
 def text(photos, tmp_path_factory):
     path = tmp_path_factory.mktemp("report") / "report.html"
     settings = {EVIL: EVIL, "options": {"a": [1, True]}, "threshold": 0.123456789}
-    return report(path, photos, settings=settings, model_card=f"# {EVIL}", created=EVIL)
+    return report(
+        path,
+        photos,
+        settings=settings,
+        model_card=f"# {EVIL}",
+        created=EVIL,
+        model=EVIL,
+        failures=[Failure(Path(EVIL), EVIL)],
+        edited=[EVIL],
+    )
 
 
 @pytest.fixture(scope="module")
@@ -182,14 +186,14 @@ class TestPage:
     def test_what_users_named_is_escaped(self, text, page):
         assert EVIL not in text
         assert text.count("<script>") == 1
-        assert page.text.count(EVIL) >= 8
+        assert page.text.count(EVIL) >= 11
         for image in page.all("img"):
             assert image["alt"]
 
     def test_summary(self, page):
         assert "Crack inspection of 3 photos" in page.text
         assert "2 of 3 photos fail the limits:" in page.text
-        assert "No scale is known for 1 of 3 photos." in page.text
+        assert "No resolution is known for 1 of 3 photos." in page.text
         assert "Widest crack 1.20 mm" in page.text
         assert "max_width_mm 0.2" in page.text
 
@@ -209,7 +213,7 @@ class TestPage:
         np.testing.assert_allclose(shown, np.array([left, top, right, bottom]) / 80, atol=1e-4)
 
     def test_units_are_not_mixed(self, page):
-        assert "Photos with a scale, in millimeters" in page.text
+        assert "Photos with a resolution, in millimeters" in page.text
         assert "Length, mm" in page.text
         assert "Length, px" in page.text
 
@@ -234,50 +238,48 @@ class TestVariants:
         assert "No limits were given, so that no photo was judged." in page.text
         assert "Verdict" not in page.text
         assert "Pass" not in page.text
-        assert "No scale is known for these photos." in page.text
+        assert "No resolution is known for this photo." in page.text
         assert "The model came without a description." in page.text
 
     def test_all_pass(self, tmp_path, fake_photo):
         photos = judged([fake_photo("a", mm_per_pixel=0.1)], Limits(max_cracks=9))
         page = Page(report(tmp_path / "r.html", photos, limits=Limits(max_cracks=9)))
-        assert "All of 1 photo keep the limits." in page.text
-        assert "No scale is known" not in page.text
+        assert "The photo keeps the limits." in page.text
+        assert "No resolution is known" not in page.text
 
     def test_no_photo_and_no_crack(self, tmp_path, fake_photo):
         assert "There are no photos." in Page(report(tmp_path / "r.html", [])).text
         page = Page(report(tmp_path / "r.html", [fake_photo("a", [])], limits=None))
         assert "No crack was found on any photo." in page.text
 
-    def test_photos_are_taken_one_at_a_time(self, tmp_path, fake_photo):
-        held = []
-
-        def stream():
-            for number in range(4):
-                held.append(number)
-                yield fake_photo(f"photo {number}")
-                assert held.pop() == number
-
-        page = Page(report(tmp_path / "r.html", stream(), limits=None))
-        assert "Crack inspection of 4 photos" in page.text
-
-    def test_pictures_shrink_where_there_are_many(self, tmp_path, fake_photo):
+    def test_images_shrink_where_there_are_many(self, tmp_path, fake_photo):
         large = fake_photo("a", [], (900, 2400), preview=np.zeros((900, 2400, 3), np.uint8))
-
-        class Many:
-            def __init__(self, count):
-                self.count = count
-
-            def __length_hint__(self):
-                return self.count
-
-            def __iter__(self):
-                return iter([large])
-
         sides = []
         for count in (1, 400, 100000):
-            page = Page(report(tmp_path / "r.html", Many(count), limits=None))
+            page = Page(report(tmp_path / "r.html", [large], limits=None, expected=count))
             sides.append(int(page.all("img")[0]["width"]))
         assert sides == [1600, 800, 700]
+
+    def test_files_left_out_and_edited_masks_are_named(self, tmp_path, fake_photo):
+        failures = [Failure(Path(f"{n}.jpg"), f"{n}.jpg is damaged.") for n in range(14)]
+        for count in (1, 14):
+            text = report(
+                tmp_path / "r.html", [fake_photo("a")], failures=failures[:count],
+                edited=["masks/a.png was changed."],
+            )  # fmt: skip
+            page = Page(text)
+            said = "1 file was left out" if count == 1 else "14 files were left out"
+            assert said in page.text
+            assert all(failure.reason in page.text for failure in failures[:count])
+            assert "masks/a.png was changed." in page.text
+        assert "2 more" in page.text
+
+    def test_long_tables_and_photos_wait_in_files(self, tmp_path, fake_photo, monkeypatch):
+        photos = [fake_photo(f"photo {number}") for number in range(4)]
+        whole = report(tmp_path / "r.html", photos)
+        monkeypatch.setattr("fissura.inspection.report.page.SPOOLED", 100)
+        monkeypatch.setattr("fissura.inspection.report.page.CHUNK", 1000)
+        assert report(tmp_path / "r.html", photos) == whole
 
     def test_a_failure_leaves_the_old_report(self, tmp_path, fake_photo):
         path = tmp_path / "r.html"
@@ -299,77 +301,7 @@ class TestVariants:
         assert all(failure in page.text for failure in failures)
 
     def test_names_that_are_not_unicode(self, tmp_path, fake_photo):
-        assert "bad \\udcff" in report(tmp_path / "r.html", [fake_photo("bad \udcff", [])])
-
-
-class TestMarkdown:
-    def test_blocks(self):
-        html = to_html(
-            "---\nlicense: x\n---\n# A\n## B\ntext\nmore\n\n- one\n- two\n  goes on\n\n1. first\n"
-            "2. second\n\n| a | b |\n|---|--:|\n| 1 | `2` |\n\n```\n<x>\n```\n"
-        )
-        assert html.split("\n") == [
-            "<h3>A</h3>",
-            "<h4>B</h4>",
-            "<p>text more</p>",
-            "<ul><li>one</li><li>two goes on</li></ul>",
-            "<ol><li>first</li><li>second</li></ol>",
-            "<table><tr><th>a</th><th>b</th></tr><tr><td>1</td><td><code>2</code></td></tr></table>",
-            "<pre>&lt;x&gt;</pre>",
-        ]
-
-    def test_links_become_text(self):
-        html = to_html("See [the *site*](javascript:alert(1)) and <a href='x'>y</a> `**`.")
-        assert "<a" not in html
-        assert "the <i>site</i> (javascript:alert" in html
-        assert "<code>**</code>" in html
-
-    @pytest.mark.parametrize(
-        "text", ["", "```", "|", "-", "- ", "#", "# ", "1.", "**", "`", "---\n"]
-    )
-    def test_odds_and_ends_end(self, text):
-        Page(to_html(text))
-
-    def test_names_with_underscores_stay(self):
-        assert to_html("a max_width_mm b") == "<p>a max_width_mm b</p>"
-
-
-class TestHistogram:
-    def bars(self, svg):
-        return [attrs for tag, attrs in Page(svg).elements if tag == "rect"]
-
-    def test_fractions_and_limit(self):
-        widths = Widths()
-        widths.add(np.repeat([0.1, 0.2, 0.5], [50, 30, 20]))
-        svg = histogram_svg(widths, "mm", limit=0.3)
-        heights = [float(bar["height"]) for bar in self.bars(svg)]
-        np.testing.assert_allclose(np.array(heights) / sum(heights), [0.5, 0.3, 0.2], atol=0.01)
-        assert [bar["class"] for bar in self.bars(svg)] == ["bar", "bar", "bar over"]
-        assert "limit 0.3 mm" in svg
-
-    def test_few_wide_ones_do_not_flatten_the_rest(self):
-        widths = Widths()
-        widths.add(np.concatenate([np.linspace(0.1, 1, 999), [500.0]]))
-        svg = histogram_svg(widths, "px")
-        assert len(self.bars(svg)) > 10
-        assert "this and wider" in svg
-        assert "the widest 500 px" in svg
-
-    def test_nan_zero_and_nothing(self):
-        widths = Widths()
-        widths.add(np.array([np.nan, 0.0]))
-        widths.add(np.zeros(0))
-        assert not widths.counts
-        widths.add(np.array([2.0]))
-        assert len(self.bars(histogram_svg(widths, "px"))) == 1
-
-    def test_memory_does_not_grow(self):
-        widths = Widths()
-        for seed in range(5):
-            widths.add(np.random.default_rng(seed).uniform(1, 10, 20000))
-        assert len(widths.counts) <= 901
-        assert sum(widths.counts.values()) == 100000
-        assert widths.quantile(0.5) == pytest.approx(5.5, abs=0.1)
+        assert "bad \\xff" in report(tmp_path / "r.html", [fake_photo("bad \udcff", [])])
 
 
 @pytest.mark.parametrize(
@@ -382,7 +314,7 @@ def test_number_text(value, shown):
 
 def harness():
     """What is put in front of </body>."""
-    script = Path(__file__).with_name("try_report.js").read_text(encoding="utf-8")
+    script = Path(__file__).with_name("try_page.js").read_text(encoding="utf-8")
     return f'<pre id="result"></pre><script>{script}</script></body>'
 
 
@@ -420,11 +352,3 @@ def test_scripts_in_a_browser(text, tmp_path):
     assert said["pinched"] == pytest.approx(2, abs=1e-3)
     assert said["toggled"] == "hidden"
     assert said["widths"][0] == pytest.approx(said["widths"][1], abs=1)
-
-
-def test_parts_are_beside_the_report():
-    import fissura.inspection as room
-
-    folder = Path(room.__file__).parent
-    for name in ("report.css", "report.js"):
-        assert "</" not in (folder / name).read_text(encoding="utf-8")

@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from fissura.inspection.legend import UNMEASURED, draw_legend
-from fissura.inspection.number_labels import draw_numbers
+from fissura.inspection.report.legend import UNMEASURED, draw_legend
+from fissura.inspection.report.number_labels import draw_numbers
 from fissura.measurement.crack import Crack
 from fissura.overlay import YELLOW, overlay
 
 NUMBERED = 30  # cracks that get a number in the picture; the table has all
 SMALLEST = 560  # geometric mean of the sides under which a picture is enlarged, in pixels
+LARGEST = 60_000  # pixels of a side that enlarging never exceeds: a JPEG holds 65,500
 CASING = (16, 16, 20)
 WHITE = (255, 255, 255)
 COLORMAP, DARKEST = "plasma", 0.3  # the dark end would drown in the casing
@@ -70,7 +71,9 @@ def draw_cracks(
     drawn = image.copy()
     if labels is not None:
         drawn = overlay(drawn, labels > 0, YELLOW, alpha=0.0, outline=1)
-    zoom = max(1, math.ceil(SMALLEST / math.sqrt(image.shape[0] * image.shape[1])))
+    height, width = image.shape[:2]
+    wanted = math.ceil(SMALLEST / math.sqrt(height * width))
+    zoom = max(1, min(wanted, LARGEST // max(height, width)))
     if zoom > 1:
         drawn = np.repeat(np.repeat(drawn, zoom, axis=0), zoom, axis=1)
     look = _look(drawn.shape[0], drawn.shape[1])

@@ -86,7 +86,7 @@
 
   function viewer(stage) {
     if (viewers.has(stage)) return viewers.get(stage);
-    const pictures = stage.querySelector(".pictures");
+    const images = stage.querySelector(".images");
     const spot = stage.querySelector(".spot");
     const view = { zoom: 1, x: 0, y: 0 };
 
@@ -94,8 +94,8 @@
       const { clientWidth: width, clientHeight: height } = stage;
       view.x = clamp(view.x, width * (1 - view.zoom), 0);
       view.y = clamp(view.y, height * (1 - view.zoom), 0);
-      pictures.style.transform = `translate(${view.x}px, ${view.y}px) scale(${view.zoom})`;
-      pictures.style.setProperty("--zoom", view.zoom);
+      images.style.transform = `translate(${view.x}px, ${view.y}px) scale(${view.zoom})`;
+      images.style.setProperty("--zoom", view.zoom);
       stage.classList.toggle("zoomed", view.zoom > 1);
     };
     // Zoom so that the place (x, y) of the stage stays where it is.

@@ -27,19 +27,19 @@ addEventListener("error", (event) => { document.getElementById("result").textCon
   const row = [...table.tBodies[0].rows].find((row) => of(row, 1) === "2");
   row.cells[1].querySelector("a").click();
   const photo = document.getElementById("photo-" + row.dataset.photo);
-  const stage = photo.querySelector(".stage"), pictures = stage.querySelector(".pictures");
+  const stage = photo.querySelector(".stage"), images = stage.querySelector(".images");
   const frame = stage.getBoundingClientRect(), spot = stage.querySelector(".spot").getBoundingClientRect();
   const image = stage.querySelector(".drawn").getBoundingClientRect();
   const [left, top, right, bottom] = row.dataset.box.split(" ").map(Number);
   said.hash = location.hash;
   said.focus = document.activeElement === stage;
   said.chosen = row.classList.contains("chosen");
-  said.zoomed = new DOMMatrix(getComputedStyle(pictures).transform).a > 1;
+  said.zoomed = new DOMMatrix(getComputedStyle(images).transform).a > 1;
   // In widths of the photo: how far the spot's middle is off the crack's, and off the stage's.
   said.off = [(spot.left + spot.right) / 2 - image.left, (spot.top + spot.bottom) / 2 - image.top]
     .map((value, axis) => value / image.width - [left + right, top + bottom][axis] / 2);
   said.inside = spot.left >= frame.left - 20 && spot.right <= frame.right + 20;
-  const zoom = () => Number(pictures.style.getPropertyValue("--zoom"));
+  const zoom = () => Number(images.style.getPropertyValue("--zoom"));
   const button = (name) => photo.querySelector(`[data-zoom=${name}]`).click();
   const zooms = [];
   button("fit"); zooms.push(zoom());
@@ -61,7 +61,7 @@ addEventListener("error", (event) => { document.getElementById("result").textCon
     const place = { clientX: left + stage.clientLeft + x, clientY: top + stage.clientTop + y };
     stage.dispatchEvent(new PointerEvent(kind, { pointerId, button: 0, cancelable: true, ...place }));
   };
-  const moved = () => { const matrix = new DOMMatrix(pictures.style.transform); return [matrix.e, matrix.f]; };
+  const moved = () => { const matrix = new DOMMatrix(images.style.transform); return [matrix.e, matrix.f]; };
   press(stage, "0");
   press(stage, "+");
   const before = moved();

@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from fissura.inspection.legend import round_length
+from fissura.inspection.report.legend import round_length
 
 DIGITS = 3  # significant digits that are kept, so that memory does not grow with the photos
 WIDTH, HEIGHT = 640, 220

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fissura.inspection.number_labels import letters
+from fissura.inspection.report.number_labels import letters
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
@@ -59,7 +59,7 @@ def draw_legend(
     for index, part in enumerate(parts):
         left = margin + index % columns * wide
         top = margin // 2 + index // columns * high
-        room = min(wide - margin, 2 * SUBSTANCE * font)
+        room = max(font, min(wide - margin, 2 * SUBSTANCE * font))
         if part == "scale":
             _draw_scale_bar(draw, left, top, room, font, unit, per_pixel)
         elif part == "widths" and widest is not None:

@@ -4,18 +4,19 @@ import json
 import math
 import sys
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fissura.errors import InputError
-from fissura.inspection.features import crack_lines
-from fissura.inspection.geojson import write_geojson
-from fissura.inspection.geopackage import write_geopackage
+from fissura.files.failures import printable
+from fissura.inspection.exporters.features import crack_lines
+from fissura.inspection.exporters.geojson import geojson, geojson_file
+from fissura.inspection.exporters.geopackage import geopackage, has_geopackage
+from fissura.inspection.exporters.systems import coordinate_systems
 from fissura.inspection.record import PIXELS, Record
-from fissura.inspection.systems import by_system
-from fissura.inspection.vectors import write_vectors
 from fissura.measurement.crack import FIGURES, Crack
 
 UTM = (0.001, 0.0, 500000.0, 0.0, -0.001, 5500000.0)  # pixels of 1 mm
@@ -46,6 +47,18 @@ def photo(cracks, name="deck/north", transform=UTM, crs="EPSG:32633"):
     return Record(
         Path(f"{name}.tif"), name, (60, 100), cracks, mm, "", preview, 0.1, transform, crs
     )
+
+
+def write_vectors(out, photos):
+    """Write GeoJSON and, where that is possible, a GeoPackage."""
+    systems = coordinate_systems(photo.outline for photo in photos)
+    exporters = [geojson(out, systems)]
+    exporters += [geopackage(out / "cracks.gpkg", systems)] if has_geopackage() else []
+    with ExitStack() as stack:
+        adds = [stack.enter_context(exporter) for exporter in exporters]
+        for photo in photos:
+            for add in adds:
+                add(photo)
 
 
 def read(path, layer=None):
@@ -92,19 +105,19 @@ def test_a_gis_reads_back_what_was_measured(tmp_path, suffix, transform):
     assert start == pytest.approx(first, abs=2e-6)
 
 
-def test_the_scale_makes_millimeters(tmp_path):
-    write_geojson(tmp_path / "c.geojson", [photo([crack(mm=0.5)])], None)
+def test_the_resolution_makes_millimeters(write, tmp_path):
+    write(geojson_file(tmp_path / "c.geojson", None), [photo([crack(mm=0.5)])])
     (feature,) = json.loads((tmp_path / "c.geojson").read_text())["features"]
     assert feature["properties"]["length_mm"] == 35.0
     assert feature["properties"]["area_mm2"] == 43.75
     assert feature["properties"]["mm_per_pixel"] == 0.5
 
 
-def test_measured_places_are_points_with_their_uncertainty(tmp_path):
+def test_measured_widths_are_points_with_their_uncertainty(tmp_path):
     needs_geopackage()
     photos = [photo([crack(mm=2.0)])]
-    write_geopackage(tmp_path / "c.gpkg", photos, by_system(photos))
-    table = read(tmp_path / "c.gpkg", "widths")
+    write_vectors(tmp_path, photos)
+    table = read(tmp_path / "cracks.gpkg", "widths")
     assert list(table["width_mm"]) == [10.0, 4.0]
     assert table["error_mm"][0] == pytest.approx(0.4)
     assert np.isnan(table["error_mm"][1])
@@ -133,10 +146,10 @@ def test_each_system_has_its_own_file_and_layers(tmp_path):
         photo([crack(mm=None)], "d", UTM, None),
         photo([crack(mm=None)], "e", UTM, wkt),
     ]
-    files = write_vectors(tmp_path, photos)
+    write_vectors(tmp_path, photos)
     names = ["EPSG-32633", "pixels", "local", "site-of-works"]
     expected = [*(f"cracks-{name}.geojson" for name in names), "cracks.gpkg"]
-    assert [file.name for file in files] == expected
+    files = [tmp_path / name for name in expected]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(expected)
     assert list(read(files[0])["photo"]) == ["a", "c"]
     assert "length_mm" in read(files[0])
@@ -149,7 +162,8 @@ def test_each_system_has_its_own_file_and_layers(tmp_path):
 def test_two_systems_of_one_name_stay_apart(tmp_path):
     wkt = 'LOCAL_CS["site",UNIT["meter",{}]]'
     photos = [photo([crack()], str(unit), UTM, wkt.format(unit)) for unit in (1, 2)]
-    files = [file.name for file in write_vectors(tmp_path, photos) if file.suffix == ".geojson"]
+    write_vectors(tmp_path, photos)
+    files = sorted(file.name for file in tmp_path.glob("*.geojson"))
     assert files == ["cracks-site.geojson", "cracks-site~2.geojson"]
 
 
@@ -204,10 +218,10 @@ def test_mixed_units_share_a_table(tmp_path):
     assert points["width_px"].isna().tolist() == [True, True, False, False]
 
 
-@pytest.mark.parametrize("at_once", [1, 2, 3, 100])
+@pytest.mark.parametrize("at_once", [1, 2, 100])
 def test_written_some_at_a_time_it_is_the_same(tmp_path, monkeypatch, at_once):
     needs_geopackage()
-    monkeypatch.setattr("fissura.inspection.geopackage.AT_ONCE", at_once)
+    monkeypatch.setattr("fissura.inspection.exporters.geopackage.CRACKS", at_once)
     photos = [photo([crack(1), crack(2)], "a"), photo([]), photo([crack(n) for n in (1, 2, 3)])]
     write_vectors(tmp_path, photos)
     table = read(tmp_path / "cracks.gpkg", "cracks")
@@ -220,9 +234,9 @@ def test_written_some_at_a_time_it_is_the_same(tmp_path, monkeypatch, at_once):
 
 def test_too_many_widths_are_left_to_the_table(tmp_path, monkeypatch):
     needs_geopackage()
-    photos = [photo([crack(), crack(2)])]  # two places each
+    photos = [photo([crack(), crack(2)])]  # two widths each
     for most, expected in ((3, ["cracks"]), (4, ["cracks", "widths"])):
-        monkeypatch.setattr("fissura.inspection.geopackage.MOST_PLACES", most)
+        monkeypatch.setattr("fissura.inspection.exporters.geopackage.MOST_WIDTHS", most)
         write_vectors(tmp_path, photos)
         assert layers(tmp_path / "cracks.gpkg") == expected
 
@@ -236,16 +250,31 @@ def test_written_anew_it_is_replaced(tmp_path):
 
 
 def test_without_pyogrio_there_is_geojson_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr("fissura.inspection.geopackage.find_spec", lambda _: None)
-    files = write_vectors(tmp_path, [photo([crack()])])
-    assert [file.name for file in files] == ["cracks.geojson"]
-    with pytest.raises(InputError, match=r"pip install 'fissura\[geo\]'"):
-        write_geopackage(tmp_path / "c.gpkg", [], {})
-    assert "pyogrio" not in vars(sys.modules["fissura.inspection.geopackage"])
+    module = "fissura.inspection.exporters.geopackage"
+    monkeypatch.setattr(f"{module}.find_spec", lambda _: None)
+    write_vectors(tmp_path, [photo([crack()])])
+    assert [file.name for file in tmp_path.iterdir()] == ["cracks.geojson"]
+    with (
+        pytest.raises(InputError, match=r"pip install 'fissura\[geo\]'"),
+        geopackage(tmp_path / "c.gpkg", {}),
+    ):
+        pass
+    assert "pyogrio" not in vars(sys.modules[module])
 
 
-def test_every_figure_is_an_attribute(tmp_path):
-    write_geojson(tmp_path / "c.geojson", [photo([crack(mm=None)])], None)
+def test_every_figure_is_an_attribute(write, tmp_path):
+    write(geojson_file(tmp_path / "c.geojson", None), [photo([crack(mm=None)])])
     (feature,) = json.loads((tmp_path / "c.geojson").read_text())["features"]
     for name, power in FIGURES.items():
         assert f"{name}_px{'2' if power == 2 else ''}" in feature["properties"]
+
+
+@pytest.mark.parametrize("name", ["Ri\udcdf", "\udcff\udcfe", "deck/\udce4 \u00fc"])
+def test_names_that_are_not_unicode(tmp_path, name):
+    write_vectors(tmp_path, [photo([crack()], name)])
+    (feature,) = json.loads((tmp_path / "cracks.geojson").read_text(encoding="utf-8"))["features"]
+    text = printable(name)
+    assert feature["properties"]["photo"] == text
+    if has_geopackage():
+        assert list(read(tmp_path / "cracks.gpkg", "cracks")["photo"]) == [text]
+        assert set(read(tmp_path / "cracks.gpkg", "widths")["photo"]) == {text}

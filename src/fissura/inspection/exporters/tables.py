@@ -1,0 +1,198 @@
+"""Tables for a spreadsheet: a row per crack, a row per photo, a row per measured width.
+
+Lengths and widths stand in pixels and, in columns of their own, in millimeters; the latter are
+empty for a photo whose resolution is not known, so that photos with and without one share a table.
+A width that could not be measured is empty as well.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fissura.files import replacing
+from fissura.files.failures import printable
+from fissura.inspection.exporters import Add, Exporter
+from fissura.inspection.record import Record
+from fissura.inspection.totals import totals, verdict
+from fissura.measurement.crack import Crack, figure_names
+
+CRACK_COLUMNS = [
+    "photo",
+    "crack",
+    *figure_names("mm"),
+    *figure_names("px"),
+    "orientation_deg",
+    "branches",
+    "widest_row",
+    "widest_column",
+    "box_top",
+    "box_left",
+    "box_bottom",
+    "box_right",
+    "mm_per_pixel",
+]
+PHOTO_COLUMNS = [
+    "photo",
+    "file",
+    "verdict",
+    "reasons",
+    "cracks",
+    "total_length_mm",
+    "total_length_px",
+    "length_mm_per_m2",
+    "width_max_mm",
+    "width_max_px",
+    "widest_crack",
+    "area_percent",
+    "height_px",
+    "width_px",
+    "area_m2",
+    "mm_per_pixel",
+    "resolution_source",
+]
+WIDTH_COLUMNS = [
+    "photo",
+    "crack",
+    "row",
+    "column",
+    "width_mm",
+    "width_error_mm",
+    "width_px",
+    "width_error_px",
+]
+
+CHUNK = 10_000  # widths that are turned into Python's numbers at a time
+
+
+def cracks_table(path: Path) -> Exporter:
+    """Write a row per crack of all photos; `CRACK_COLUMNS` are its columns.
+
+    Rows and columns of pixels count from 0 at the center of the first pixel; box_bottom and
+    box_right are one past the last pixel.
+    """
+    return _table(
+        path,
+        CRACK_COLUMNS,
+        lambda record: (_crack_row(record, crack) for crack in record.cracks),
+    )
+
+
+def photos_table(path: Path) -> Exporter:
+    """Write a row per photo, with its totals and its verdict; `PHOTO_COLUMNS` are its columns."""
+    return _table(path, PHOTO_COLUMNS, lambda record: [_photo_row(record)])
+
+
+def widths_table(path: Path) -> Exporter:
+    """Write a row per measured width; `WIDTH_COLUMNS` are its columns."""
+    return _table(
+        path,
+        WIDTH_COLUMNS,
+        lambda record: (row for crack in record.cracks for row in _width_rows(record, crack)),
+    )
+
+
+@contextmanager
+def _table(
+    path: Path,
+    columns: Sequence[str],
+    rows_of: Callable[[Record], Iterable[Mapping[str, Any]]],
+) -> Iterator[Add]:
+    """Write a CSV file with the rows that `rows_of` makes of each record."""
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(columns)
+
+        def add(record: Record) -> None:
+            writer.writerows(_cells(columns, row) for row in rows_of(record))
+
+        yield add
+
+
+def _width_rows(record: Record, crack: Crack) -> Iterator[dict[str, Any]]:
+    """Yield a row per width of a crack."""
+    scale = record.mm_per_pixel
+    for begin in range(0, len(crack.places), CHUNK):
+        some = slice(begin, begin + CHUNK)
+        points, widths, errors = (
+            values[some].tolist() for values in (crack.places, crack.widths, crack.width_errors)
+        )
+        for (row, column), width, error in zip(points, widths, errors, strict=True):
+            yield {
+                "photo": record.text_name,
+                "crack": crack.number,
+                "row": row,
+                "column": column,
+                "width_px": width,
+                "width_error_px": error,
+                "width_mm": None if scale is None else width * scale,
+                "width_error_mm": None if scale is None else error * scale,
+            }
+
+
+def _crack_row(record: Record, crack: Crack) -> dict[str, Any]:
+    """Return the row of a crack."""
+    top, left, bottom, right = crack.box
+    measured = not math.isnan(crack.width_max)
+    row, column = crack.widest_at if measured else (None, None)
+    in_mm = replace(crack, mm_per_pixel=record.mm_per_pixel).figures()
+    return {
+        "photo": record.text_name,
+        "crack": crack.number,
+        **replace(crack, mm_per_pixel=None).figures(),
+        **(in_mm if record.mm_per_pixel is not None else {}),
+        "orientation_deg": crack.orientation,
+        "branches": crack.branches,
+        "widest_row": row,
+        "widest_column": column,
+        "box_top": top,
+        "box_left": left,
+        "box_bottom": bottom,
+        "box_right": right,
+        "mm_per_pixel": record.mm_per_pixel,
+    }
+
+
+def _photo_row(record: Record) -> dict[str, Any]:
+    """Return the row of a photo."""
+    height, width = record.size_hw
+    found, scale, area = totals(record), record.mm_per_pixel, record.area_m2
+    row: dict[str, Any] = {
+        "photo": record.text_name,
+        "file": printable(str(record.file)),
+        "verdict": verdict(record),
+        "reasons": " ".join(record.failures),
+        "cracks": len(record.cracks),
+        "total_length_px": found.length,
+        "area_percent": found.percent,
+        "height_px": height,
+        "width_px": width,
+        "mm_per_pixel": scale,
+        "resolution_source": record.resolution_source,
+    }
+    if found.widest is not None:
+        row |= {"width_max_px": found.widest.width_max, "widest_crack": found.widest.number}
+    if scale is not None and area is not None:
+        row |= {"total_length_mm": found.length * scale, "area_m2": area}
+        row["length_mm_per_m2"] = found.length * scale / area
+        if found.widest is not None:
+            row["width_max_mm"] = found.widest.width_max * scale
+    return row
+
+
+def _cells(columns: Sequence[str], row: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the text of each cell of a row."""
+    for column in columns:
+        value = row.get(column)
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            yield ""
+        else:
+            yield f"{value:.7g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,208 @@
+"""The report of an inspection: one HTML page that opens anywhere, without network, and prints.
+
+Photos come one after the other. The summary and the tables stand in front of them on the page, and
+are only known behind the last: so the sections of photos wait in a file of their own.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fissura.files import replacing
+from fissura.files.failures import Failure, printable
+from fissura.html.pages import ENCODING, ERRORS, counted, environment
+from fissura.inspection.exporters import Add
+from fissura.inspection.limits import RULES, Limits
+from fissura.inspection.record import Record
+from fissura.inspection.report.histogram import Widths, histogram_svg
+from fissura.inspection.report.summary import NAMED, Sums, cautions, resolutions, tiles
+from fissura.inspection.report.tables import (
+    UNITS,
+    Head,
+    crack_heads,
+    crack_rows,
+    photo_heads,
+    photo_row,
+)
+from fissura.inspection.report.viewer import SHOWN_REASONS, TOOLS, photo_view
+
+LONGEST, SHORTEST = 1600, 700  # bounds of the longer side of an image, in pixels
+MANY = 100  # photos from which on images are smaller, so that the page keeps its size
+CHUNK = 2**20  # letters that are copied at a time
+SPOOLED = 2**20  # bytes that wait in memory, before they wait in a file
+
+SECTIONS = {
+    "summary": "Summary",
+    "verdicts": "Photos in one table",
+    "cracks": "Cracks",
+    "photos": "Photos",
+    "method": "How this was measured",
+    "settings": "Settings",
+    "model": "Model",
+    "versions": "Versions",
+}
+
+
+@dataclass(frozen=True)
+class About:
+    """Everything that the report tells beside the photos.
+
+    Attributes:
+        model: Name of the model.
+        settings: Options by name.
+        model_card: Markdown that describes the model, or None.
+        versions: Versions of the software.
+        created: Local date and time.
+        failures: Files that were left out; those that still join are named as well.
+        edited: Sentences on masks that were changed after they had been measured.
+    """
+
+    model: str
+    settings: Mapping[str, Any]
+    model_card: str | None
+    versions: Mapping[str, str]
+    created: str
+    failures: list[Failure] = field(default_factory=list)
+    edited: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def report(path: Path, about: About, *, limits: Limits | None, expected: int) -> Iterator[Add]:
+    """Write the report of an inspection; an exporter.
+
+    A Content Security Policy forbids the page every request.
+
+    Args:
+        path: The page.
+        about: Words beside the photos.
+        limits: Rules that the photos were judged by, or None.
+        expected: Number of photos, from which the size of images follows.
+    """
+    longest = max(SHORTEST, round(LONGEST * min(1.0, MANY / max(1, expected)) ** 0.5))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        ExitStack() as stack,
+        replacing(path) as temporary,
+        temporary.open("w", encoding=ENCODING, errors=ERRORS) as file,
+    ):
+        gathered = _Gathered(stack, path.parent)
+        pages = environment(Path(__file__).parent)
+        parts: Any = pages.get_template(
+            "parts.html", globals={"shown": SHOWN_REASONS, "tools": TOOLS}
+        ).module
+
+        def add(record: Record) -> None:
+            gathered.sums.add(record)
+            number, unit = gathered.sums.photos, record.unit
+            for crack in record.cracks:
+                gathered.widths[unit].add(crack.widths * (record.mm_per_pixel or 1.0))
+            row = photo_row(record, number, judged=limits is not None)
+            gathered.photo_rows[unit].write(parts.photo_row(row))
+            rows = crack_rows(record, number, limits)
+            gathered.crack_rows[unit].write(parts.crack_rows(rows))
+            gathered.photos.write(parts.photo_section(photo_view(record, number, longest=longest)))
+
+        yield add
+        page = pages.get_template("report.html")
+        for text in page.generate(_context(gathered, about, limits), open_table=parts.open_table):
+            file.write(text)
+
+
+class _Spool:
+    """Text that waits until it is read once: in memory, or in a file where it is long."""
+
+    def __init__(self, stack: ExitStack, folder: Path) -> None:
+        self.file = tempfile.SpooledTemporaryFile(  # noqa: SIM115
+            SPOOLED, "w+", dir=str(folder), encoding=ENCODING, errors=ERRORS, newline=""
+        )
+        stack.callback(self.file.close)
+        self.empty = True
+
+    def write(self, text: str) -> None:
+        """Append HTML."""
+        self.file.write(text)
+        self.empty = self.empty and not text
+
+    def __iter__(self) -> Iterator[Any]:
+        from markupsafe import Markup
+
+        self.file.seek(0)
+        while text := self.file.read(CHUNK):
+            yield Markup(text)
+
+
+class _Gathered:
+    """What is kept of all photos: sums, and rows and sections as HTML."""
+
+    def __init__(self, stack: ExitStack, folder: Path) -> None:
+        self.sums = Sums()
+        self.widths = {unit: Widths() for unit in UNITS}
+        self.photo_rows = {unit: _Spool(stack, folder) for unit in UNITS}
+        self.crack_rows = {unit: _Spool(stack, folder) for unit in UNITS}
+        self.photos = _Spool(stack, folder)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table of the page: its title where there are two, its headings, its rows as HTML."""
+
+    title: str
+    heads: list[Head]
+    rows: _Spool
+
+
+def _context(gathered: _Gathered, about: About, limits: Limits | None) -> dict[str, Any]:
+    """Return the variables of the template."""
+    from markupsafe import Markup
+
+    sums = gathered.sums
+    crack_units = [unit for unit, rows in gathered.crack_rows.items() if not rows.empty]
+    return {
+        "title": f"Crack inspection of {counted(sums.photos, 'photo')}",
+        "about": [about.created, f"model {about.model}"],
+        "sections": SECTIONS,
+        "sums": sums,
+        "tiles": list(tiles(sums, limits)),
+        "limits": limits,
+        "rules": RULES,
+        "left_out": [printable(failure.reason) for failure in about.failures],
+        "edited": [printable(sentence) for sentence in about.edited],
+        "named": NAMED,
+        "resolutions": resolutions(sums),
+        "histograms": [
+            {"title": title, "svg": Markup(svg)}
+            for title, svg in _histograms(gathered.widths, limits)
+        ],
+        "photo_tables": _tables(
+            gathered.photo_rows, {unit: photo_heads(unit, limits is not None) for unit in UNITS}
+        ),
+        "crack_tables": _tables(gathered.crack_rows, {unit: crack_heads(unit) for unit in UNITS}),
+        "crack_units": " or ".join(crack_units),
+        "photos": gathered.photos,
+        "cautions": cautions(sums),
+        "settings": about.settings,
+        "model_card": about.model_card,
+        "versions": about.versions,
+    }
+
+
+def _tables(rows: dict[str, _Spool], heads: dict[str, list[Head]]) -> list[_Table]:
+    """Return the tables that have rows; where there are both units, with titles."""
+    shown = [unit for unit in UNITS if not rows[unit].empty]
+    return [
+        _Table(UNITS[unit] if len(shown) > 1 else "", heads[unit], rows[unit]) for unit in shown
+    ]
+
+
+def _histograms(widths: Mapping[str, Widths], limits: Limits | None) -> Iterator[tuple[str, str]]:
+    """Yield title and SVG of the widths in each unit."""
+    shown = [unit for unit in UNITS if widths[unit].counts]
+    for unit in shown:
+        limit = getattr(limits, f"max_width_{unit}") if limits else None
+        kind = f", photos in {unit}" if len(shown) > 1 else ""
+        yield f"Widths along all cracks{kind}", histogram_svg(widths[unit], unit, limit)

@@ -1,0 +1,185 @@
+"""Rows of the report's tables: a row per photo, a row per crack."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from fissura.inspection.limits import Limits, is_judged
+from fissura.inspection.record import Record
+from fissura.inspection.totals import totals, verdict
+from fissura.measurement.crack import FIGURES, Crack
+
+TITLES = {
+    "length": "Length",
+    "longest_path": "Longest path",
+    "width_mean": "Width, mean",
+    "width_median": "Width, median",
+    "width_p95": "Width, 95 %",
+    "width_max": "Width, max",
+    "width_error": "Width, ±",
+    "area": "Area",
+}
+WORDS = ("Photo", "Verdict", "Reasons")  # headings of columns that don't hold numbers
+# Titles of the tables of a unit where there are both: millimeters and pixels don't compare.
+UNITS = {
+    "mm": "Photos with a resolution, in millimeters",
+    "px": "Photos without a resolution, in pixels",
+}
+REASON = 160  # letters of a reason in the table of photos; all of it is beside the photo
+
+
+@dataclass(frozen=True)
+class Head:
+    """Heading of a column."""
+
+    text: str
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the column holds numbers."""
+        return self.text not in WORDS
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number of a table.
+
+    Attributes:
+        text: The number as it is read.
+        exact: The number for sorting; empty where it is not known.
+        over: Whether it exceeds a limit.
+    """
+
+    text: str
+    exact: str
+    over: bool = False
+
+
+@dataclass(frozen=True)
+class PhotoRow:
+    """A row of the table of photos."""
+
+    number: int
+    name: str
+    judged: bool
+    verdict: str
+    cracks: int
+    cells: list[Cell]
+    resolution: str
+    reason: str
+    more: int
+
+
+@dataclass(frozen=True)
+class CrackRow:
+    """A row of the table of cracks."""
+
+    photo: int
+    name: str
+    number: int
+    box: str
+    cells: list[Cell]
+    orientation: str
+    branches: int
+
+
+def photo_heads(unit: str, judged: bool) -> list[Head]:
+    """Return the headings of the table of photos."""
+    heads = ["Photo", *(["Verdict"] if judged else []), "Cracks"]
+    heads += [f"Total length, {unit}", f"Widest, {unit}", "Crack area, %", "mm per pixel"]
+    return [Head(text) for text in [*heads, *(["Reasons"] if judged else [])]]
+
+
+def crack_heads(unit: str) -> list[Head]:
+    """Return the headings of the table of cracks."""
+    figures = [
+        f"{TITLES[name]}, {unit}{'²' if power == 2 else ''}" for name, power in FIGURES.items()
+    ]
+    return [Head(text) for text in ["Photo", "Crack", *figures, "Direction, °", "Branches"]]
+
+
+def photo_row(record: Record, number: int, *, judged: bool) -> PhotoRow:
+    """Return the row of a photo, which stands at #photo-NUMBER."""
+    found, scale = totals(record), record.mm_per_pixel
+    widest = found.widest.width_max if found.widest else math.nan
+    numbers = [found.length * (scale or 1.0), widest * (scale or 1.0), found.percent]
+    first = record.failures[0] if record.failures else ""
+    return PhotoRow(
+        number=number,
+        name=record.text_name,
+        judged=judged,
+        verdict=verdict(record),
+        cracks=len(record.cracks),
+        cells=[_cell(value) for value in numbers],
+        resolution="unknown" if scale is None else f"{scale:.4g}",
+        reason=first if len(first) <= REASON else f"{first[:REASON]}…",
+        more=max(0, len(record.failures) - 1),
+    )
+
+
+def crack_rows(record: Record, number: int, limits: Limits | None) -> list[CrackRow]:
+    """Return the rows of a photo's cracks."""
+    failed = verdict(record) == "fail"
+    rows = []
+    for crack in record.cracks:
+        figures = replace(crack, mm_per_pixel=record.mm_per_pixel).figures()
+        over = _over(crack, limits, record.mm_per_pixel) if failed else set()
+        rows.append(
+            CrackRow(
+                photo=number,
+                name=record.text_name,
+                number=crack.number,
+                box=box_in_widths(record, crack.box),
+                cells=[
+                    _cell(value, over=name in over)
+                    for name, value in zip(FIGURES, figures.values(), strict=True)
+                ],
+                orientation=f"{crack.orientation:.0f}",
+                branches=crack.branches,
+            )
+        )
+    return rows
+
+
+def number_text(value: float) -> str:
+    """Return a number with three digits, or all of its integer part; a dash where it is NaN.
+
+    >>> number_text(0.04213), number_text(12345.6), number_text(0.0), number_text(float("nan"))
+    ('0.0421', '12,346', '0', '–')
+    """
+    if math.isnan(value):
+        return "–"
+    if value == 0:
+        return "0"
+    decimals = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{decimals}f}"
+
+
+def box_in_widths(record: Record, box: tuple[int, int, int, int]) -> str:
+    """Return left, top, right and bottom of a crack's box, in widths of the photo."""
+    top, left, bottom, right = box
+    width = record.size_hw[1]
+    return " ".join(f"{edge / width:.4f}" for edge in (left, top, right, bottom))
+
+
+def _cell(value: float, *, over: bool = False) -> Cell:
+    """Return a number of a table."""
+    return Cell(number_text(value), "" if math.isnan(value) else f"{value:.7g}", over)
+
+
+def _over(crack: Crack, limits: Limits | None, mm_per_pixel: float | None) -> set[str]:
+    """Return the names of a crack's figures that exceed a limit."""
+    if limits is None or not is_judged(limits, crack, mm_per_pixel):
+        return set()
+    rules = [
+        ("width_max", limits.max_width_px, 1.0),
+        ("length", limits.max_length_px, 1.0),
+        ("width_max", limits.max_width_mm, mm_per_pixel),
+        ("length", limits.max_length_mm, mm_per_pixel),
+    ]
+    return {
+        name
+        for name, most, scale in rules
+        if most is not None and scale is not None and getattr(crack, name) * scale > most
+    }

@@ -1,0 +1,128 @@
+"""A photo's section of the report: its facts, its reasons, and the photo to zoom into."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fissura.files.failures import printable
+from fissura.html.pages import counted, data_address
+from fissura.inspection.record import Record
+from fissura.inspection.report.drawing import draw_cracks
+from fissura.inspection.report.tables import number_text
+from fissura.inspection.totals import totals, verdict
+
+QUALITY = 85
+LOSSLESS = 256  # pixels of the longer side up to which an image is a PNG
+SHOWN_REASONS = 5
+TOOLS = (
+    ("in", "+", "Zoom in"),
+    ("out", "−", "Zoom out"),
+    ("fit", "Whole photo", "Show the whole photo"),
+)
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image of the page: its size in pixels, and its content as an address."""
+
+    width: int
+    height: int
+    source: str
+
+
+@dataclass(frozen=True)
+class PhotoView:
+    """A photo as its section shows it.
+
+    Attributes:
+        number: Number of the photo in the report, from 1; its anchor is #photo-NUMBER.
+        name: Name of the photo.
+        verdict: "pass", "fail" or "not judged".
+        facts: What was found, in a line.
+        reasons: Why it fails the limits.
+        plain: The photo.
+        drawn: The photo with its cracks drawn; as wide, and taller by a legend.
+        pixels: Whether it is so small that its pixels are shown as squares.
+        ratio: Width over height of the drawing.
+        files: Files written for it.
+    """
+
+    number: int
+    name: str
+    verdict: str
+    facts: str
+    reasons: list[str]
+    plain: Image
+    drawn: Image
+    pixels: bool
+    ratio: str
+    files: str
+
+
+def photo_view(record: Record, number: int, *, longest: int) -> PhotoView:
+    """Return a photo as its section shows it; `longest` is the side that images are shrunk to."""
+    drawing = draw_cracks(
+        record.preview, record.cracks, scale=record.preview_scale, mm_per_pixel=record.mm_per_pixel
+    )
+    drawn, plain = _shrunk(drawing, longest), _shrunk(record.preview, longest)
+    listed = (f"{kind}: {path}" for kind, path in record.files.items())
+    return PhotoView(
+        number=number,
+        name=record.text_name,
+        verdict=verdict(record),
+        facts=facts(record),
+        reasons=record.failures,
+        plain=_image(plain),
+        drawn=_image(drawn),
+        pixels=max(plain.shape) <= LOSSLESS,
+        ratio=f"{drawn.shape[1] / drawn.shape[0]:.4f}",
+        files=printable(" · ".join(listed)),
+    )
+
+
+def facts(record: Record) -> str:
+    """Return what was found on a photo, in a line of plain text."""
+    height, width = record.size_hw
+    found, scale, unit = totals(record), record.mm_per_pixel or 1.0, record.unit
+    said = [f"{width:,} × {height:,} pixels"]
+    if record.mm_per_pixel is None:
+        said.append("resolution unknown: lengths and widths in pixels")
+    else:
+        said.append(
+            f"{record.mm_per_pixel:.4g} mm per pixel ({record.resolution_source.rstrip('.')})"
+        )
+    if not record.cracks:
+        return " · ".join([*said, "no crack found"])
+    said.append(counted(len(record.cracks), "crack"))
+    said.append(f"{number_text(found.length * scale)} {unit} long in all")
+    if found.widest is not None:
+        widest = number_text(found.widest.width_max * scale)
+        said.append(f"widest {widest} {unit} (crack {found.widest.number})")
+    said.append(f"{number_text(found.percent)} % of the area")
+    return " · ".join(said)
+
+
+def _shrunk(image: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
+    """Return an image by areas no longer than `longest`."""
+    height, width = image.shape[:2]
+    scale = longest / max(height, width)
+    if scale >= 1:
+        return image
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _image(pixels: NDArray[np.uint8]) -> Image:
+    """Return an image of the page."""
+    from PIL.Image import fromarray
+
+    buffer, kind = io.BytesIO(), "png" if max(pixels.shape) <= LOSSLESS else "jpeg"
+    options = {"quality": QUALITY} if kind == "jpeg" else {}
+    fromarray(pixels).save(buffer, kind, **options)
+    source = data_address(f"image/{kind}", buffer.getvalue())
+    return Image(pixels.shape[1], pixels.shape[0], source)
