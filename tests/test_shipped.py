@@ -9,7 +9,7 @@ import pytest
 from fissura.checkpoint import find_model, load_model
 from fissura.data.synthetic import draw_panel
 from fissura.inference.predictor import Predictor
-from fissura.metrics.matches import match_figures
+from fissura.metrics.matches import match_metrics
 from fissura.metrics.tolerant import tolerant_matches
 from fissura.shipped import DEFAULT, MODELS, shipped
 
@@ -44,7 +44,7 @@ def test_it_finds_cracks_that_it_has_never_seen():
         panel = draw_panel(77, index, size_hw=(192, 192))
         found = predictor(panel.image).mask
         matches += tolerant_matches(found, panel.mask, radius=2.0)
-    assert match_figures(matches)["f1"] > 0.6
+    assert match_metrics(matches)["f1"] > 0.6
 
 
 def test_the_card_says_what_was_measured():

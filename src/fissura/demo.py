@@ -18,7 +18,7 @@ from fissura.evaluation.evaluate import evaluate
 from fissura.files import replacing
 from fissura.inference.folder import predict_files
 from fissura.metrics.counts import iou, pixel_counts
-from fissura.metrics.matches import match_figures
+from fissura.metrics.matches import match_metrics
 from fissura.metrics.tolerant import tolerant_matches
 from fissura.training.loop import train
 from fissura.training.options import TrainOptions
@@ -76,7 +76,7 @@ def demo(out: Path | None = None, *, seed: int = 0) -> Demo:
     predict_files(run, [out / "panel.png"], out / "prediction", scale=PANEL_SCALE)
     found = np.asarray(Image.open(out / "prediction" / "masks" / "panel.png")) > 0
     agreement = float(iou(pixel_counts(found, panel.mask)))
-    near = match_figures(tolerant_matches(found, panel.mask))["f1"]
+    near = match_metrics(tolerant_matches(found, panel.mask))["f1"]
     console.print(
         f"{height}×{width} pixels; IoU with the drawn cracks {agreement:.2f}, F1 {near:.2f} where "
         "a pixel may lie 2 beside the truth."

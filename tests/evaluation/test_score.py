@@ -7,7 +7,7 @@ import sklearn.metrics
 from fissura.evaluation.score import score
 from fissura.metrics.counts import Counts
 from fissura.metrics.tolerant import tolerant_matches
-from fissura.metrics.topology import center_line_matches
+from fissura.metrics.topology import centerline_matches
 
 
 def test_every_image_equals_a_direct_comparison(data, guess):
@@ -21,7 +21,7 @@ def test_every_image_equals_a_direct_comparison(data, guess):
             pred = prob >= np.float32(at)
             assert point.counts[index].tolist() == Counts.of(pred, mask).array.tolist()
             assert point.tolerant[index].tolist() == tolerant_matches(pred, mask, 1.0).tolist()
-            assert point.center_line[index].tolist() == center_line_matches(pred, mask).tolist()
+            assert point.center_line[index].tolist() == centerline_matches(pred, mask).tolist()
             if at == 0.375:
                 np.testing.assert_array_equal(scores.prediction(index), pred)
 

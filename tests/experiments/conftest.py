@@ -8,7 +8,7 @@ import pytest
 
 from fissura.experiments.experiment import Run
 from fissura.experiments.results import RunResult
-from fissura.metrics.counts import FIGURES, mean_per_image
+from fissura.metrics.counts import METRICS, mean_per_image
 
 
 def make_run(experiment, seed=0, *, iou=0.7, images=24, photos=12, other=-0.03, **changes):
@@ -26,8 +26,8 @@ def make_run(experiment, seed=0, *, iou=0.7, images=24, photos=12, other=-0.03, 
     tp = np.round(union * np.clip(iou + hardness + own, 0, 1)).astype(int)
     fp = (union - tp) // 2
     counts = np.stack((tp, fp, union - tp - fp, 9216 - union), axis=1)
-    pooled = {name: float(figure(counts.sum(axis=0))) for name, figure in FIGURES.items()}
-    per_image = {name: mean_per_image(figure(counts)) for name, figure in FIGURES.items()}
+    pooled = {name: float(figure(counts.sum(axis=0))) for name, figure in METRICS.items()}
+    per_image = {name: mean_per_image(figure(counts)) for name, figure in METRICS.items()}
     described = {"images": images, "groups": photos, "crack_fraction": 0.0516}
     reached = pooled["iou"]
     result = RunResult(

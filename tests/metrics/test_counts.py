@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from fissura.metrics.counts import (
-    FIGURES,
+    METRICS,
     Counts,
     counts_at,
     counts_per_threshold,
@@ -115,7 +115,7 @@ def test_counts_add_up():
 
 def test_figures_of_many_at_once():
     counts = np.random.default_rng(0).integers(0, 9, (3, 5, 4))
-    for name, figure in FIGURES.items():
+    for name, figure in METRICS.items():
         values = figure(counts)
         assert values.shape == (3, 5)
         for index in np.ndindex(3, 5):

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fissura.metrics.matches import match_figures
+from fissura.metrics.matches import match_metrics
 
 
 @given(st.tuples(*[st.integers(0, 50)] * 4))
 def test_by_definition(matches):
     confirmed, refuted, found, missed = matches
-    figures = {name: float(value) for name, value in match_figures(np.array(matches)).items()}
+    figures = {name: float(value) for name, value in match_metrics(np.array(matches)).items()}
     if confirmed + refuted + found + missed == 0:
         assert set(figures.values()) == {1.0}
         return
@@ -26,6 +26,6 @@ def test_by_definition(matches):
 
 
 def test_shapes():
-    assert match_figures(np.ones((3, 2, 4), int))["f1"].shape == (3, 2)
+    assert match_metrics(np.ones((3, 2, 4), int))["f1"].shape == (3, 2)
     with pytest.raises(ValueError, match="four columns"):
-        match_figures(np.ones((3, 2)))
+        match_metrics(np.ones((3, 2)))

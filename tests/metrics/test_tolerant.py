@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
 from fissura.metrics.counts import Counts
-from fissura.metrics.matches import match_figures
+from fissura.metrics.matches import match_metrics
 from fissura.metrics.tolerant import near, tolerant_matches
 
 masks = hnp.arrays(bool, st.tuples(st.integers(1, 7), st.integers(1, 7)))
@@ -60,7 +60,7 @@ def test_radius_zero_gives_the_plain_counts(pair):
         counts.tp,
         counts.fn,
     ]
-    figures = match_figures(tolerant_matches(pred, target, 0.0))
+    figures = match_metrics(tolerant_matches(pred, target, 0.0))
     for name in ("precision", "recall", "f1"):
         assert float(figures[name]) == pytest.approx(getattr(counts, name), nan_ok=True)
 
@@ -75,8 +75,8 @@ def test_displaced_line():
     target = np.zeros((20, 20), bool)
     target[10] = True
     pred = np.roll(target, 2, axis=0)
-    assert float(match_figures(tolerant_matches(pred, target, 1.0))["f1"]) == 0
-    assert float(match_figures(tolerant_matches(pred, target, 2.0))["f1"]) == 1
+    assert float(match_metrics(tolerant_matches(pred, target, 1.0))["f1"]) == 0
+    assert float(match_metrics(tolerant_matches(pred, target, 2.0))["f1"]) == 1
 
 
 def test_wrong_arguments():

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from skimage.morphology import skeletonize
 
-from fissura.metrics.matches import match_figures
-from fissura.metrics.topology import center_line_matches, cl_dice
+from fissura.metrics.matches import match_metrics
+from fissura.metrics.topology import centerline_matches, cl_dice
 
 masks = hnp.arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9)))
 pairs = masks.flatmap(lambda mask: st.tuples(st.just(mask), hnp.arrays(bool, mask.shape)))
@@ -54,7 +54,7 @@ def test_broken_line_counts_by_its_length():
     target[8:12, 5:55] = True
     half = target.copy()
     half[:, 30:] = False
-    figures = match_figures(center_line_matches(half, target))
+    figures = match_metrics(centerline_matches(half, target))
     assert float(figures["precision"]) == 1
     assert float(figures["recall"]) == pytest.approx(0.5, abs=0.05)
 

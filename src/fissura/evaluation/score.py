@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fissura.data.load import PreparedSet
-from fissura.metrics.counts import BINS, COLUMNS, FIGURES, counts_at, histograms, threshold_bin
+from fissura.metrics.counts import BINS, COLUMNS, METRICS, counts_at, histograms, threshold_bin
 from fissura.metrics.curves import PerImageBest, ois
-from fissura.metrics.matches import match_figures
+from fissura.metrics.matches import match_metrics
 from fissura.metrics.tolerant import tolerant_matches
-from fissura.metrics.topology import center_line_matches
+from fissura.metrics.topology import centerline_matches
 
 ALARM_PIXELS = 20
 """A false alarm is a predicted component of at least so many pixels on an image without crack."""
@@ -148,7 +148,7 @@ def score(
             into.append(
                 (
                     tolerant_matches(pred, target, tolerance),
-                    center_line_matches(pred, target),
+                    centerline_matches(pred, target),
                     0 if target.any() else count_components(pred, ALARM_PIXELS),
                 )
             )
@@ -199,10 +199,10 @@ def _misfit(index: int, shape: tuple[int, ...], data: PreparedSet) -> str:
 def _columns(point: AtThreshold) -> dict[str, NDArray[Any]]:
     """Metrics of every image at one threshold, by the names of the table's columns."""
     counts = point.counts
-    tolerant, line = match_figures(point.tolerant), match_figures(point.center_line)
+    tolerant, line = match_metrics(point.tolerant), match_metrics(point.center_line)
     return {
         **{name: counts[:, column] for column, name in enumerate(COLUMNS)},
-        **{name: figure(counts) for name, figure in FIGURES.items()},
+        **{name: figure(counts) for name, figure in METRICS.items()},
         **{f"tolerant_{name}": values for name, values in tolerant.items()},
         "cldice": line["f1"],
         "false_alarms": point.alarms,

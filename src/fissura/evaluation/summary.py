@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from fissura.evaluation.score import ALARM_PIXELS, AtThreshold, Scores
 from fissura.metrics.bootstrap import Interval, as_sums, intervals, mean_of_sums
-from fissura.metrics.counts import FIGURES, counts_per_threshold, f1, iou
+from fissura.metrics.counts import METRICS, counts_per_threshold, f1, iou
 from fissura.metrics.curves import average_precision, ods
-from fissura.metrics.matches import match_figures
+from fissura.metrics.matches import match_metrics
 
 LEVEL = 0.95
 
@@ -122,18 +122,18 @@ def _parts(point: AtThreshold, clean: NDArray[np.bool_]) -> dict[str, Part]:
     parts: dict[str, Part] = {
         "pooled": (
             point.counts,
-            lambda sums: {name: figure(sums) for name, figure in FIGURES.items()},
+            lambda sums: {name: figure(sums) for name, figure in METRICS.items()},
         ),
-        "tolerant.pooled": (point.tolerant, match_figures),
-        "cldice.pooled": (point.center_line, lambda sums: {"": match_figures(sums)["f1"]}),
-        "cldice.per_image_mean": _mean_part(match_figures(point.center_line)["f1"]),
+        "tolerant.pooled": (point.tolerant, match_metrics),
+        "cldice.pooled": (point.center_line, lambda sums: {"": match_metrics(sums)["f1"]}),
+        "cldice.per_image_mean": _mean_part(match_metrics(point.center_line)["f1"]),
     }
     if clean.any():
         alarmed = np.where(clean, point.alarms > 0, np.nan)
         parts["false_alarms.fraction"] = _mean_part(alarmed)
-    for name, figure in FIGURES.items():
+    for name, figure in METRICS.items():
         parts[f"per_image_mean.{name}"] = _mean_part(figure(point.counts))
-    for name, values in match_figures(point.tolerant).items():
+    for name, values in match_metrics(point.tolerant).items():
         parts[f"tolerant.per_image_mean.{name}"] = _mean_part(values)
     return parts
 
@@ -185,10 +185,10 @@ def _describe(
         "least_pixels": ALARM_PIXELS,
         **described.get("false_alarms", {"fraction": None}),
     }
-    defined = {key: figure(point.counts) for key, figure in FIGURES.items()}
+    defined = {key: figure(point.counts) for key, figure in METRICS.items()}
     for key, values in defined.items():
         described["per_image_mean"][key]["images"] = int(np.count_nonzero(~np.isnan(values)))
-    for key, values in match_figures(point.tolerant).items():
+    for key, values in match_metrics(point.tolerant).items():
         described["tolerant"]["per_image_mean"][key]["images"] = int(
             np.count_nonzero(~np.isnan(values))
         )

@@ -30,7 +30,7 @@ from fissura.evaluation.score import Scores
 from fissura.evaluation.summary import summarize
 from fissura.experiments.experiment import Run
 from fissura.experiments.results import RunResult, write_result
-from fissura.metrics.counts import FIGURES, counts_at, iou, pixel_counts
+from fissura.metrics.counts import METRICS, counts_at, iou, pixel_counts
 from fissura.training.loop import resume, train
 from fissura.training.options import TrainOptions
 from fissura.training.run_folder import read_metrics
@@ -252,5 +252,5 @@ def _against_other_masks(
         ],
         axis=0,
     )
-    figures = {name: round(float(FIGURES[name](counts)), 6) for name in POOLED}
+    figures = {name: round(float(METRICS[name](counts)), 6) for name in POOLED}
     return {"area_threshold": threshold, **figures}

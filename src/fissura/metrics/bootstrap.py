@@ -1,6 +1,6 @@
-"""How far would a figure move if other images of the same kind had been in the set?
+"""Intervals of metrics: how far they would move had other images of the same kind been in the set.
 
-Percentile bootstrap over images: the images are drawn again, with replacement, and the figure is
+Percentile bootstrap over images: the images are drawn again, with replacement, and the metric is
 computed anew, a thousand times. The interval says nothing about other training seeds, and it takes
 the images as independent: several crops of one photo make it too narrow.
 """
@@ -14,12 +14,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Figures = Callable[[NDArray[np.float64]], Mapping[str, NDArray[np.float64]]]
+Metrics = Callable[[NDArray[np.float64]], Mapping[str, NDArray[np.float64]]]
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure with its bootstrap interval; `low` and `high` are NaN with fewer than two images."""
+    """A metric with its bootstrap interval.
+
+    Attributes:
+        value: The metric of the images as they are.
+        low: The lower end; NaN with fewer than two images.
+        high: The upper end; NaN with fewer than two images.
+    """
 
     value: float
     low: float
@@ -28,20 +34,28 @@ class Interval:
 
 def intervals(
     per_image: NDArray[Any],
-    figures: Figures,
+    metrics: Metrics,
     *,
     resamples: int = 1000,
     seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, Interval]:
-    """Bootstrap figures that follow from sums over images.
+    """Bootstrap metrics that follow from sums over images.
 
-    per_image: (n, ...), what is summed over the images: counts (n, 4), histograms (n, 2, 256), …
-    figures:   takes b such sums, (b, ...), and gives the figures by name, each (b,).
-    resamples: how many times the images are drawn again.
-    seed:      of the draws; the same seed and n give the same draws for any figure.
-    level:     coverage, in (0, 1); the interval's ends are the quantiles (1 ∓ level)/2.
-    Resamples in which a figure is undefined (NaN) are left out.
+    Resamples in which a metric is undefined (NaN) are left out.
+
+    Args:
+        per_image: (n, ...), the summands, an image each: counts (n, 4), histograms (n, 2, 256), …
+        metrics: Takes b such sums, (b, ...), and returns the metrics by name, each (b,).
+        resamples: How many times the images are drawn again.
+        seed: Of the draws; the same seed and n give the same draws for any metric.
+        level: Coverage, in (0, 1); the interval's ends are the quantiles (1 ∓ level)/2.
+
+    Returns:
+        The interval of each metric.
+
+    Raises:
+        ValueError: Where there is no image, or an argument is out of range.
 
     >>> from fissura.metrics.counts import iou
     >>> counts = np.array([[8, 1, 1, 90], [5, 5, 0, 90], [9, 0, 1, 90]])
@@ -50,8 +64,8 @@ def intervals(
     (0.733, 0.6, 0.9)
     """
     _check(len(per_image), resamples, level)
-    values = figures(per_image.sum(axis=0, dtype=np.float64)[None])
-    drawn = _drawn_figures([per_image], figures, resamples, seed)[0]
+    values = metrics(per_image.sum(axis=0, dtype=np.float64)[None])
+    drawn = _drawn_metrics([per_image], metrics, resamples, seed)[0]
     return {
         name: _interval(float(value[0]), drawn[name], level, len(per_image))
         for name, value in values.items()
@@ -61,7 +75,7 @@ def intervals(
 def differences(
     per_image_a: NDArray[Any],
     per_image_b: NDArray[Any],
-    figures: Figures,
+    metrics: Metrics,
     *,
     resamples: int = 1000,
     seed: int = 0,
@@ -70,8 +84,18 @@ def differences(
     """Bootstrap the difference a − b of two models on the same images, in the same order.
 
     Both models see the same draws, so that what makes an image hard for both cancels out; an
-    interval that holds 0 means that these images do not tell the two apart. Arguments as in
-    `intervals`.
+    interval that holds 0 means that these images do not tell the two apart.
+
+    Args:
+        per_image_a: As `per_image` of `intervals`, of the one model.
+        per_image_b: The same of the other model.
+        metrics: As in `intervals`, and so are the others.
+        resamples: See there.
+        seed: See there.
+        level: See there.
+
+    Raises:
+        ValueError: Where the shapes differ, and as `intervals` does.
     """
     if per_image_a.shape != per_image_b.shape:
         raise ValueError(
@@ -80,10 +104,10 @@ def differences(
         )
     _check(len(per_image_a), resamples, level)
     a, b = (
-        figures(per_image.sum(axis=0, dtype=np.float64)[None])
+        metrics(per_image.sum(axis=0, dtype=np.float64)[None])
         for per_image in (per_image_a, per_image_b)
     )
-    drawn_a, drawn_b = _drawn_figures([per_image_a, per_image_b], figures, resamples, seed)
+    drawn_a, drawn_b = _drawn_metrics([per_image_a, per_image_b], metrics, resamples, seed)
     return {
         name: _interval(
             float(a[name][0] - b[name][0]), drawn_a[name] - drawn_b[name], level, len(per_image_a)
@@ -93,16 +117,16 @@ def differences(
 
 
 def as_sums(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Turn figures per image (n,) into (n, 2) summands of their mean, for `intervals`.
+    """Turn a metric per image (n,) into (n, 2) summands of their mean, for `intervals`.
 
-    NaN, an undefined figure, becomes (0, 0). The mean is `mean_of_sums`.
+    NaN, an undefined value, becomes (0, 0). The mean is `mean_of_sums`.
     """
     defined = ~np.isnan(values)
     return np.stack((np.where(defined, values, 0.0), defined), axis=-1).astype(np.float64)
 
 
 def mean_of_sums(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the mean from sums of `as_sums`: (..., 2) → (...), NaN where nothing was defined.
+    """Return the mean from sums of `as_sums`: (..., 2) → (...), NaN where nothing was defined.
 
     >>> float(mean_of_sums(as_sums(np.array([0.5, np.nan, 1.0])).sum(axis=0)))
     0.75
@@ -116,22 +140,22 @@ def mean_of_sums(sums: NDArray[np.float64]) -> NDArray[np.float64]:
 def _draws(n: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
     """Yield how often each image was drawn, (b, n) at a time, to bound the memory."""
     generator = np.random.default_rng(seed)
-    shares = np.full(n, 1 / n)
+    chances = np.full(n, 1 / n)
     for start in range(0, resamples, 100):
         rows = min(100, resamples - start)
-        yield generator.multinomial(n, shares, size=rows).astype(np.float64)
+        yield generator.multinomial(n, chances, size=rows).astype(np.float64)
 
 
-def _drawn_figures(
-    sets: list[NDArray[Any]], figures: Figures, resamples: int, seed: int
+def _drawn_metrics(
+    sets: list[NDArray[Any]], metrics: Metrics, resamples: int, seed: int
 ) -> list[dict[str, NDArray[np.float64]]]:
-    """Figures of each set under the same draws, each (resamples,)."""
+    """Metrics of each set under the same draws, each (resamples,)."""
     flat = [np.asarray(one, np.float64).reshape(len(one), -1) for one in sets]
     collected: list[dict[str, list[NDArray[np.float64]]]] = [{} for _ in sets]
     for draw in _draws(len(sets[0]), resamples, seed):
         for one, rows, into in zip(sets, flat, collected, strict=True):
             sums = (draw @ rows).reshape(len(draw), *one.shape[1:])
-            for name, values in figures(sums).items():
+            for name, values in metrics(sums).items():
                 into.setdefault(name, []).append(values)
     return [{name: np.concatenate(parts) for name, parts in into.items()} for into in collected]
 

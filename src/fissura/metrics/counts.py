@@ -27,9 +27,13 @@ BINS = 256
 
 
 def precision(counts: NDArray[Any]) -> NDArray[np.float64]:
-    """Tell which share of the predicted crack pixels is crack: tp / (tp + fp).
+    """Return the fraction of the predicted crack pixels that is crack: tp / (tp + fp).
 
-    counts: (..., 4), columns tp fp fn tn; the result is (...). See the module for empty masks.
+    Args:
+        counts: (..., 4), columns tp fp fn tn.
+
+    Returns:
+        (...); see the module for empty masks.
 
     >>> float(precision(np.array([6, 2, 4, 88])))
     0.75
@@ -39,9 +43,13 @@ def precision(counts: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def recall(counts: NDArray[Any]) -> NDArray[np.float64]:
-    """Tell which share of the true crack pixels is found: tp / (tp + fn).
+    """Return the fraction of the true crack pixels that is found: tp / (tp + fn).
 
-    counts: (..., 4), columns tp fp fn tn; the result is (...). See the module for empty masks.
+    Args:
+        counts: (..., 4), columns tp fp fn tn.
+
+    Returns:
+        (...); see the module for empty masks.
 
     >>> float(recall(np.array([6, 2, 4, 88])))
     0.6
@@ -51,9 +59,13 @@ def recall(counts: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def f1(counts: NDArray[Any]) -> NDArray[np.float64]:
-    """Harmonic mean of precision and recall: 2·tp / (2·tp + fp + fn), also called Dice.
+    """Return the harmonic mean of precision and recall: 2·tp / (2·tp + fp + fn), also called Dice.
 
-    counts: (..., 4), columns tp fp fn tn; the result is (...). See the module for empty masks.
+    Args:
+        counts: (..., 4), columns tp fp fn tn.
+
+    Returns:
+        (...); see the module for empty masks.
 
     >>> round(float(f1(np.array([6, 2, 4, 88]))), 4)
     0.6667
@@ -63,10 +75,15 @@ def f1(counts: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def iou(counts: NDArray[Any]) -> NDArray[np.float64]:
-    """Intersection over union of the crack class: tp / (tp + fp + fn), also called Jaccard.
+    """Return the intersection over union of the crack class: tp / (tp + fp + fn), or Jaccard index.
 
     Background is not averaged in ('mIoU' elsewhere often is the mean of both classes).
-    counts: (..., 4), columns tp fp fn tn; the result is (...). See the module for empty masks.
+
+    Args:
+        counts: (..., 4), columns tp fp fn tn.
+
+    Returns:
+        (...); see the module for empty masks.
 
     >>> float(iou(np.array([6, 2, 4, 88])))
     0.5
@@ -75,7 +92,7 @@ def iou(counts: NDArray[Any]) -> NDArray[np.float64]:
     return _ratio(tp, tp + fp + fn, counts)
 
 
-FIGURES: dict[str, Callable[[NDArray[Any]], NDArray[np.float64]]] = {
+METRICS: dict[str, Callable[[NDArray[Any]], NDArray[np.float64]]] = {
     "precision": precision,
     "recall": recall,
     "f1": f1,
@@ -84,9 +101,10 @@ FIGURES: dict[str, Callable[[NDArray[Any]], NDArray[np.float64]]] = {
 
 
 def mean_per_image(values: NDArray[Any]) -> float:
-    """Mean over the images for which a figure is defined; NaN where there is none.
+    """Return the mean over the images for which a metric is defined; NaN where there is none.
 
-    values: (n,), one figure per image, NaN where it is undefined.
+    Args:
+        values: (n,), one value per image, NaN where it is undefined.
 
     >>> mean_per_image(np.array([0.5, np.nan, 1.0]))
     0.75
@@ -98,10 +116,15 @@ def mean_per_image(values: NDArray[Any]) -> float:
 def pixel_counts(
     pred: NDArray[Any], target: NDArray[Any], mask: NDArray[Any] | None = None
 ) -> NDArray[np.int64]:
-    """Compare two masks pixel by pixel: int64 (4,), columns tp fp fn tn.
+    """Compare two masks pixel by pixel.
 
-    pred, target: bool or 0/1, of one shape.
-    mask:         the same shape, true where a pixel is to be counted; None = everywhere.
+    Args:
+        pred: The predicted mask, bool or 0/1, any shape.
+        target: The true mask, of the same shape.
+        mask: The valid mask, of the same shape, true where a pixel counts; None: everywhere.
+
+    Returns:
+        int64 (4,), the columns tp fp fn tn.
 
     >>> pixel_counts(np.array([True, True, False]), np.array([True, False, False])).tolist()
     [1, 1, 0, 1]
@@ -124,10 +147,16 @@ def histograms(
     Bin = min(floor(256·p), 255), exact in every float type, so that p ≥ k/256 ⟺ bin ≥ k for
     k = 0 … 255: the counts at all these thresholds follow from the histogram with nothing lost.
 
-    prob:   floats in [0, 1], any shape; ValueError outside it or at NaN.
-    target: the same shape, bool or 0/1.
-    mask:   the same shape, true where a pixel is to be counted; None = everywhere.
-    Returns int64 (2, 256), row 0 background, row 1 crack.
+    Args:
+        prob: Floats in [0, 1], any shape.
+        target: The true mask, of the same shape, bool or 0/1.
+        mask: The valid mask, of the same shape, true where a pixel counts; None: everywhere.
+
+    Returns:
+        int64 (2, 256), row 0 background, row 1 crack.
+
+    Raises:
+        ValueError: Where a probability lies outside [0, 1] or is NaN.
 
     >>> h = histograms(np.array([0.1, 0.5, 0.9]), np.array([False, True, True]))
     >>> int(h[0, 25]), int(h[1, 128]), int(h[1, 230])
@@ -151,8 +180,11 @@ def histograms(
 def counts_per_threshold(histogram: NDArray[Any]) -> NDArray[Any]:
     """Turn histograms into the counts at all 256 thresholds k/256, by one cumulative sum.
 
-    histogram: (..., 2, 256) as `histograms` returns it, or sums of such.
-    Returns (..., 256, 4): at [..., k, :] the columns tp fp fn tn for 'crack where p ≥ k/256'.
+    Args:
+        histogram: (..., 2, 256) as `histograms` returns it, or sums of such.
+
+    Returns:
+        (..., 256, 4): at [..., k, :] the columns tp fp fn tn for 'crack where p ≥ k/256'.
 
     >>> h = histograms(np.array([0.1, 0.5, 0.9]), np.array([False, True, True]))
     >>> counts_per_threshold(h)[128].tolist()
@@ -166,9 +198,10 @@ def counts_per_threshold(histogram: NDArray[Any]) -> NDArray[Any]:
 
 
 def threshold_bin(threshold: float) -> int:
-    """Give the k of 0 … 255 whose threshold k/256 lies nearest to `threshold`.
+    """Return the k of 0 … 255 whose threshold k/256 lies nearest to `threshold`.
 
-    ValueError outside [0, 1].
+    Raises:
+        ValueError: Where the threshold lies outside [0, 1].
 
     >>> threshold_bin(0.5), threshold_bin(0.3), threshold_bin(1.0)
     (128, 77, 255)
@@ -179,7 +212,14 @@ def threshold_bin(threshold: float) -> int:
 
 
 def counts_at(histogram: NDArray[Any], threshold: float) -> NDArray[Any]:
-    """Counts at one threshold, rounded to the nearest k/256: (..., 2, 256) → (..., 4).
+    """Return the counts at one threshold, rounded to the nearest k/256.
+
+    Args:
+        histogram: (..., 2, 256) as `histograms` returns it, or sums of such.
+        threshold: In [0, 1].
+
+    Returns:
+        (..., 4), the columns tp fp fn tn.
 
     >>> h = histograms(np.array([0.1, 0.5, 0.9]), np.array([False, True, True]))
     >>> counts_at(h, 0.75).tolist()
@@ -221,9 +261,15 @@ def _as_bool(values: NDArray[Any]) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class Counts:
-    """The four pixel counts of one image or of many, with the figures that follow from them.
+    """The four pixel counts of one image or of many, with the metrics that follow from them.
 
-    Counts add up (`a + b`, `sum(list_of_counts, Counts())`): summed counts give pooled figures.
+    Counts add up (`a + b`, `sum(list_of_counts, Counts())`): summed counts give pooled metrics.
+
+    Attributes:
+        tp: Crack pixels that were found.
+        fp: Background pixels that were taken for crack.
+        fn: Crack pixels that were missed.
+        tn: Background pixels that were left alone.
 
     >>> counts = Counts.of(np.array([True, True, False]), np.array([True, False, False]))
     >>> counts
@@ -257,22 +303,22 @@ class Counts:
 
     @property
     def precision(self) -> float:
-        """As `precision`."""
+        """Return tp / (tp + fp), as `precision` does."""
         return float(precision(self.array))
 
     @property
     def recall(self) -> float:
-        """As `recall`."""
+        """Return tp / (tp + fn), as `recall` does."""
         return float(recall(self.array))
 
     @property
     def f1(self) -> float:
-        """As `f1`."""
+        """Return 2·tp / (2·tp + fp + fn), as `f1` does."""
         return float(f1(self.array))
 
     @property
     def iou(self) -> float:
-        """As `iou`."""
+        """Return tp / (tp + fp + fn), as `iou` does."""
         return float(iou(self.array))
 
     def __add__(self, other: Counts) -> Counts:

@@ -1,7 +1,7 @@
-"""Figures over all thresholds: precision-recall curve, AP, the best threshold, ODS and OIS.
+"""Metrics over all thresholds: precision-recall curve, AP, the best threshold, ODS and OIS.
 
 Everything follows from 256-bin histograms (`fissura.metrics.counts.histograms`), so the thresholds
-are k/256 and the figures are exact for probabilities rounded down to 1/256.
+are k/256 and the metrics are exact for probabilities rounded down to 1/256.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fissura.metrics.counts import (
     BINS,
-    FIGURES,
+    METRICS,
     counts_per_threshold,
     f1,
     mean_per_image,
@@ -27,9 +27,12 @@ THRESHOLDS: NDArray[np.float64] = np.arange(BINS) / BINS
 
 @dataclass(frozen=True)
 class Curve:
-    """Precision and recall at each threshold k/256, k = 0 … 255; arrays of float64 (256,).
+    """Precision and recall at each threshold k/256, k = 0 … 255.
 
-    Precision is NaN where nothing is predicted.
+    Attributes:
+        thresholds: float64 (256,).
+        precision: float64 (256,), NaN where nothing is predicted.
+        recall: float64 (256,).
     """
 
     thresholds: NDArray[np.float64]
@@ -39,7 +42,13 @@ class Curve:
 
 @dataclass(frozen=True)
 class Best:
-    """A figure's best value, the threshold where it is reached, and the counts there (4,)."""
+    """The best value of a metric.
+
+    Attributes:
+        value: The metric there.
+        threshold: The threshold where it is reached.
+        counts: The counts there, int64 (4,).
+    """
 
     value: float
     threshold: float
@@ -48,11 +57,14 @@ class Best:
 
 @dataclass(frozen=True)
 class PerImageBest:
-    """The best of each image: figures pooled and averaged, and each image's own.
+    """The best of each image: F1 pooled and averaged, and each image's own.
 
-    pooled: float, from the sum of the counts that each image has at its own best threshold.
-    mean:   float, the mean of the images' own best values.
-    values, thresholds: float64 (n,).  counts: int64 (n, 4).
+    Attributes:
+        pooled: From the sum of the counts that each image has at its own best threshold.
+        mean: The mean of the images' own best values.
+        values: The images' best values, float64 (n,).
+        thresholds: The thresholds where these are reached, float64 (n,).
+        counts: The counts there, int64 (n, 4).
     """
 
     pooled: float
@@ -63,22 +75,27 @@ class PerImageBest:
 
 
 def precision_recall_curve(histogram: NDArray[Any]) -> Curve:
-    """Give precision and recall at all thresholds, pooled.
+    """Return precision and recall at all thresholds, pooled.
 
-    histogram: (2, 256), or (n, 2, 256), which is summed over the images.
+    Args:
+        histogram: (2, 256), or (n, 2, 256), which is summed over the images.
     """
     counts = counts_per_threshold(_pooled(histogram))
     return Curve(THRESHOLDS.copy(), precision(counts), recall(counts))
 
 
 def average_precision(histogram: NDArray[Any]) -> NDArray[np.float64]:
-    """Area under the precision-recall curve as a sum of steps, without interpolation.
+    """Return the area under the precision-recall curve as a sum of steps, without interpolation.
 
     AP = Σ_k (R_k − R_{k+1})·P_k over the thresholds k/256, R_256 = 0. The same as scikit-learn's
     `average_precision_score` of probabilities rounded down to 1/256. NaN where there is no crack
     (scikit-learn: 0).
 
-    histogram: (..., 2, 256); the result is (...). For pooled AP give the sum over the images.
+    Args:
+        histogram: (..., 2, 256). For pooled AP give the sum over the images.
+
+    Returns:
+        (...).
 
     >>> from fissura.metrics.counts import histograms
     >>> h = histograms(np.array([0.1, 0.4, 0.35, 0.8]), np.array([0, 0, 1, 1]))
@@ -102,8 +119,12 @@ def best_threshold(histogram: NDArray[Any], metric: str = "f1") -> Best:
     (F1 and IoU of pooled counts rise and fall together: the threshold is the same, the value not.)
     Of equally good thresholds the one nearest to 0.5 is taken.
 
-    histogram: (2, 256), or (n, 2, 256), which is summed over the images.
-    metric:    "f1" or "iou".
+    Args:
+        histogram: (2, 256), or (n, 2, 256), which is summed over the images.
+        metric: "f1" or "iou".
+
+    Raises:
+        ValueError: For another metric.
 
     >>> from fissura.metrics.counts import histograms
     >>> best_threshold(histograms(np.array([0.1, 0.3, 0.9]), np.array([0, 1, 1]))).threshold
@@ -112,7 +133,7 @@ def best_threshold(histogram: NDArray[Any], metric: str = "f1") -> Best:
     if metric not in ("f1", "iou"):
         raise ValueError(f'metric is "f1" or "iou"; got {metric!r}.')
     counts = counts_per_threshold(_pooled(histogram))
-    values = FIGURES[metric](counts)
+    values = METRICS[metric](counts)
     k = int(_best_bins(values[None])[0])
     return Best(float(values[k]), float(THRESHOLDS[k]), counts[k].astype(np.int64))
 
@@ -129,10 +150,12 @@ def at_end_of_grid(threshold: float) -> bool:
 
 
 def ods(histogram: NDArray[Any]) -> Best:
-    """Optimal data-set scale: the best pooled F1 that one threshold for all images can reach.
+    """Return the optimal data-set scale: the best pooled F1 that one threshold for all can reach.
 
     An oracle where the images are test images: the threshold is chosen with the truth in hand.
-    histogram: (n, 2, 256) or (2, 256).
+
+    Args:
+        histogram: (n, 2, 256) or (2, 256).
 
     Source: Arbeláez, Maire, Fowlkes, Malik, 'Contour detection and hierarchical image
     segmentation', TPAMI 2011; differs in that pixels are compared in place, with no tolerance.
@@ -141,14 +164,15 @@ def ods(histogram: NDArray[Any]) -> Best:
 
 
 def ois(histograms: NDArray[Any]) -> PerImageBest:
-    """Optimal image scale: the best F1 when each image may choose its own threshold.
+    """Return the optimal image scale: the best F1 when each image may choose its own threshold.
 
     An oracle, always: no threshold that knows the truth of its image exists in use. An image
     without crack takes the highest threshold. `pooled` sums the counts of all images at their own
     thresholds (Arbeláez et al. 2011; without tolerance), `mean` averages the images' best F1, as
     much of the crack literature does; the two differ.
 
-    histograms: (n, 2, 256).
+    Args:
+        histograms: (n, 2, 256), of one image each.
     """
     counts = counts_per_threshold(histograms)
     values = f1(counts)

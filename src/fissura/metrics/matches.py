@@ -23,13 +23,19 @@ from numpy.typing import NDArray
 COLUMNS = ("confirmed", "refuted", "found", "missed")
 
 
-def match_figures(matches: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
-    """Give precision, recall and F1, their harmonic mean, of matches (..., 4), each of shape (...).
+def match_metrics(matches: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
+    """Return precision, recall and F1, their harmonic mean.
 
     precision = confirmed / (confirmed + refuted), recall = found / (found + missed),
     f1 = 2·precision·recall / (precision + recall).
 
-    >>> {name: float(value) for name, value in match_figures(np.array([3, 1, 3, 3])).items()}
+    Args:
+        matches: (..., 4), the columns of this module.
+
+    Returns:
+        "precision", "recall" and "f1", each (...).
+
+    >>> {name: float(value) for name, value in match_metrics(np.array([3, 1, 3, 3])).items()}
     {'precision': 0.75, 'recall': 0.5, 'f1': 0.6}
     """
     if matches.ndim == 0 or matches.shape[-1] != len(COLUMNS):

@@ -21,9 +21,16 @@ def tolerant_matches(
     between pixel centers. Radius 0 gives the plain counts: confirmed = found = tp, refuted = fp,
     missed = fn.
 
-    pred, target: bool (h, w).
-    radius:       in pixels, ≥ 0.
-    Returns int64 (4,), the columns of `fissura.metrics.matches`, for `match_figures`.
+    Args:
+        pred: The predicted mask, bool (h, w).
+        target: The true mask, bool (h, w).
+        radius: In pixels, at least 0.
+
+    Returns:
+        int64 (4,), the columns of `fissura.metrics.matches`, for `match_metrics`.
+
+    Raises:
+        ValueError: Where the masks differ in size or the radius is negative.
 
     Differs from the tolerance of Arbeláez et al. (TPAMI 2011), where one true pixel confirms at
     most one predicted pixel: here a thick prediction may be confirmed by a thin truth.
@@ -46,9 +53,16 @@ def tolerant_matches(
 
 
 def near(mask: NDArray[Any], radius: float) -> NDArray[np.bool_]:
-    """Mark the pixels that lie at most `radius` from a pixel of `mask`, bool (h, w).
+    """Mark the pixels that lie at most `radius` from a pixel of a mask.
 
     By an exact Euclidean distance transform.
+
+    Args:
+        mask: bool (h, w).
+        radius: In pixels.
+
+    Returns:
+        bool (h, w).
     """
     import cv2
 

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fissura.errors import extra
+from fissura.metrics.matches import match_metrics
 
 
-def center_line_matches(pred: NDArray[np.bool_], target: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Count center-line pixels of each mask that lie inside the other mask.
+def centerline_matches(pred: NDArray[np.bool_], target: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Count centerline pixels of each mask that lie inside the other mask.
 
     With the skeletons S_P, S_L of the prediction V_P and the truth V_L:
 
@@ -20,11 +21,18 @@ def center_line_matches(pred: NDArray[np.bool_], target: NDArray[np.bool_]) -> N
         topology sensitivity  |S_L ∩ V_P| / |S_L|
         clDice                their harmonic mean
 
-    which are `precision`, `recall` and `f1` of `fissura.metrics.matches.match_figures`, with its
+    which are `precision`, `recall` and `f1` of `fissura.metrics.matches.match_metrics`, with its
     rules for empty masks.
 
-    pred, target: bool (h, w).
-    Returns int64 (4,), the columns of `fissura.metrics.matches`.
+    Args:
+        pred: The predicted mask, bool (h, w).
+        target: The true mask, bool (h, w).
+
+    Returns:
+        int64 (4,), the columns of `fissura.metrics.matches`.
+
+    Raises:
+        ValueError: Where the masks differ in size.
 
     Source: Shit et al., 'clDice – a novel topology-preserving loss function for tubular structure
     segmentation', CVPR 2021, equations (1) to (3); skeletons by Zhang and Suen's thinning
@@ -46,7 +54,7 @@ def center_line_matches(pred: NDArray[np.bool_], target: NDArray[np.bool_]) -> N
 
 
 def cl_dice(pred: NDArray[np.bool_], target: NDArray[np.bool_]) -> float:
-    """Give the clDice of one image; see `center_line_matches`.
+    """Return the clDice of one image; see `centerline_matches`.
 
     A prediction of a fifth of the crack's width has an IoU of 0.2, but finds the centerline:
 
@@ -56,6 +64,4 @@ def cl_dice(pred: NDArray[np.bool_], target: NDArray[np.bool_]) -> float:
     >>> round(cl_dice(thin, wide), 3)
     0.962
     """
-    from fissura.metrics.matches import match_figures
-
-    return float(match_figures(center_line_matches(pred, target))["f1"])
+    return float(match_metrics(centerline_matches(pred, target))["f1"])
