@@ -29,9 +29,11 @@ from fissura.device import choose_device, describe_machine
 from fissura.files import replacing
 from fissura.inference.predictor import Predictor
 from fissura.measurement import Crack, measure
+from fissura.measurement.options import MeasureOptions
 
 DOCS = Path(__file__).parents[1] / "docs"
 SEED = 11
+EVERYTHING = MeasureOptions(min_length=0)  # specks too
 SIZE = (192, 192)
 WIDTHS = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0, 20.0)
 EACH = 25  # shapes per width
@@ -58,7 +60,7 @@ def shapes(kind: str, *, as_mask: bool) -> dict[str, Any]:
                 turn = rng.uniform(max(1.0, 55 / radius), 4.5)
                 length = radius * turn
                 prob = arc(SIZE, place, radius, angle, turn, width)
-            cracks = measure(prob >= 0.5 if as_mask else prob)
+            cracks = measure(prob >= 0.5 if as_mask else prob, options=EVERYTHING)
             broken += len(cracks) != 1
             if len(cracks) == 1:
                 lengths.append(cracks[0].length / length - 1)
@@ -114,7 +116,7 @@ def branching() -> dict[str, Any]:
         branches = [
             np.column_stack([line[:, :2], np.maximum(line[:, 2], 1.5)]) for line in panel.centerline
         ]
-        cracks = measure(lines(branches, PICTURE_HW))
+        cracks = measure(lines(branches, PICTURE_HW), options=EVERYTHING)
         if not cracks:
             continue
         places, widths, _ = gather(cracks)
@@ -140,7 +142,7 @@ def predicted(model: str) -> dict[str, Any]:
     found = total = false = measured = 0.0
     for index in range(PANELS):
         panel = draw_panel(SEED, 1000 + index, size_hw=PANEL_HW)
-        cracks = measure(predictor.prob(panel.image), threshold=predictor.threshold, min_length=10)
+        cracks = measure(predictor(panel.image))
         if not panel.centerline:
             continue
         points = np.concatenate(panel.centerline)

@@ -86,7 +86,7 @@ def test_masks_measured_as_the_library_measures_them(masks, model, tmp_path):
     assert (done.photos, done.failures, done.failing, done.report) == (2, [], [], None)
     table = rows(out / "cracks.csv")
     for index in (1, 3):
-        expected = measure(panel(index).mask, mm_per_pixel=0.5, min_length=10)
+        expected = measure(panel(index).mask, mm_per_pixel=0.5)
         ours = [row for row in table if row["photo"] == f"deck/{index}"]
         assert len(ours) == len(expected) > 0
         for row, crack in zip(ours, expected, strict=True):
@@ -104,7 +104,7 @@ def test_photos_go_through_the_model(inspected, model):
     mask = cv2.imread(str(root / "out/masks/a.png"), 0) > 0
     np.testing.assert_array_equal(mask, prediction.mask)
     table = [row for row in rows(root / "out/cracks.csv") if row["photo"] == "a"]
-    expected = measure(prediction.prob, threshold=prediction.threshold, min_length=10)
+    expected = measure(prediction)
     assert [float(row["length_px"]) for row in table] == pytest.approx(
         [crack.length for crack in expected], rel=1e-6
     )

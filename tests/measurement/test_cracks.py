@@ -1,4 +1,4 @@
-"""Cracks of known length and width, and what must not depend on how the picture is read."""
+"""Cracks of known length and width, and what must not depend on how the image is read."""
 
 import numpy as np
 import pytest
@@ -6,12 +6,25 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from fissura import measurement
 from fissura.data.synthetic import draw_panel
 from fissura.data.synthetic.shapes import arc, bar, length_within, lines, true_widths
 from fissura.errors import InputError
-from fissura.measurement import crack_labels, measure, measure_windows
+from fissura.measurement import crack_labels
+from fissura.measurement.options import MeasureOptions
 
 SIZE = (112, 112)
+
+
+def measure(source, *, mm_per_pixel=None, threshold=None, mask=None, min_length=0.0, **options):
+    """Measure with these options, and cracks of every length."""
+    return measurement.measure(
+        source,
+        mm_per_pixel=mm_per_pixel,
+        threshold=threshold,
+        mask=mask,
+        options=MeasureOptions(min_length=min_length, **options),
+    )
 
 
 def same(ours, theirs):
@@ -96,8 +109,8 @@ def test_branching_cracks_of_the_generator(index):
 
 
 @settings(max_examples=15, deadline=None)
-@given(index=st.integers(0, 40), block=st.integers(20, 130), halo=st.integers(4, 40))
-def test_windows_cut_no_crack_in_two(index, block, halo):
+@given(index=st.integers(0, 40), window=st.integers(20, 130), halo=st.integers(4, 40))
+def test_windows_cut_no_crack_in_two(index, window, halo):
     size = (150, 210)
     panel = draw_panel(7, index, size_hw=size, crack_fraction=0.08)
     prob = ndimage.gaussian_filter(panel.mask.astype(np.float32), 0.7)
@@ -107,13 +120,16 @@ def test_windows_cut_no_crack_in_two(index, block, halo):
         reads.append((bottom - top) * (right - left))
         return prob[top:bottom, left:right]
 
-    options = {"min_length": 3.0, "bridge": 6.0, "mm_per_pixel": 0.1}
-    same(measure_windows(read, size, block=block, halo=halo, **options), measure(prob, **options))
+    options = MeasureOptions(min_length=3.0, bridge=6.0)
+    by_windows = measurement.measure_windows(
+        read, size, threshold=0.5, options=options, mm_per_pixel=0.1, window=window, halo=halo
+    )
+    same(by_windows, measurement.measure(prob, options=options, mm_per_pixel=0.1))
     assert len(reads) > 1
 
 
 @pytest.mark.parametrize("index", [3, 7])
-def test_areas_measured_in_portions_are_the_same(index, monkeypatch):
+def test_components_measured_in_chunks_are_the_same(index, monkeypatch):
     mask = draw_panel(7, index, size_hw=(150, 210), crack_fraction=0.08).mask
     together = measure(mask)
     monkeypatch.setattr("fissura.measurement.cracks.POINTS_AT_ONCE", 40)
@@ -129,7 +145,8 @@ def test_a_thick_blob_gets_the_halo_it_needs():
     def read(top, left, bottom, right):
         return prob[top:bottom, left:right]
 
-    same(measure_windows(read, prob.shape, block=50, halo=4), measure(prob))
+    by_windows = measurement.measure_windows(read, prob.shape, threshold=0.5, window=50, halo=4)
+    same(by_windows, measurement.measure(prob))
 
 
 def test_order_numbers_labels_and_boxes():
@@ -209,7 +226,7 @@ def test_uncertainty_follows_from_the_slope():
     assert other.width_error == pytest.approx(expected, rel=0.1)
 
 
-def test_the_pictures_border():
+def test_the_border_of_the_image():
     prob = np.zeros((50, 80), np.float32)
     prob[20:24, :] = 1  # leaves at both sides
     (crack,) = measure(prob)
@@ -235,16 +252,16 @@ def test_masks_and_probabilities_of_a_mask_agree():
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (2, 2)])
 @pytest.mark.parametrize("seed", range(4))
-def test_tiny_pictures(shape, seed):
+def test_tiny_images(shape, seed):
     mask = np.random.default_rng(seed).random(shape) < 0.6
     cracks = measure(mask)
     assert sum(crack.area for crack in cracks) == mask.sum()
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 10**6), share=st.floats(0.05, 0.9))
-def test_noise_breaks_nothing(seed, share):
-    mask = np.random.default_rng(seed).random((40, 37)) < share
+@given(seed=st.integers(0, 10**6), fraction=st.floats(0.05, 0.9))
+def test_noise_breaks_nothing(seed, fraction):
+    mask = np.random.default_rng(seed).random((40, 37)) < fraction
     cracks = measure(mask)
     labels, count = ndimage.label(mask, np.ones((3, 3)))
     assert len(cracks) == count
@@ -260,8 +277,8 @@ def test_noise_breaks_nothing(seed, share):
     [
         ({"threshold": 0.0}, "threshold is 0"),
         ({"threshold": 1.5}, "threshold is 1.5"),
-        ({"min_length": -1.0}, "0 or more"),
-        ({"bridge": float("nan")}, "0 or more"),
+        ({"min_length": -1.0}, "min-length is -1"),
+        ({"bridge": float("nan")}, "bridge is nan"),
         ({"prob_error": 0.0}, "above 0"),
         ({"mm_per_pixel": -2.0}, "mm per pixel"),
     ],

@@ -15,12 +15,12 @@ def graph_of(drawing):
     if isinstance(drawing, str):
         rows = drawing.split()
         drawing = np.array([[letter == "#" for letter in row] for row in rows])
-    mask = drawing.astype(np.float32)
+    mask = np.asarray(drawing, bool)
 
     def read(top, left, bottom, right):
         return mask[top:bottom, left:right]
 
-    return build_graph(find_skeleton(read, mask.shape, 0.5))
+    return build_graph(find_skeleton(read, mask.shape))
 
 
 def degrees(graph):
@@ -54,9 +54,9 @@ def test_lengths_and_places():
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 10**6), share=st.floats(0.05, 0.7), coarse=st.integers(1, 3))
-def test_a_graph_has_the_pieces_and_loops_of_its_picture(seed, share, coarse):
-    mask = np.random.default_rng(seed).random((14, 15)) < share
+@given(seed=st.integers(0, 10**6), fraction=st.floats(0.05, 0.7), coarse=st.integers(1, 3))
+def test_a_graph_has_the_pieces_and_loops_of_its_picture(seed, fraction, coarse):
+    mask = np.random.default_rng(seed).random((14, 15)) < fraction
     mask = np.kron(mask, np.ones((coarse, coarse), bool))
     graph = graph_of(mask)
     for spur in (0.0, 1.0):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -104,13 +103,14 @@ class Inspector:
         """Measure probabilities (h, w) of an image (h, w, 3), and write mask and overlay."""
         height, width = prob.shape
         resolution = self._resolution(file, image, (height, width))
+        mask = prob >= threshold
         cracks = measure(
             prob,
             threshold=threshold,
+            mask=mask,
             mm_per_pixel=resolution.mm_per_pixel if resolution else None,
-            **asdict(self.measuring),
+            options=self.measuring,
         )
-        mask = prob >= threshold
         mask_file = f"{MASKS}/{name}.png"
         write_image(self.out / mask_file, mask.astype(np.uint8) * np.uint8(255))
         labels = crack_labels(mask, cracks)
@@ -155,7 +155,7 @@ class Inspector:
                 raster.size_hw,
                 threshold=predicted.threshold,
                 mm_per_pixel=resolution.mm_per_pixel if resolution else None,
-                **asdict(self.measuring),
+                options=self.measuring,
             )
         give_back_freed_memory()
         shown, shrunk = preview(raster, PREVIEW)

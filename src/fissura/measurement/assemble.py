@@ -1,8 +1,7 @@
-"""From branches and widths to cracks with their figures."""
+"""Cracks assembled from branches and widths."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,16 +12,7 @@ from scipy.sparse.csgraph import connected_components, dijkstra
 from fissura.measurement.crack import Crack
 from fissura.measurement.graph import Branch, Graph
 from fissura.measurement.skeleton import Skeleton
-
-
-@dataclass(frozen=True)
-class Widths:
-    """Of all branches after another: (n,) number of the branch, and what was measured there."""
-
-    branch: NDArray[np.int64]
-    places: NDArray[np.float64]
-    widths: NDArray[np.float64]
-    errors: NDArray[np.float64]
+from fissura.measurement.widths import Widths
 
 
 def assemble(
@@ -81,13 +71,13 @@ def assemble(
                 number=0,
                 length=length,
                 longest_path=_longest_path(branches),
-                **_width_figures(widths, errors, measured.places[mine]),
+                **_widths_in_numbers(widths, errors, measured.samples[mine]),
                 area=float(skeleton.area[members[index]].sum()),
                 orientation=_orientation(branches),
                 branches=len(branches) - sum(number in bridged for number in numbers[index]),
                 box=_box(skeleton.box[members[index]]),
                 lines=[branch.points for branch in branches],
-                places=measured.places[mine],
+                places=measured.samples[mine],
                 widths=widths,
                 width_errors=errors,
                 mm_per_pixel=mm_per_pixel,
@@ -97,8 +87,8 @@ def assemble(
     return cracks
 
 
-def _width_figures(
-    widths: NDArray[np.float64], errors: NDArray[np.float64], places: NDArray[np.float64]
+def _widths_in_numbers(
+    widths: NDArray[np.float64], errors: NDArray[np.float64], samples: NDArray[np.float64]
 ) -> dict[str, Any]:
     if not len(widths):
         nan = float("nan")
@@ -111,7 +101,7 @@ def _width_figures(
         "width_p95": float(np.percentile(widths, 95)),
         "width_max": float(widths[widest]),
         "width_error": float(np.median(errors)),
-        "widest_at": (float(places[widest, 0]), float(places[widest, 1])),
+        "widest_at": (float(samples[widest, 0]), float(samples[widest, 1])),
     }
 
 

@@ -1,4 +1,4 @@
-"""Where a crack's edges are, to fractions of a pixel, along lines across it."""
+"""Edges of a crack along lines across it, to fractions of a pixel."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from fissura.measurement.skeleton import BLOCK, Read, grown
+from fissura.measurement.skeleton import WINDOW, Read, grown
 
 STEP = 0.25  # pixels between samples; probabilities are linear between pixels
-OFF_CENTER = 1.5  # how far beside its place a line may first meet the crack
+OFF_CENTER = 1.5  # how far beside its point a line may first meet the crack
 SLOPE_OVER = 0.5  # pixels to either side of an edge that its slope is taken over
 SAMPLES_AT_ONCE = 2**20
 
 
 @dataclass(frozen=True)
 class Edges:
-    """What lines across a crack meet; all arrays are (n,), NaN where there is no edge in reach.
+    """The edges that lines across a crack meet; arrays are (n,), NaN where none is in reach.
 
-    before, after: signed distance along the line from its place to the two edges, in pixels.
-    error:         uncertainty of after − before, in pixels.
+    Attributes:
+        before: Signed distance along the line from its point to the edge behind, in pixels.
+        after: Likewise to the edge ahead.
+        error: Uncertainty of after − before, in pixels.
     """
 
     before: NDArray[np.float64]
@@ -34,46 +36,50 @@ def find_edges(
     read: Read,
     size_hw: tuple[int, int],
     threshold: float,
-    places: NDArray[np.float64],
+    points: NDArray[np.float64],
     directions: NDArray[np.float64],
     reach: NDArray[np.float64],
     *,
     prob_error: float,
-    block: int = BLOCK,
+    window: int = WINDOW,
 ) -> Edges:
-    """Find the edges of a crack along a line through each place.
+    """Find the edges of a crack along a line through each point.
 
-    Probabilities are interpolated bilinearly and sampled every quarter of a pixel. From the place
+    Probabilities are interpolated bilinearly and sampled every quarter of a pixel. From the point
     (or the nearest sample of the crack within 1.5 pixels) the edge on either side is where they
     first fall below the threshold, interpolated linearly between two samples. With g₁ and g₂ the
     slopes of the probability at the two edges, per pixel, an error σ of the probability moves them
     by σ/g₁ and σ/g₂, so that the uncertainty of the width is σ·√(1/g₁² + 1/g₂²).
 
-    Outside the picture is no crack; its border is half a pixel outside the last pixels' centers.
+    Outside the image is no crack; its border is half a pixel outside the last pixels' centers.
 
-    read:        the probabilities in a window.
-    places:      (n, 2) row and column.
-    directions:  (n, 2) of unit length.
-    reach:       (n,) how far along the line edges are looked for, in pixels.
-    prob_error:  σ, above 0.
+    Args:
+        read: The probabilities in a window.
+        size_hw: Height and width of the image.
+        threshold: Probability of an edge.
+        points: (n, 2) row and column.
+        directions: (n, 2) of unit length.
+        reach: (n,) distance up to which edges are looked for along the line, in pixels.
+        prob_error: σ, above 0.
+        window: Side of the windows that are read.
     """
-    edges = Edges(*(np.full(len(places), np.nan) for _ in range(3)))
-    # All of the lines of one block are looked at together, those of similar reach at once.
-    row_block, column_block = (np.maximum(places, 0) // block).astype(np.int64).T
-    last = (np.array(size_hw) - 1) // block
-    row_block, column_block = np.minimum(row_block, last[0]), np.minimum(column_block, last[1])
-    of_block = row_block * (last[1] + 1) + column_block
-    order = np.argsort(of_block, kind="stable")
-    starts = np.searchsorted(of_block[order], np.arange((last[0] + 1) * (last[1] + 1) + 1))
+    edges = Edges(*(np.full(len(points), np.nan) for _ in range(3)))
+    # All lines of one window are looked at together, those of similar reach at once.
+    row_window, column_window = (np.maximum(points, 0) // window).astype(np.int64).T
+    last = (np.array(size_hw) - 1) // window
+    row_window, column_window = np.minimum(row_window, last[0]), np.minimum(column_window, last[1])
+    of_window = row_window * (last[1] + 1) + column_window
+    order = np.argsort(of_window, kind="stable")
+    starts = np.searchsorted(of_window[order], np.arange((last[0] + 1) * (last[1] + 1) + 1))
     for start, stop in pairwise(starts.tolist()):
         inside = order[start:stop]
         if not len(inside):
             continue
-        low = np.floor((places[inside] - reach[inside, None]).min(0)).astype(int) - 2
-        high = np.ceil((places[inside] + reach[inside, None]).max(0)).astype(int) + 3
+        low = np.floor((points[inside] - reach[inside, None]).min(0)).astype(int) - 2
+        high = np.ceil((points[inside] + reach[inside, None]).max(0)).astype(int) + 3
         top, left, bottom, right = grown((*low.tolist(), *high.tolist()), 0, size_hw)
         prob = read(top, left, bottom, right)
-        local = places[inside] - (top, left)
+        local = points[inside] - (top, left)
         for lines in _alike(reach[inside]):
             found = _edges_in(
                 prob, threshold, local[lines], directions[inside[lines]],
@@ -103,14 +109,14 @@ def _alike(reach: NDArray[np.float64]) -> list[NDArray[np.int64]]:
 def _edges_in(
     prob: NDArray[np.float32],
     threshold: float,
-    places: NDArray[np.float64],
+    points: NDArray[np.float64],
     directions: NDArray[np.float64],
     reach: float,
     prob_error: float,
 ) -> Edges:
     half = int(np.ceil((reach + SLOPE_OVER) / STEP)) + 1
     offsets = np.arange(-half, half + 1) * STEP
-    where = places[:, :, None] + directions[:, :, None] * offsets
+    where = points[:, :, None] + directions[:, :, None] * offsets
     samples = ndimage.map_coordinates(
         prob, where.transpose(1, 0, 2), np.float64, order=1, mode="grid-constant"
     )
@@ -118,7 +124,7 @@ def _edges_in(
     index = np.arange(len(offsets))
     distance = np.where(crack, np.abs(index - half), len(offsets))
     start = distance.argmin(1)
-    rows = np.arange(len(places))
+    rows = np.arange(len(points))
     met = distance[rows, start] * STEP <= OFF_CENTER
     outside = ~crack
     far = len(offsets)
@@ -141,13 +147,13 @@ def _crossing(
     inwards: int,
     threshold: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where between the first sample outside and the last inside it is; and its slope per pixel."""
+    """The position of an edge between the last sample inside and the first outside; its slope."""
     count = samples.shape[1]
     known = (outside >= 0) & (outside < count)
     at = np.clip(outside, 1, count - 2)
     low, high = samples[rows, at], samples[rows, at + inwards]
-    share = (threshold - low) / np.where(high > low, high - low, 1.0)
-    position = np.where(known, at + inwards * np.clip(share, 0.0, 1.0), np.nan)
+    fraction = (threshold - low) / np.where(high > low, high - low, 1.0)
+    position = np.where(known, at + inwards * np.clip(fraction, 0.0, 1.0), np.nan)
     over = round(SLOPE_OVER / STEP)
     inner = samples[rows, np.clip(at + inwards * over, 0, count - 1)]
     outer = samples[rows, np.clip(at - inwards * over, 0, count - 1)]

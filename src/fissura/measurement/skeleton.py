@@ -1,8 +1,8 @@
-"""The skeleton of a mask of any size, found block by block, with nothing cut at the seams.
+"""The skeleton of a mask of any size, found window by window, with nothing cut at the seams.
 
-A skeleton is thin and cracks are rare, so that its points fit into memory where the picture does
-not. Thinning and distances look only so far: a block that is read with enough surroundings has the
-skeleton that the whole picture has there.
+A skeleton is thin and cracks are rare, so that its points fit into memory where the image does not.
+Thinning and distances depend on near pixels only: a window that is read with enough of a halo has
+the skeleton that the whole image has there.
 """
 
 from __future__ import annotations
@@ -22,23 +22,26 @@ from fissura.measurement.thinning import thin
 
 # Called with top, left, bottom, right of a window; returns the probabilities (h, w) in it.
 Read = Callable[[int, int, int, int], NDArray[np.float32]]
+# Likewise, returns the crack pixels in it.
+ReadMask = Callable[[int, int, int, int], NDArray[np.bool_]]
 
-BLOCK = 2048
+WINDOW = 2048
 HALO = 128
 EIGHT = np.ones((3, 3), np.int8)  # neighbors of a pixel, diagonal ones too
 
 
 @dataclass(frozen=True)
 class Skeleton:
-    """The points of a skeleton, row by row, and the connected areas of the mask.
+    """The points of a skeleton, row by row, and the connected components of the mask.
 
-    points:     (n, 2) row and column.
-    radius:     (n,) distance to the nearest pixel outside the mask; 1 where a crack is one wide.
-    component:  (n,) which area each lies in.
-    area:       (c,) pixels of each area.
-    box:        (c, 4) top, left, bottom, right of each area, the last two one past its end.
-    anchor:     (c, 2) its first pixel.
-    size_hw:    of the picture.
+    Attributes:
+        points: (n, 2) row and column.
+        radius: (n,) distance to the nearest pixel outside the mask; 1 where a crack is one wide.
+        component: (n,) the component that each point lies in.
+        area: (c,) pixels of each component.
+        box: (c, 4) top, left, bottom, right of each component, the last two one past its end.
+        anchor: (c, 2) its first pixel.
+        size_hw: Height and width of the image.
     """
 
     points: NDArray[np.int32]
@@ -51,35 +54,45 @@ class Skeleton:
 
 
 def find_skeleton(
-    read: Read, size_hw: tuple[int, int], threshold: float, *, block: int = BLOCK, halo: int = HALO
+    read: ReadMask, size_hw: tuple[int, int], *, window: int = WINDOW, halo: int = HALO
 ) -> Skeleton:
-    """Find the skeleton of the pixels whose probability is at least `threshold`.
+    """Find the skeleton of a mask.
 
-    A pair of rounds of `thin` looks 2 pixels far, and it takes about as many pairs as the thickest
-    crack has pixels to its middle; so the halo around a block is at least four times that, and is
-    made larger where it is less. The result does not depend on `block`.
+    A pair of rounds of `thin` depends on pixels up to 2 away, and it takes about as many pairs as
+    the thickest crack has pixels to its middle; so the halo of a window is at least four times
+    that, and is made larger where it is less. The result does not depend on `window`.
+
+    Args:
+        read: The crack pixels in a window.
+        size_hw: Height and width of the image.
+        window: Side of the windows without their halo.
+        halo: Least width of the surroundings that are read with a window.
     """
     # Points, radius and label, in as little memory as they fit into.
-    parts: tuple[list[NDArray[Any]], ...] = (
+    columns: tuple[list[NDArray[Any]], ...] = (
         [np.empty((0, 2), np.int32)],
         [np.empty(0, np.float32)],
         [np.empty(0, np.int32)],
     )
-    areas = _Areas(size_hw[1])
-    for core in blocks(size_hw, block):
+    components = _Components(size_hw[1])
+    thinned = None
+    for core in windows(size_hw, window):
         top, left, bottom, right = core
-        mask, skeleton, distance, (row, column) = _thinned(read, core, size_hw, threshold, halo)
+        # A crack so thick that the whole image was needed: that is thinned once.
+        if thinned is None or thinned[0].shape != size_hw:
+            thinned = _thinned(read, core, size_hw, halo)
+        mask, skeleton, distance, (row, column) = thinned
         inner = (slice(top - row, bottom - row), slice(left - column, right - column))
-        labels = areas.add(mask[inner], core)
+        labels = components.add(mask[inner], core)
         points = np.argwhere(skeleton[inner])
         if len(points):
             at = tuple(points.T)
             values = points + np.array([top, left]), distance[inner][at], labels[at]
-            for listed, value in zip(parts, values, strict=True):
+            for listed, value in zip(columns, values, strict=True):
                 listed.append(value.astype(listed[0].dtype))
-    points, radius, labels = map(_emptied, parts)
+    points, radius, labels = map(_emptied, columns)
     order = np.lexsort((points[:, 1], points[:, 0]))
-    component, area, box, anchor = areas.joined()
+    component, area, box, anchor = components.joined()
     return Skeleton(
         points[order],
         radius[order],
@@ -91,63 +104,80 @@ def find_skeleton(
     )
 
 
-def _emptied(parts: list[NDArray[Any]]) -> NDArray[Any]:
-    """Put arrays together, and let go of them."""
-    joined = np.concatenate(parts)
-    parts.clear()
+def _emptied(arrays: list[NDArray[Any]]) -> NDArray[Any]:
+    """Concatenate arrays and empty the list, so that their memory is free."""
+    joined = np.concatenate(arrays)
+    arrays.clear()
     return joined
 
 
-def portions(skeleton: Skeleton, most: int) -> Iterator[Skeleton]:
-    """Part a skeleton into some of about `most` points, whole areas each, from top to bottom."""
+def without_dots(skeleton: Skeleton) -> Skeleton:
+    """Leave out components of one pixel, whose centerline is at most 2 pixels long.
+
+    Noise makes hundreds of thousands of them.
+    """
+    return _only(skeleton, skeleton.area > 1)
+
+
+def chunks(skeleton: Skeleton, most: int) -> Iterator[Skeleton]:
+    """Divide a skeleton into chunks of whole components, from top to bottom.
+
+    Args:
+        skeleton: The whole skeleton.
+        most: About how many points a chunk has.
+    """
     sizes = np.bincount(skeleton.component, minlength=len(skeleton.area))
     order = np.argsort(skeleton.anchor[:, 0], kind="stable")
-    portion = np.empty(len(order), np.int64)
-    portion[order] = (np.cumsum(sizes[order]) - 1) // most
-    of_point = portion[skeleton.component]
-    for each in np.unique(portion):
-        areas, mine = np.flatnonzero(portion == each), of_point == each
-        yield Skeleton(
-            skeleton.points[mine],
-            skeleton.radius[mine],
-            np.searchsorted(areas, skeleton.component[mine]).astype(np.int32),
-            skeleton.area[areas],
-            skeleton.box[areas],
-            skeleton.anchor[areas],
-            skeleton.size_hw,
-        )
+    chunk = np.empty(len(order), np.int64)
+    chunk[order] = (np.cumsum(sizes[order]) - 1) // most
+    for each in np.unique(chunk[skeleton.component]):
+        yield _only(skeleton, chunk == each)
 
 
-def blocks(size_hw: tuple[int, int], block: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield top, left, bottom, right of the blocks that a picture is cut into, row by row.
+def _only(skeleton: Skeleton, components: NDArray[np.bool_]) -> Skeleton:
+    """The skeleton of some components."""
+    if components.all():
+        return skeleton
+    mine = components[skeleton.component]
+    number = np.cumsum(components) - 1
+    return Skeleton(
+        skeleton.points[mine],
+        skeleton.radius[mine],
+        number[skeleton.component[mine]].astype(np.int32),
+        skeleton.area[components],
+        skeleton.box[components],
+        skeleton.anchor[components],
+        skeleton.size_hw,
+    )
 
-    >>> list(blocks((3, 5), 4))
-    [(0, 0, 3, 4), (0, 4, 3, 5)]
+
+def windows(size_hw: tuple[int, int], window: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield top, left, bottom, right of the windows that an image is divided into, row by row.
+
+    Examples:
+        >>> list(windows((3, 5), 4))
+        [(0, 0, 3, 4), (0, 4, 3, 5)]
     """
     height, width = size_hw
-    for top in range(0, height, block):
-        for left in range(0, width, block):
-            yield top, left, min(top + block, height), min(left + block, width)
+    for top in range(0, height, window):
+        for left in range(0, width, window):
+            yield top, left, min(top + window, height), min(left + window, width)
 
 
 def grown(core: tuple[int, int, int, int], by: int, size_hw: tuple[int, int]) -> tuple[int, ...]:
-    """Return the window with `by` more pixels on each side, as far as the picture goes."""
+    """Return the window with `by` more pixels on each side, as far as the image reaches."""
     top, left, bottom, right = core
     height, width = size_hw
     return max(top - by, 0), max(left - by, 0), min(bottom + by, height), min(right + by, width)
 
 
 def _thinned(
-    read: Read,
-    core: tuple[int, int, int, int],
-    size_hw: tuple[int, int],
-    threshold: float,
-    halo: int,
+    read: ReadMask, core: tuple[int, int, int, int], size_hw: tuple[int, int], halo: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float32], tuple[int, int]]:
-    """Mask, skeleton and distances of a window around the core, and its first row and column."""
+    """Mask, skeleton and distances of the core and its halo, and their first row and column."""
     while True:
         top, left, bottom, right = grown(core, halo, size_hw)
-        mask = read(top, left, bottom, right) >= threshold
+        mask = read(top, left, bottom, right)
         skeleton, distance = np.zeros(mask.shape, bool), np.zeros(mask.shape, np.float32)
         if not mask.any():
             return mask, skeleton, distance, (top, left)
@@ -169,8 +199,8 @@ def _thinned(
     return mask, skeleton, distance, (top, left)
 
 
-def label_areas(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
-    """Number the connected areas of a mask (h, w) from 1, diagonal neighbors joined."""
+def label_components(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
+    """Number the connected components of a mask (h, w) from 1, diagonal neighbors joined."""
     labels = np.empty(mask.shape, np.int32)
     return labels, int(ndimage.label(mask, EIGHT, output=labels))  # pyright: ignore[reportArgumentType]
 
@@ -180,8 +210,8 @@ def _sides(padded: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], ...]:
     return padded[0], padded[-1], padded[:, 0], padded[:, -1]
 
 
-class _Areas:
-    """Connected areas, labeled block by block and joined where blocks meet."""
+class _Components:
+    """Connected components, labeled window by window and joined where windows meet."""
 
     def __init__(self, width: int) -> None:
         self.count = 0
@@ -189,22 +219,22 @@ class _Areas:
         self.boxes: list[NDArray[np.int64]] = []
         self.anchors: list[NDArray[np.int64]] = []
         self.pairs: list[NDArray[np.int64]] = []
-        # Labels of the last row above the current row of blocks, of its first and its last row,
-        # and of the last column of the block to the left; -1 where there is no crack.
+        # Labels of the last row above the current row of windows, of its first and its last row,
+        # and of the last column of the window to the left; -1 where there is no crack.
         self.above = np.full(width, -1, np.int64)
         self.first, self.last = self.above.copy(), self.above.copy()
         self.beside = np.empty(0, np.int64)
 
     def add(self, mask: NDArray[np.bool_], core: tuple[int, int, int, int]) -> NDArray[np.int64]:
-        """Label the areas of a block, -1 outside; blocks come row by row."""
+        """Label the components of a window, -1 outside; windows come row by row."""
         top, left, _, right = core
-        found, count = label_areas(mask)
+        found, count = label_components(mask)
         labels = np.where(mask, found.astype(np.int64) + (self.count - 1), -1)
         self.count += count
         if count:
             self.sizes.append(np.bincount(found.ravel())[1:])
-            spans: list[tuple[slice, slice]] = ndimage.find_objects(found)
-            boxes = [(rows.start, cols.start, rows.stop, cols.stop) for rows, cols in spans]
+            slices: list[tuple[slice, slice]] = ndimage.find_objects(found)
+            boxes = [(rows.start, cols.start, rows.stop, cols.stop) for rows, cols in slices]
             self.boxes.append(np.array(boxes) + np.array([top, left, top, left]))
             inside = np.flatnonzero(mask)
             firsts = inside[np.unique(found.ravel()[inside], return_index=True)[1]]
@@ -215,20 +245,20 @@ class _Areas:
             self._join(self.beside, labels[:, 0])
         self.beside = labels[:, -1]
         self.first[left:right], self.last[left:right] = labels[0], labels[-1]
-        if right == len(self.above):  # the row of blocks is complete
+        if right == len(self.above):  # the row of windows is complete
             self._join(self.above, self.first)
             self.above = self.last.copy()
         return labels
 
     def _join(self, one: NDArray[np.int64], other: NDArray[np.int64]) -> None:
-        """Note the areas that touch across a seam, along it or diagonally."""
+        """Note the components that touch across a seam, along it or diagonally."""
         for a, b in ((one, other), (one[1:], other[:-1]), (one[:-1], other[1:])):
             both = (a >= 0) & (b >= 0)
             if both.any():
                 self.pairs.append(np.unique(np.stack([a[both], b[both]], 1), axis=0))
 
     def joined(self) -> tuple[NDArray[np.int64], ...]:
-        """The area of each label, and pixels, box and first pixel of each area."""
+        """The component of each label, and pixels, box and first pixel of each component."""
         if not self.count:
             none = np.empty(0, np.int64)
             return none, none, np.empty((0, 4), np.int64), np.empty((0, 2), np.int64)
