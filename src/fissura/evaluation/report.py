@@ -1,4 +1,4 @@
-"""A report: its figures, and the folder that holds them."""
+"""A report: its metrics, and the folder that holds them."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from fissura.errors import InputError
+from fissura.evaluation.figures import draw_curve
 from fissura.evaluation.page import HEADLINE, page
-from fissura.evaluation.pictures import draw_curve
 from fissura.evaluation.score import Scores
 from fissura.files import new_folder
 
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What an evaluation found.
+    """The outcome of an evaluation.
 
-    summary: all figures and where they come from, as in `report.json`.
-    scores:  per-image arrays, from which the figures follow.
-    folder:  where the report was written.
+    Attributes:
+        summary: All metrics and where they come from, as in `report.json`.
+        scores: Arrays per image, from which the metrics follow.
+        folder: Folder that the report was written into.
     """
 
     summary: dict[str, Any]
@@ -29,7 +30,7 @@ class Report:
     folder: Path
 
     def headline(self) -> str:
-        """Say the most important figures in a few lines, for a terminal."""
+        """Return the most important metrics in a few lines, for a terminal."""
         point = self.summary[self.summary["headline"]]
         level = f"{self.summary['bootstrap']['level']:.0%}"
         lines = [f"Warning: {text}" for text in self.summary["warnings"]]
@@ -56,7 +57,10 @@ def false_alarms(point: dict[str, Any]) -> str:
 def write_report(scores: Scores, summary: dict[str, Any], folder: Path) -> None:
     """Write report.json, report.html, per_image.csv, pr_curve.svg and pr_curve.png.
 
-    The folder appears whole or not at all. `InputError` where it exists and holds anything.
+    The folder appears whole or not at all.
+
+    Raises:
+        InputError: The folder exists and holds anything.
     """
     refuse_existing(folder)
     with new_folder(folder) as temporary:
@@ -83,7 +87,7 @@ def refuse_existing(folder: Path) -> None:
 
 
 def headline_figures(summary: dict[str, Any]) -> list[tuple[str, str]]:
-    """Give the most important figures as (name, figure with its interval)."""
+    """Return the most important metrics as (name, value with its interval)."""
     point = summary[summary["headline"]]
     lines = []
     for path, name, _ in HEADLINE:

@@ -15,7 +15,7 @@ from fissura.data.folder import find_pairs
 from fissura.data.load import PreparedSet, load_split
 from fissura.data.protocols import choose_protocol
 from fissura.errors import InputError
-from fissura.evaluation.pictures import shrink
+from fissura.evaluation.figures import shrink
 from fissura.experiments.figure_files import rgb, save_figure
 from fissura.experiments.results import RunResult
 from fissura.experiments.rows import Found, Recipe

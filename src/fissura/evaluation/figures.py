@@ -1,4 +1,4 @@
-"""The pictures of a report: the precision-recall curve, and images that say where a model fails."""
+"""Figures of a report: the precision-recall curve, and images that show where a model fails."""
 
 from __future__ import annotations
 
@@ -17,14 +17,20 @@ from fissura.overlay import REDDISH_PURPLE, SKY_BLUE, VERMILION, Color, error_ov
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Longest side of a picture in the report, in pixels; larger ones are shrunk.
-LONGEST = 900
+LONGEST = 900  # pixels of the longest side of an image in the report; larger ones are shrunk
+LOSSLESS = 256  # pixels of the longest side up to which an image is a PNG
 EACH = 3
 
 
 @dataclass(frozen=True)
 class Example:
-    """An image of the set that is shown, and why: "best", "median", "worst" or "false alarm"."""
+    """An image of the set that is shown.
+
+    Attributes:
+        kind: Why it is shown: "best", "median", "worst" or "false alarm".
+        index: Index of the image in the set.
+        iou: IoU of its prediction.
+    """
 
     kind: str
     index: int
@@ -63,7 +69,7 @@ def choose_examples(scores: Scores, each: int = EACH) -> list[Example]:
 
 
 def panels(scores: Scores, index: int) -> list[tuple[str, NDArray[np.uint8]]]:
-    """Draw an image three times: as it is, with the truth, and with the errors; with captions."""
+    """Draw an image three times, with captions: as it is, with the truth, and with the errors."""
     image, truth, pred = shrink(
         scores.data.images[index], scores.data.masks[index], scores.prediction(index)
     )
@@ -96,16 +102,16 @@ def shrink(
     return tuple(small)
 
 
-def encode(picture: NDArray[np.uint8]) -> tuple[str, bytes]:
-    """Encode a picture: (MIME type, bytes); without loss where it is small."""
-    from PIL import Image
+def encode(image: NDArray[np.uint8]) -> tuple[str, bytes]:
+    """Encode an image: (MIME type, bytes); without loss where it is small."""
+    from PIL.Image import fromarray
 
     buffer = io.BytesIO()
-    if max(picture.shape) <= 256:
-        Image.fromarray(picture).save(buffer, "PNG", optimize=True)
+    if max(image.shape) <= LOSSLESS:
+        fromarray(image).save(buffer, "PNG", optimize=True)
         return "image/png", buffer.getvalue()
     # Without color subsampling, which would smear the thin colored lines.
-    Image.fromarray(picture).save(buffer, "JPEG", quality=88, subsampling=0)
+    fromarray(image).save(buffer, "JPEG", quality=88, subsampling=0)
     return "image/jpeg", buffer.getvalue()
 
 
@@ -139,8 +145,8 @@ def draw_curve(scores: Scores) -> dict[str, bytes]:
         label = f"{label}: F1 {float(f1(counts)):.3f}"
         axes.plot(x, y, marker, color=_hex(color), markersize=8, label=label, clip_on=False)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    axes.set_xlabel("recall: share of the true crack pixels that is found")
-    axes.set_ylabel("precision: share of the predicted crack pixels that is right")
+    axes.set_xlabel("recall: fraction of the true crack pixels that is found")
+    axes.set_ylabel("precision: fraction of the predicted crack pixels that is right")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="lower left", fontsize=9, framealpha=0.9)
     # A fixed salt and no date: the same figures give the same file.
