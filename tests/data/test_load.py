@@ -62,7 +62,7 @@ def test_a_split_is_made_where_there_is_none(root, cache_dir):
     )
     assert (len(train), len(test)) == (8, 2)
     assert not set(train.names) & set(test.names)
-    assert "20% of the pictures for testing" in test.split_rule
+    assert "20% of the images for testing" in test.split_rule
     assert test.split_rule.endswith("seed 0")
     other = load_split(folder, "test", NATIVE, cache_dir=cache_dir, split_seed=3)
     assert other.names != test.names
@@ -126,7 +126,7 @@ def test_tiles_scales_and_cracks_only(tmp_path, cache_dir):
 def test_nothing_with_a_crack_is_left(tmp_path, cache_dir):
     draw(tmp_path / "data/train", "1", hw=(128, 128))
     draw(tmp_path / "data/test", "1", hw=(128, 128), crack=False)
-    with pytest.raises(InputError, match="None of the 1 pictures in the split 'test'"):
+    with pytest.raises(InputError, match="None of the 1 images in the split 'test'"):
         load_split(
             find_pairs(tmp_path / "data"), "test", PROTOCOLS["crack500"], cache_dir=cache_dir
         )
@@ -169,7 +169,7 @@ def test_photos_too_small_for_the_protocol_are_named(root, cache_dir):
 
 def test_too_much_for_the_memory(root, cache_dir, monkeypatch):
     monkeypatch.setattr("fissura.data.load._memory", lambda: 8.0 * 6000 - 1)
-    with pytest.raises(InputError, match=r"The 10 pictures .* Take a --protocol"):
+    with pytest.raises(InputError, match=r"The 10 images .* Take a --protocol"):
         load_split(find_pairs(root), "all", NATIVE, cache_dir=cache_dir)
 
 

@@ -1,4 +1,4 @@
-"""Read and prepare the pictures of a split, once: later runs take them from the cache."""
+"""Read and prepare the images of a split, once: later runs take them from the cache."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fissura.bit_depth import Depth, common_depth
 from fissura.data import cache
 from fissura.data.cache import THREADS
 from fissura.data.folder import Folder, Pair, Skipped, refuse_bad
@@ -22,21 +23,24 @@ from fissura.data.protocols import Protocol, prepare_all, windows
 from fissura.data.splits import group_of, split_groups
 from fissura.errors import InputError
 
-TEST_SHARE = 0.2
+TEST_FRACTION = 0.2
 
 
 @dataclass(frozen=True, eq=False)
 class PreparedSet:
-    """Pictures and masks in memory, ready for training or evaluation.
+    """Images and masks in memory, ready for training or evaluation.
 
-    images:     uint8 RGB, each of shape (h, w, 3).
-    masks:      True where there is crack, each of shape (h, w).
-    names:      unique; the photo's name, with `_r0_c1` where it was cut into several pieces.
-    groups:     what each picture shows, by `fissura.data.splits.group_of`.
-    scale:      size of these pictures over that of the photos (the median over the set).
-    mask_rule:  in words, how mask values were decoded.
-    split_rule: in words, where the split comes from.
-    skipped:    files that were left out because they are bad.
+    Attributes:
+        images: uint8 RGB, each of shape (h, w, 3).
+        masks: True where there is crack, each of shape (h, w).
+        names: Unique; the photo's name, with `_r0_c1` where several windows were cut from it.
+        groups: The photo or thing that each image shows, by `fissura.data.splits.group_of`.
+        protocol: How photos were made into images.
+        scale: Size of these images over that of the photos (the median over the set).
+        mask_rule: How mask values were decoded, in words.
+        split_rule: Where the split comes from, in words.
+        skipped: Files that were left out because they are bad.
+        depth: The brightness that is white, in words, where photos have more than 8 bits; or "".
     """
 
     images: list[NDArray[np.uint8]]
@@ -48,6 +52,7 @@ class PreparedSet:
     mask_rule: str
     split_rule: str
     skipped: list[Skipped]
+    depth: str = ""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -60,12 +65,12 @@ class PreparedSet:
 
     @property
     def uniform(self) -> bool:
-        """Whether all pictures have one size, so that they can be stacked."""
+        """Whether all images have one size, so that they can be stacked."""
         return len({mask.shape for mask in self.masks}) <= 1
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of names, pictures and masks: equal sets, on any machine, have equal ones."""
+        """SHA-256 of names, images and masks: equal sets, on any machine, have equal ones."""
         digest = hashlib.sha256()
         for name, image, mask in zip(self.names, self.images, self.masks, strict=True):
             digest.update(f"{name}\0{mask.shape}\0".encode())
@@ -74,7 +79,7 @@ class PreparedSet:
         return digest.hexdigest()
 
     def subset(self, indices: Sequence[int]) -> PreparedSet:
-        """The pictures at `indices`, in that order."""
+        """Return the images at `indices`, in that order."""
         return replace(
             self,
             images=[self.images[index] for index in indices],
@@ -94,28 +99,38 @@ def load_split(
     split_seed: int = 0,
     group_of: Callable[[str], str] = group_of,
 ) -> PreparedSet:
-    """Read, decode and prepare the pictures of one split.
+    """Read, decode and prepare the images of one split.
 
     The rule that decodes the masks is chosen from all masks of the folder, so that it is the same
     in every split. The result is stored in `cache_dir`, under the content of the files and all
     options; a change in either makes a new entry.
 
-    split:      "train", "val" or "test". A folder that has no splits is divided into "train" and
-                "test", 80 to 20, whole groups, drawn from `split_seed`. "all" is everything.
-    cache_dir:  where prepared pictures are kept; None is `default_cache_dir()`.
-    skip_bad:   go on without files that cannot be used; they are in the result's `skipped`.
-    group_of:   which names show one thing.
+    Args:
+        folder: The pairs, from `fissura.data.folder.find_pairs`.
+        split: "train", "val" or "test". A folder that has no splits is divided into "train" and
+            "test", 80 to 20, whole groups, drawn from `split_seed`. "all" is everything.
+        protocol: How photos become images.
+        cache_dir: Where prepared images are kept; None is `default_cache_dir()`.
+        skip_bad: Go on without files that cannot be used; they are in the result's `skipped`.
+        split_seed: Of the split that is drawn where the folder has none.
+        group_of: Gives names that show one thing the same group.
 
-    Raises `InputError` where the folder does not have the split, where a file is damaged or too
-    small for the protocol, or where the masks cannot be decoded (see
-    `fissura.data.masks.choose_rule`).
+    Raises:
+        InputError: Where the folder does not have the split, where a file is damaged or too small
+            for the protocol, or where the masks cannot be decoded (see
+            `fissura.data.masks.choose_rule`).
     """
     pairs, split_rule = _choose_pairs(folder, split, split_seed, group_of)
     everything = [pair for listed in folder.splits.values() for pair in listed]
+    depth = common_depth(pair.image for pair in everything)
     key = cache.key(
         [(pair.name, pair.image, pair.mask) for pair in pairs],
         [pair.mask for pair in everything],
-        {"protocol": asdict(protocol), "skip_bad": skip_bad},
+        {
+            "protocol": asdict(protocol),
+            "skip_bad": skip_bad,
+            "white": depth.white if depth else None,
+        },
     )
     entry = (cache_dir or default_cache_dir()) / f"{key}.npz"
     stored = cache.read(entry)
@@ -125,7 +140,7 @@ def load_split(
         usable = [pair for pair in pairs if pair.mask not in broken]
         if protocol.size_hw is None:
             _check_memory(usable, folder.root)
-        stored, more = _prepare_pairs(usable, rule, protocol)
+        stored, more = _prepare_pairs(usable, rule, protocol, depth)
         problems = bad + more
         refuse_bad(problems, folder.root, go_on=skip_bad and bool(stored.names))
         skipped = [
@@ -136,7 +151,7 @@ def load_split(
         cache.write(entry, stored)
     if not stored.names:
         raise InputError(
-            f"None of the {len(pairs)} pictures in the split '{split}' of {folder.root} shows a "
+            f"None of the {len(pairs)} images in the split '{split}' of {folder.root} shows a "
             f"crack, and the protocol {protocol.name} leaves out those that don't."
         )
     return PreparedSet(
@@ -149,6 +164,7 @@ def load_split(
         mask_rule=stored.mask_rule,
         split_rule=split_rule,
         skipped=folder.skipped + [Skipped(folder.root / file, why) for file, why in stored.skipped],
+        depth=str(depth) if depth else "",
     )
 
 
@@ -166,11 +182,11 @@ def _choose_pairs(
         return folder.splits[split], f"the folder's own split '{split}'"
     if "all" in folder.splits and split in ("train", "test"):
         pairs = folder.splits["all"]
-        shares = {"train": 1 - TEST_SHARE, "test": TEST_SHARE}
+        shares = {"train": 1 - TEST_FRACTION, "test": TEST_FRACTION}
         chosen = split_groups([p.name for p in pairs], shares, seed, group_of=group_of)[split]
         return [pairs[index] for index in chosen], (
-            f"part '{split}' of a split made by Fissura: {TEST_SHARE:.0%} of the pictures for "
-            f"testing, pieces of one photo together, seed {seed}"
+            f"'{split}' of a split made by Fissura: {TEST_FRACTION:.0%} of the images for "
+            f"testing, tiles of one photo together, seed {seed}"
         )
     known = ", ".join("train, test" if name == "all" else name for name in folder.splits)
     raise InputError(f"{folder.root} has no split '{split}'; it has {known}.")
@@ -196,11 +212,11 @@ def _decode_rule(pairs: list[Pair], root: Path, skip_bad: bool) -> tuple[MaskRul
 
 
 def _prepare_pairs(
-    pairs: list[Pair], rule: MaskRule, protocol: Protocol
+    pairs: list[Pair], rule: MaskRule, protocol: Protocol, depth: Depth | None
 ) -> tuple[cache.Stored, list[Skipped]]:
     def work(pair: Pair) -> list[tuple[str, NDArray[np.uint8], NDArray[np.bool_], float]] | Skipped:
         try:
-            photo, raw = read_pair(pair.image, pair.mask)
+            photo, raw = read_pair(pair.image, pair.mask, depth=depth)
             places = windows(photo.shape[:2], protocol)
             pieces = prepare_all(photo, rule.apply(raw), protocol)
         except InputError as error:
@@ -240,13 +256,13 @@ def _skipped(pair: Pair, error: InputError) -> Skipped:
 
 
 def _check_memory(pairs: list[Pair], root: Path) -> None:
-    """Pictures of their own size are held in memory whole, and once more while they are cached."""
+    """Images of their own size are held in memory whole, and once more while they are cached."""
     needed = sum(8 * height * width for height, width in (read_size(p.image)[0] for p in pairs))
     if needed > (available := _memory()):
         raise InputError(
-            f"The {len(pairs)} pictures in {root} need about {needed / 2**30:.0f} GiB of memory at "
+            f"The {len(pairs)} images in {root} need about {needed / 2**30:.0f} GiB of memory at "
             f"their own size, and this machine has {available / 2**30:.0f} GiB. Take a --protocol "
-            "that makes them smaller (crack500 cuts large photos into pieces), or fewer pictures."
+            "that makes them smaller (crack500 cuts large photos into tiles), or fewer images."
         )
 
 

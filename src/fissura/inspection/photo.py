@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from fissura.bit_depth import Depth
 from fissura.data.images import read_image
 from fissura.files import MASKS, OVERLAYS, PROBABILITIES
 from fissura.files.images import write_image
@@ -64,6 +65,7 @@ class Inspector:
         self.kind: Kind = kind
         self.overwrite = overwrite
         self.console = console
+        self.depth: Depth | None = None
 
     def __call__(self, file: Path, name: str) -> Record:
         """Inspect one file.
@@ -80,11 +82,11 @@ class Inspector:
         """
         kind = kind_of(file) if self.kind == "auto" else self.kind
         if kind == "photo" and by_windows(file):
-            with open_raster(file) as raster:
+            with open_raster(file, depth=self.depth) as raster:
                 return self._raster(raster, name)
         if kind == "photo":
             assert self.predictor is not None
-            image = read_image(file)
+            image = read_image(file, depth=self.depth)
             prediction = self.predictor(image)
             return self._measured(file, name, image, prediction.prob, prediction.threshold)
         prob, threshold = read_probability(file, kind)

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
+from fissura.bit_depth import common_depth
 from fissura.checkpoint import find_model, name_of_model, versions
 from fissura.data.folder import find_images
 from fissura.device import describe_machine
@@ -223,6 +224,9 @@ def _run(task: _Task) -> Inspection:
         overwrite=output.overwrite,
         console=console,
     )
+    if not measured_only and (depth := common_depth(files)):
+        inspector.depth = depth
+        console.print(printable(f"Brightness: {depth}."), highlight=False, markup=False)
     edited = _edited_masks(out, [name for name in names.values() if _stored(out, name).is_file()])
     for sentence in edited:
         console.print(printable(sentence), style="yellow", highlight=False, markup=False)

@@ -68,6 +68,8 @@ def introduce(console: Console, run: Path, session: Session, inputs: Inputs, epo
         + f"), {session.fabric.device}, {session.precision}. Masks: {train.mask_rule}"
     )
     console.print(f"Layout: {inputs.layout}. Split: {train.split_rule}.")
+    if train.depth:
+        console.print(f"Brightness of photos: {train.depth}.")
     if train.skipped:
         left_out = "file was" if len(train.skipped) == 1 else "files were"
         console.print(f"{len(train.skipped)} {left_out} left out: see {run / 'skipped.csv'}.")
