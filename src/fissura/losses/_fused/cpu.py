@@ -1,21 +1,24 @@
-"""The fused losses on the CPU: torch's own vectorized operations, on chunks that stay in the cache.
+"""The fused form on the CPU: torch's own vectorized operations, on chunks that stay in the cache.
 
 Where all targets of a chunk are 0 or 1 (it is *hard*), a pixel has one error x, its logit towards
 the wrong class, and everything comes from the odds E = exp(x): the probability q = E/(1+E) of the
-wrong class, and its softplus log1p(E), one logarithm per pixel. Both classes then share a formula
+wrong class, and its softplus log(1+E), one logarithm per pixel. Both classes then share a formula
 in which t only picks constants. A chunk with soft targets, or with odds beyond the range of the
 dtype, takes the longer way of both classes and logsigmoid.
 
 A form with a region part takes two sweeps, as its coefficients need the sums of all pixels. The
 first leaves the odds where the second puts the gradient, and the second goes backwards, to find
 what the first touched last still in the cache.
+
+Chunks are shared out to threads. The sums of chunks are added in the order of the chunks, so that
+the result has the same bits with any number of threads.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -25,23 +28,24 @@ from .._valid_pixels import (
     IGNORED_LOGIT,
     SMALLEST_BASE,
     SMALLEST_DENOMINATOR,
-    refuse_outside,
+    check_target_range,
     refuse_weights,
 )
 from .form import Form
+from .threads import share_out
 
-# Elements of a chunk per thread. Smaller ones lie deeper in the cache, but every operation on a
-# chunk wakes and joins all threads, which costs 3 µs.
+# Elements of a chunk, at most and at least. Smaller ones lie deeper in the cache, but threads take
+# turns with Python's lock after each operation, which costs most where a core is busy.
 CHUNK = 131072
+SMALLEST_CHUNK = 49152
+# What is smaller is one chunk, whose sums torch does not share out among threads of its own. (The
+# MKL does that with dot products of any length; so these are products and sums here, whose rounding
+# does not depend on the number of threads.)
+SMALL = 32704
 LOG2_E = math.log2(math.e)
 LARGEST_MARGIN = 20.0  # of the hard way, where exp(margin) multiplies the odds
-# The buffers of a chunk. They are one allocation, as freeing several of this size makes the C
-# library return the memory to the system, whose fresh pages then cost more than the arithmetic.
-ROOMS: tuple[str, ...] = (
-    "z", "t", "q", "odds", "shifted", "wrong", "softplus", "faded", "rest", "weight", "total",
-)  # fmt: skip
-
 sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
+own = threading.local()
 
 
 @dataclass
@@ -56,61 +60,87 @@ class Sums:
     valid: int = 0
 
 
-@dataclass
-class Pooled:
-    """The flat tensors of the pixels that are pooled, and the buffers of a chunk by name.
+class Buffers(dict[str, Tensor]):
+    """The buffers of a thread by name, made when first asked for, as long as the chunk at hand.
 
-    gradient:  to be written; None where nobody wants it.
-    refuse:    raises for targets outside [0, 1], called when a target is neither 0 nor 1.
+    A thread keeps them: the C library would return memory of this size to the system, whose fresh
+    pages then cost more than the arithmetic.
+    """
+
+    def __init__(self, length: int, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.length, self.dtype = length, dtype
+
+    def __missing__(self, name: str) -> Tensor:
+        self[name] = torch.empty(self.length, dtype=self.dtype)
+        return self[name]
+
+
+def buffers_of_thread(length: int, dtype: torch.dtype) -> Buffers:
+    """The buffers of this thread, of this length and dtype."""
+    known: Buffers | None = getattr(own, "buffers", None)
+    if known is None or (known.length, known.dtype) != (length, dtype):
+        own.buffers = known = Buffers(length, dtype)
+    return known
+
+
+@dataclass
+class Chunk:
+    """Pixels that are computed together, as flat tensors, and their results.
+
+    Attributes:
+        z: the logits.
+        t: the targets.
+        valid: the mask, if any.
+        gradient: to be written; None where nobody wants it.
+        dtype: of the computation.
+        hard: whether the first sweep left odds: all targets are 0 or 1, all odds finite.
+        sums: of its pixels.
     """
 
     z: Tensor
     t: Tensor
     valid: Tensor | None
     gradient: Tensor | None
-    refuse: Callable[[], None]
-    buffers: dict[str, Tensor]
+    dtype: torch.dtype
+    hard: bool | None = None
+    sums: Sums = field(default_factory=Sums)
 
-    def parts(self) -> list[slice]:
-        """The slices of the chunks."""
-        n, step = self.z.numel(), CHUNK * torch.get_num_threads()
-        return [slice(start, min(start + step, n)) for start in range(0, n, step)]
-
-    def room(self, name: str, part: slice) -> Tensor:
-        """The buffer of this name, as long as the part, in the dtype of the computation."""
-        return self.buffers[name][: part.stop - part.start]
-
-    def load(self, part: slice) -> tuple[Tensor, Tensor]:
-        """Logits and targets of a part in the dtype of the computation; the invalid are certain."""
-        z, t = self.z[part], self.t[part]
-        dtype = self.room("z", part).dtype
-        if z.dtype != dtype:
-            z = self.room("z", part).copy_(z)
-        if t.dtype != dtype:
-            t = self.room("t", part).copy_(t)
+    def load(self) -> tuple[Tensor, Tensor, Buffers]:
+        """Logits and targets in the dtype of the computation (the invalid certain), and buffers."""
+        buffers = buffers_of_thread(self.z.numel(), self.dtype)
+        z, t = self.z, self.t
+        if z.dtype != self.dtype:
+            z = buffers["z"].copy_(z)
+        if t.dtype != self.dtype:
+            t = buffers["t"].copy_(t)
         if self.valid is not None:
-            valid = self.valid[part] != 0
-            z, t = torch.where(valid, z, IGNORED_LOGIT), torch.where(valid, t, 0.0)
-        return z, t
+            z, t = torch.where(self.valid, z, IGNORED_LOGIT), torch.where(self.valid, t, 0.0)
+        return z, t, buffers
 
-    def odds(self, z: Tensor, t: Tensor, part: slice, *, keep: bool) -> Tensor:
+    def has_hard_targets(self, t: Tensor, buffers: Buffers) -> bool:
+        """Whether all targets are 0 or 1; raise ValueError where one lies outside [0, 1]."""
+        if self.t.dtype == torch.bool:
+            return True
+        excess = torch.addcmul(t, t, t, value=-1, out=buffers["product"])  # t − t²
+        if torch.amin(excess).item() == 0 and (
+            not self.t.is_floating_point() or torch.amax(excess).item() == 0
+        ):  # of whole numbers none is above 0
+            return True
+        check_target_range(t.amin().item(), t.amax().item())
+        return False
+
+    def odds(self, z: Tensor, t: Tensor, buffers: Buffers, *, keep: bool) -> Tensor:
         """exp of the logit towards the wrong class, in the gradient's memory where it fits."""
-        x = torch.addcmul(z, z, t, value=-2, out=self.room("q", part)).mul_(LOG2_E)
-        place = self.kept_odds(part) if keep else None
-        return torch.exp2(x, out=self.room("odds", part) if place is None else place)
+        x = torch.addcmul(z, z, t, value=-2, out=buffers["q"]).mul_(LOG2_E)
+        kept = self.kept_odds() if keep else None
+        return torch.exp2(x, out=buffers["odds"] if kept is None else kept)
 
-    def kept_odds(self, part: slice) -> Tensor | None:
-        """The place of the odds from sweep to sweep: the gradient's, if of the right dtype."""
+    def kept_odds(self) -> Tensor | None:
+        """The memory of the odds from sweep to sweep: the gradient's, if of the right dtype."""
         if self.gradient is None or self.gradient.dtype not in (torch.float32, torch.float64):
             return None
-        return self.gradient[part]
-
-    def is_hard(self, t: Tensor, crack: float) -> bool:
-        """Whether all targets of a chunk, whose sum is `crack`, are 0 or 1."""
-        hard = self.t.dtype == torch.bool or torch.dot(t, t).item() == crack  # Σt² = Σt
-        if not hard:
-            self.refuse()
-        return hard
+        return self.gradient
 
 
 def forward(
@@ -118,70 +148,94 @@ def forward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The values of a form, the numbers of valid pixels, and the gradient of each value."""
     gradient = torch.empty(logits.shape if slope else (0,), dtype=gradient_dtype(logits))
-    rows = gradient.reshape(images, -1) if slope else [None] * images
-    z, t = (x.detach().reshape(images, -1) for x in (logits, target))
-    valid = [None] * images if mask is None else mask.reshape(images, -1)
-    dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
     if mask is not None and mask.dtype != torch.bool:
         refuse_weights(mask, logits)
-    checked = False
-
-    def refuse() -> None:
-        nonlocal checked
-        if not checked and target.dtype != torch.bool:
-            refuse_outside(target if mask is None else torch.where(mask != 0, target, 0))
-        checked = True
-
-    length = min(z.shape[1], CHUNK * torch.get_num_threads())
-    block = torch.empty((len(ROOMS), length), dtype=dtype)
-    buffers: dict[str, Tensor] = dict(zip(ROOMS, block, strict=True))
-    pooled = [Pooled(*four, refuse, buffers) for four in zip(z, t, valid, rows, strict=True)]
-    values, counts = zip(*(evaluate(pixels, form) for pixels in pooled), strict=True)
-    return torch.tensor(values, dtype=dtype), torch.tensor(counts, dtype=dtype), gradient
-
-
-def evaluate(pixels: Pooled, form: Form) -> tuple[float, int]:
-    """The value of a form and its number of valid pixels; the gradient is written."""
-    parts, sums = pixels.parts(), Sums(valid=pixels.z.numel())
-    if pixels.valid is not None:
-        sums.valid = int(pixels.valid.count_nonzero())
-    region = form.region > 0 or form.region_background > 0
-    hard: list[bool | None] = [None] * len(parts)
-    if region:
-        hard = [sum_regions(pixels, part, sums) for part in parts]
-    value, of_crack, of_background = region_value(form, sums)
-    scale = form.focal / (max(sums.valid, 1) if form.mean else 1)
-    if scale or pixels.gradient is not None:
-        for part, was_hard in zip(reversed(parts), reversed(hard), strict=True):
-            coefficients = (scale, of_crack, of_background)
-            sums.loss += sweep(pixels, part, form, coefficients, was_hard)
-    return value + scale * sums.loss, sums.valid
+        mask = mask != 0
+    dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
+    tensors = (logits, target, mask, gradient if slope else None)
+    z, t, valid, slopes = (None if x is None else x.detach().reshape(images, -1) for x in tensors)
+    assert z is not None
+    assert t is not None
+    parts = slices(z.shape[1])
+    chunks = [
+        [
+            Chunk(
+                z[i, part],
+                t[i, part],
+                None if valid is None else valid[i, part],
+                None if slopes is None else slopes[i, part],
+                dtype,
+            )
+            for part in parts
+        ]
+        for i in range(images)
+    ]
+    numbers = [z.shape[1]] * images if valid is None else valid.count_nonzero(dim=1).tolist()
+    values = evaluate(form, chunks, numbers)
+    return torch.tensor(values, dtype=dtype), torch.tensor(numbers, dtype=dtype), gradient
 
 
-def sum_regions(pixels: Pooled, part: slice, sums: Sums) -> bool:
-    """Add the region sums of a part, and return whether it is hard."""
-    z, t = pixels.load(part)
-    crack = t.sum().item()
-    if pixels.is_hard(t, crack):
-        odds = pixels.odds(z, t, part, keep=True)
-        wrong = probability(odds, pixels.room("q", part))
-        fn, both = torch.dot(wrong, t).item(), wrong.sum().item()
+def slices(pixels: int) -> list[slice]:
+    """The chunks: of nearly equal size, and an even number of them, or one."""
+    size = min(max(pixels // 8, SMALLEST_CHUNK), CHUNK)
+    number = 1 if pixels <= SMALL else 2 * math.ceil(pixels / (2 * size))
+    size = math.ceil(pixels / number)
+    return [slice(start, start + size) for start in range(0, pixels, size)]
+
+
+def evaluate(form: Form, images: list[list[Chunk]], numbers: list[int]) -> list[float]:
+    """The value of each image; the gradient is written.
+
+    Args:
+        form: which loss.
+        images: the chunks of each, or of the whole batch.
+        numbers: the valid pixels of each.
+    """
+    if form.region > 0 or form.region_background > 0:
+        share_out(sum_regions, [chunk for image in images for chunk in image])
+    values, scales, work = [], [], []
+    for image, number in zip(images, numbers, strict=True):
+        value, of_crack, of_background = region_value(form, sums_of(image, number))
+        scale = form.focal / (max(number, 1) if form.mean else 1)
+        values.append(value)
+        scales.append(scale)
+        if scale or image[0].gradient is not None:
+            work += [(chunk, (scale, of_crack, of_background)) for chunk in image]
+    share_out(lambda item: sweep(form, *item), work[::-1])
+    losses = [sum(chunk.sums.loss for chunk in image) for image in images]
+    return [v + scale * loss for v, scale, loss in zip(values, scales, losses, strict=True)]
+
+
+def sums_of(chunks: list[Chunk], valid: int) -> Sums:
+    """The region sums of all chunks of an image."""
+    names = ("tp", "fn", "fp", "crack")
+    sums = {name: sum(getattr(chunk.sums, name) for chunk in chunks) for name in names}
+    return Sums(**sums, valid=valid)
+
+
+def product_sum(a: Tensor, b: Tensor, buffers: Buffers) -> float:
+    """Σab."""
+    return torch.mul(a, b, out=buffers["product"]).sum().item()
+
+
+def sum_regions(chunk: Chunk) -> None:
+    """Find the region sums of a chunk, and whether it is hard."""
+    z, t, buffers = chunk.load()
+    sums = chunk.sums
+    sums.crack = t.sum().item()
+    if chunk.has_hard_targets(t, buffers):
+        odds = chunk.odds(z, t, buffers, keep=True)
+        wrong = torch.div(odds, torch.add(odds, 1, out=buffers["above"]), out=buffers["q"])
+        fn, both = product_sum(wrong, t, buffers), wrong.sum().item()
         if math.isfinite(both):
-            tp, fp = max(crack - fn, 0.0), max(both - fn, 0.0)
-            sums.tp, sums.fn, sums.fp = sums.tp + tp, sums.fn + fn, sums.fp + fp
-            sums.crack += crack
-            return True
+            sums.tp, sums.fn, sums.fp = max(sums.crack - fn, 0.0), fn, max(both - fn, 0.0)
+            chunk.hard = True
+            return
     p = torch.sigmoid(z)
-    sums.tp += torch.dot(p, t).item()
-    sums.fn += torch.dot(torch.sigmoid(-z), t).item()
-    sums.fp += torch.dot(p, 1 - t).item()
-    sums.crack += crack
-    return False
-
-
-def probability(odds: Tensor, out: Tensor) -> Tensor:
-    """E/(1+E)."""
-    return torch.div(odds, torch.add(odds, 1, out=out), out=out)
+    sums.tp = product_sum(p, t, buffers)
+    sums.fn = product_sum(torch.sigmoid(-z), t, buffers)
+    sums.fp = product_sum(p, 1 - t, buffers)
+    chunk.hard = False
 
 
 def region_value(form: Form, sums: Sums) -> tuple[float, float, float]:
@@ -219,61 +273,55 @@ def region_part(
     return weight * error**power, slope * same, slope * other
 
 
-def sweep(
-    pixels: Pooled,
-    part: slice,
-    form: Form,
-    coefficients: tuple[float, float, float],
-    hard: bool | None,
-) -> float:
-    """The sum of the loss over a part; its gradient is written.
+def sweep(form: Form, chunk: Chunk, coefficients: tuple[float, float, float]) -> None:
+    """Find the sum of the focal part over a chunk, and write its gradient.
 
-    coefficients:  of the focal part, and of q(1−q) of a crack and of a background pixel.
-    hard:          whether the part is, where the first sweep has found out and left the odds.
+    coefficients are those of the focal part, and of q(1−q) of a crack and of a background pixel.
     """
-    z, t = pixels.load(part)
-    first = hard is None
-    if first:
-        hard = pixels.is_hard(t, t.sum().item())
+    z, t, buffers = chunk.load()
+    first = chunk.hard is None
+    hard = chunk.has_hard_targets(t, buffers) if first else chunk.hard
     if hard and max(form.margin, form.margin_background) <= LARGEST_MARGIN:
-        kept = None if first else pixels.kept_odds(part)
-        odds = pixels.odds(z, t, part, keep=False) if kept is None else kept
-        loss = hard_pixels(pixels, part, t, odds, form, coefficients)
-        if math.isfinite(loss):
-            return loss
-    return soft_pixels(pixels, part, z, t, form, coefficients)
+        kept = None if first else chunk.kept_odds()
+        odds = chunk.odds(z, t, buffers, keep=False) if kept is None else kept
+        chunk.sums.loss = hard_pixels(chunk, buffers, t, odds, form, coefficients)
+        if math.isfinite(chunk.sums.loss):
+            return
+    chunk.sums.loss = soft_pixels(chunk, z, t, form, coefficients)
 
 
 def hard_pixels(
-    pixels: Pooled,
-    part: slice,
+    chunk: Chunk,
+    buffers: Buffers,
     t: Tensor,
     odds: Tensor,
     form: Form,
     coefficients: tuple[float, float, float],
 ) -> float:
-    """`sweep` where all targets are 0 or 1."""
+    """`sweep` where all targets are 0 or 1; the sum."""
     scale, of_crack, of_background = coefficients
-    shifted, q = odds, probability(odds, pixels.room("q", part))
+    shifted, above = odds, torch.add(odds, 1, out=buffers["above"])
+    q = torch.div(odds, above, out=buffers["q"])
     wrong, loss = q, 0.0
     rest = slope = None
     if form.focal:
         if form.margin or form.margin_background:
-            shifted = shifted_odds(form, odds, t, pixels.room("shifted", part))
-            wrong = probability(shifted, pixels.room("wrong", part))
-        softplus = torch.log1p(shifted, out=pixels.room("softplus", part))
-        rest, faded = fading(pixels, part, t, q, form)
-        loss = (softplus.sum() if rest is None else torch.dot(rest, softplus)).item()
-        if pixels.gradient is None or not math.isfinite(loss):
+            shifted = shifted_odds(form, odds, t, buffers["shifted"])
+            above = torch.add(shifted, 1, out=buffers["above"])
+            wrong = torch.div(shifted, above, out=buffers["wrong"])
+        softplus = log_of_sum(shifted, above, buffers)
+        rest, faded = fading(buffers, t, q, form)
+        loss = softplus.sum().item() if rest is None else product_sum(rest, softplus, buffers)
+        if chunk.gradient is None or not math.isfinite(loss):
             return loss
         if form.gamma:  # the slope of the loss is rest·[σ(x+m) + γ(1−q)·softplus]
             torch.addcmul(softplus, faded, softplus, value=-1, out=softplus)
             slope = torch.add(wrong, softplus, alpha=form.gamma, out=softplus)
         else:
             slope = wrong
-    elif pixels.gradient is None:
+    elif chunk.gradient is None:
         return loss
-    total = pixels.room("total", part)
+    total = buffers["above"]  # which is needed no more
     if of_crack or of_background:
         torch.add(t.new_tensor(of_background), t, alpha=of_crack - of_background, out=total)
         sigmoid_backward(total, q, grad_input=total)
@@ -284,11 +332,20 @@ def hard_pixels(
             total.add_(slope, alpha=scale)
         else:
             total.addcmul_(rest, slope, value=scale)
-    kept = pixels.kept_odds(part)
+    kept = chunk.kept_odds()
     signed = torch.addcmul(total, total, t, value=-2, out=total if kept is None else kept)
     if kept is None:
-        pixels.gradient[part] = signed
+        chunk.gradient.copy_(signed)
     return loss
+
+
+def log_of_sum(odds: Tensor, above: Tensor, buffers: Buffers) -> Tensor:
+    """log(1+E), given 1+E as it was rounded: its logarithm less the rounding error over it.
+
+    It is as exact as log1p, however small E is, which takes torch many times as long as log.
+    """
+    error = torch.sub(above, 1, out=buffers["product"]).sub_(odds).div_(above)
+    return torch.log(above, out=buffers["softplus"]).sub_(error)
 
 
 def shifted_odds(form: Form, odds: Tensor, t: Tensor, out: Tensor) -> Tensor:
@@ -301,15 +358,13 @@ def shifted_odds(form: Form, odds: Tensor, t: Tensor, out: Tensor) -> Tensor:
     return torch.addcmul(odds, odds, t, value=crack / background - 1, out=out)
 
 
-def fading(
-    pixels: Pooled, part: slice, t: Tensor, q: Tensor, form: Form
-) -> tuple[Tensor | None, Tensor]:
+def fading(buffers: Buffers, t: Tensor, q: Tensor, form: Form) -> tuple[Tensor | None, Tensor]:
     """The weight of the class times g^γ̂ (None: all 1), and g: q, or 1 where nothing fades."""
     rest, g = None, q
     if form.gamma:
         if not form.crack_fades:
-            g = torch.maximum(q, t, out=pixels.room("faded", part))
-        rest = pixels.room("rest", part)
+            g = torch.maximum(q, t, out=buffers["faded"])
+        rest = buffers["shifted"]  # which is needed no more
         if form.gamma == 1:
             rest.copy_(g)
         elif form.gamma == 2:
@@ -321,30 +376,25 @@ def fading(
     if not form.crack == form.background == 1:
         weight = torch.add(
             t.new_tensor(form.background), t, alpha=form.crack - form.background,
-            out=pixels.room("weight", part),
+            out=buffers["weight"],
         )  # fmt: skip
         rest = weight if rest is None else rest.mul_(weight)
     return rest, g
 
 
 def soft_pixels(
-    pixels: Pooled,
-    part: slice,
-    z: Tensor,
-    t: Tensor,
-    form: Form,
-    coefficients: tuple[float, float, float],
+    chunk: Chunk, z: Tensor, t: Tensor, form: Form, coefficients: tuple[float, float, float]
 ) -> float:
-    """`sweep` for any targets and logits: each pixel counts for both classes."""
+    """`sweep` for any targets and logits, each pixel counting for both classes; the sum."""
     scale, of_crack, of_background = coefficients
     fade = form.gamma if form.crack_fades else 0.0
     rest = 1 - t
     loss1, slope1 = one_class(-z, form.crack * t, fade, form.margin)
     loss0, slope0 = one_class(z, form.background * rest, form.gamma, form.margin_background)
-    if pixels.gradient is not None:
+    if chunk.gradient is not None:
         spread = torch.sigmoid(z) * torch.sigmoid(-z)
         region = spread * (of_background * rest - of_crack * t)
-        pixels.gradient[part] = scale * (slope0 - slope1) + region
+        chunk.gradient.copy_(scale * (slope0 - slope1) + region)
     return loss1 + loss0
 
 
@@ -354,7 +404,7 @@ def one_class(x: Tensor, weight: Tensor, gamma: float, margin: float) -> tuple[f
     if gamma:
         weight = weight * torch.exp(gamma * F.logsigmoid(x))
     slope = weight * (torch.sigmoid(x + margin) + gamma * torch.sigmoid(-x) * softplus)
-    return torch.dot(weight, softplus).item(), slope
+    return (weight * softplus).sum().item(), slope
 
 
 def gradient_dtype(logits: Tensor) -> torch.dtype:
