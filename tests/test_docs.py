@@ -10,7 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
+import fissura
 from fissura.cli import app
+from fissura.losses import LOSSES
 from fissura.shipped import shipped_folder
 
 ROOT = Path(__file__).parents[1]
@@ -139,3 +141,14 @@ def test_the_readme_has_commands_that_parse():
     assert {"predict", "inspect", "train", "evaluate"} <= {command for command, _ in found}
     for _, line in found:
         app.parse_args(shlex.split(line), exit_on_error=False, print_error=False)
+
+
+def test_the_reference_has_every_name_of_the_door():
+    pages = "".join(text(page) for page in ROOT.glob("docs/reference/*.md"))
+    listed = set(re.findall(r"^::: fissura\.(\w+)", pages, re.MULTILINE))
+    assert set(fissura.__all__) - {"__version__"} == listed
+
+
+def test_the_reference_has_every_loss():
+    page = text(ROOT / "docs" / "reference" / "losses.md")
+    assert set(re.findall(r"^::: fissura\.losses\.(\w+)_loss$", page, re.MULTILINE)) == set(LOSSES)

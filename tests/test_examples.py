@@ -24,6 +24,13 @@ def test_train_and_predict(tmp_path):
     assert (tmp_path / "run" / "model" / "model.safetensors").is_file()
 
 
+def test_inspect_a_folder(tmp_path):
+    cracks = example("inspect_a_folder").main(tmp_path)
+    assert (tmp_path / "report" / "report.html").is_file()
+    rows = (tmp_path / "report" / "cracks.csv").read_text(encoding="utf-8").splitlines()
+    assert len(rows) == 1 + cracks > 1
+
+
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
 def test_each_example_is_tested_and_listed(path):
     assert f'"{path.stem}"' in Path(__file__).read_text(encoding="utf-8")
