@@ -1,4 +1,4 @@
-"""Runs of pixels: a crack's pixels as the stretches that they form down the columns of an image."""
+"""Runs of pixels: a crack's pixels in unbroken rows down the columns of an image."""
 
 from __future__ import annotations
 

@@ -148,8 +148,8 @@ def _runs(meta: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> list[NDArray
 
 
 def _cracks(meta: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Iterator[Crack]:
-    """Yield the cracks, with their shares of the common arrays."""
-    line, point, place = 0, 0, 0
+    """Yield the cracks, each with its slices of the common arrays."""
+    line, point, sample = 0, 0, 0
     for stored in meta["cracks"]:
         count, measured = stored.pop("lines"), stored.pop("measured")
         lines = []
@@ -157,8 +157,8 @@ def _cracks(meta: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Iterator[C
             lines.append(arrays["lines"][point : point + length])
             point += length
         line += count
-        own = {name: arrays[name][place : place + measured] for name in ARRAYS}
-        place += measured
+        own = {name: arrays[name][sample : sample + measured] for name in ARRAYS}
+        sample += measured
         yield Crack(
             **stored
             | own

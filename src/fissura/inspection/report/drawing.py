@@ -17,8 +17,8 @@ from fissura.inspection.report.number_labels import draw_numbers
 from fissura.measurement.crack import Crack
 from fissura.overlay import YELLOW, overlay
 
-NUMBERED = 30  # cracks that get a number in the picture; the table has all
-SMALLEST = 560  # geometric mean of the sides under which a picture is enlarged, in pixels
+NUMBERED = 30  # cracks that get a number in the drawing; the table has all
+SMALLEST = 560  # geometric mean of the sides under which an image is enlarged, in pixels
 LARGEST = 60_000  # pixels of a side that enlarging never exceeds: a JPEG holds 65,500
 CASING = (16, 16, 20)
 WHITE = (255, 255, 255)
@@ -50,17 +50,17 @@ def draw_cracks(
     mm_per_pixel: float | None = None,
     widest: float | None = None,
 ) -> NDArray[np.uint8]:
-    """Return the picture of a photo's cracks, above a strip with their scales.
+    """Return the drawing of a photo's cracks, above a legend with their scales.
 
     Centerlines are colored by the width of the crack, from purple (0) to yellow (widest), in
     matplotlib's plasma: even to the eye, and rising in lightness, so that it reads without seeing
     color. Gray is a line along which no width was measured. The 30 longest cracks and the widest
-    one have their numbers and a ring at their widest place. Numbers keep off the lines and off one
+    one have their numbers and a ring at their widest point. Numbers keep off the lines and off one
     another where there is room.
 
-    A picture under about 560 pixels a side is enlarged by a whole number first, each pixel to a
-    square, so that numbers are readable. So the result is (k·h + strip, k·w, 3): its upper part
-    lies on the photo where both are given the same width.
+    An image under about 560 pixels a side is enlarged by a whole number first, each pixel to a
+    square, so that numbers are readable. So the result is (k·h + legend, k·w, 3): its upper rows
+    lie on the photo where both are given the same width.
 
     image:        RGB, (h, w, 3): the photo, or shrunk.
     labels:       (h, w), 0 outside cracks: they get a yellow outline; None for none.
@@ -118,18 +118,18 @@ def shades() -> NDArray[np.uint8]:
 
 
 def widths_along(crack: Crack, line: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the width at each place of a line, between those of the nearest two measurements.
+    """Return the width at each point of a line, between those of the nearest two measurements.
 
-    line: (k, 2) places. Returns (k,), in pixels; NaN where no width was measured nearby, that is
+    line: (k, 2) points. Returns (k,), in pixels; NaN where no width was measured nearby, that is
     within twice the crack's width: so junctions are spanned, and bridged gaps are not.
     """
     known = np.isfinite(crack.widths)
     if not known.any():
         return np.full(len(line), np.nan)
-    places, widths = crack.places[known], crack.widths[known]
-    if len(places) == 1:  # the second nearest is the same
-        places, widths = np.repeat(places, 2, axis=0), np.repeat(widths, 2)
-    distances, nearest = KDTree(places).query(line, k=2)
+    points, widths = crack.places[known], crack.widths[known]
+    if len(points) == 1:  # the second nearest is the same
+        points, widths = np.repeat(points, 2, axis=0), np.repeat(widths, 2)
+    distances, nearest = KDTree(points).query(line, k=2)
     weights = 1 / (distances + 1e-6)
     along = (weights * widths[nearest]).sum(axis=1) / weights.sum(axis=1)
     return np.where(distances[:, 0] <= 2 * widths.max() + 3, along, np.nan)
@@ -157,9 +157,9 @@ def _numbered(cracks: Sequence[Crack]) -> list[Crack]:
     return shown
 
 
-def _to_xy(places: NDArray[np.float64], size: float) -> NDArray[np.float64]:
+def _to_xy(points: NDArray[np.float64], size: float) -> NDArray[np.float64]:
     """Turn (k, 2) row and column of the photo into x and y of the drawing, pixel centers at 0."""
-    return (places[:, ::-1] + 0.5) * size - 0.5
+    return (points[:, ::-1] + 0.5) * size - 0.5
 
 
 def _paths(crack: Crack, size: float) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
@@ -197,11 +197,11 @@ def _draw_by_width(
     end: float,
     look: Look,
 ) -> None:
-    """Draw branches in the colors of their widths, stretches of one color at once."""
+    """Draw branches in the colors of their widths, runs of one color at once."""
     colors = shades()
     for xy, widths in paths:
-        share = np.nan_to_num(widths / end if end > 0 else widths * np.nan, nan=-1.0)
-        shade = np.clip((share * (SHADES - 1)).round().astype(int), -1, SHADES - 1)
+        fraction = np.nan_to_num(widths / end if end > 0 else widths * np.nan, nan=-1.0)
+        shade = np.clip((fraction * (SHADES - 1)).round().astype(int), -1, SHADES - 1)
         breaks = [0, *(np.flatnonzero(np.diff(shade)) + 1).tolist(), len(shade) - 1]
         for first, last in pairwise(breaks):
             at = shade[first]
@@ -228,10 +228,10 @@ def _draw_rings(
 
 
 def _anchors(crack: Crack, size: float) -> NDArray[np.float64]:
-    """Places that a crack's number may stand beside: along its longest branch, its middle first."""
+    """Points that a crack's number may stand beside: along its longest branch, its middle first."""
     line = max(crack.lines, key=len, default=np.zeros((0, 2)))
     if not len(line):
         return _to_xy(np.array([crack.widest_at]), size)
-    shares = (0.5, 0.35, 0.65, 0.2, 0.8, 0.08, 0.92)
-    at = [round(share * (len(line) - 1)) for share in shares]
+    fractions = (0.5, 0.35, 0.65, 0.2, 0.8, 0.08, 0.92)
+    at = [round(fraction * (len(line) - 1)) for fraction in fractions]
     return _to_xy(line[np.array(at)], size)

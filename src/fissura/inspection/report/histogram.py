@@ -36,15 +36,15 @@ class Widths:
         pairs = sorted(self.counts.items())
         return np.array([pair[0] for pair in pairs]), np.array([float(pair[1]) for pair in pairs])
 
-    def quantile(self, share: float) -> float:
-        """Return the width that `share` of all widths do not exceed."""
+    def quantile(self, fraction: float) -> float:
+        """Return the width that `fraction` of all widths do not exceed."""
         values, counts = self.sorted()
-        reached = np.cumsum(counts) >= share * counts.sum() * (1 - 1e-12)
+        reached = np.cumsum(counts) >= fraction * counts.sum() * (1 - 1e-12)
         return float(values[np.argmax(reached)])
 
 
 def histogram_svg(widths: Widths, unit: str, limit: float | None = None) -> str:
-    """Return the shares of widths, in percent of the places where one was measured, as SVG.
+    """Return the fractions of widths, in percent of all measured ones, as SVG.
 
     limit: the greatest width allowed, drawn as a line; None for none.
 
@@ -57,51 +57,53 @@ def histogram_svg(widths: Widths, unit: str, limit: float | None = None) -> str:
     step = round_length(end * 1.02 / BARS)
     bars = int(end * 1.02 / step) + 1
     index = np.minimum((values / step + 1e-9).astype(int), bars - 1)
-    shares = 100 * np.bincount(index, counts, bars) / counts.sum()
+    fractions = 100 * np.bincount(index, counts, bars) / counts.sum()
     across, high = (WIDTH - LEFT - RIGHT) / bars, HEIGHT - TOP - BOTTOM
-    top = float(shares.max()) * 1.05
-    parts = []
-    for share in np.arange(0, top, round_length(top / 2)).tolist():
-        y = TOP + high * (1 - share / top)
-        parts.append(
+    top = float(fractions.max()) * 1.05
+    elements = []
+    for fraction in np.arange(0, top, round_length(top / 2)).tolist():
+        y = TOP + high * (1 - fraction / top)
+        elements.append(
             f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
         )
-        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{share:g} %</text>')
-    for bar, share in enumerate(shares.tolist()):
-        if share:
-            tall = high * share / top
+        elements.append(
+            f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{fraction:g} %</text>'
+        )
+    for bar, fraction in enumerate(fractions.tolist()):
+        if fraction:
+            tall = high * fraction / top
             over = limit is not None and bar * step >= limit * (1 - 1e-9)
             kind, x = "bar over" if over else "bar", LEFT + bar * across + 0.5
-            parts.append(
+            elements.append(
                 f'<rect class="{kind}" x="{x:.1f}" '
                 f'y="{TOP + high - tall:.1f}" width="{across - 1:.1f}" height="{tall:.1f}"/>'
             )
     wider = " (the last bar: this and wider)" if values[-1] >= bars * step else ""
-    parts += _axis(bars, step, across, f"crack width, {unit}{wider}")
+    elements += _axis(bars, step, across, f"crack width, {unit}{wider}")
     if limit is not None:
-        parts += _limit_line(LEFT + limit / step * across, limit, unit)
+        elements += _limit_line(LEFT + limit / step * across, limit, unit)
     told = (
         f"Widths of all cracks: half of them up to {widths.quantile(0.5):g} {unit}, 95 percent up "
         f"to {widths.quantile(0.95):g} {unit}, the widest {values[-1]:g} {unit}."
     )
     return (
         f'<svg class="histogram" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="{escape(told)}">{"".join(parts)}</svg>'
+        f'aria-label="{escape(told)}">{"".join(elements)}</svg>'
     )
 
 
 def _axis(bars: int, step: float, across: float, title: str) -> list[str]:
     base = HEIGHT - BOTTOM
-    parts = [f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{base}" y2="{base}"/>']
+    elements = [f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{base}" y2="{base}"/>']
     every = max(1, -(-bars // 10))
-    parts += [
+    elements += [
         f'<text x="{LEFT + bar * across:.1f}" y="{base + 16}" text-anchor="middle">'
         f"{float(f'{bar * step:.6g}'):g}</text>"
         for bar in range(0, bars + 1, every)
     ]
     middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(f'<text x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">{title}</text>')
-    return parts
+    elements.append(f'<text x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">{title}</text>')
+    return elements
 
 
 def _limit_line(x: float, limit: float, unit: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The strip under a drawing: a scale bar, the colors of widths, and what the marks mean."""
+"""The legend under a drawing: a scale bar, the colors of widths, and the meaning of marks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PAPER, INK, FAINT = (250, 250, 250), (28, 30, 36), (110, 114, 122)
 UNMEASURED = (205, 205, 205)
-SUBSTANCE = 11  # widths of a legend's part, in heights of its letters
+SUBSTANCE = 11  # widths of an entry, in heights of its letters
 
 
 def draw_legend(
@@ -30,7 +30,7 @@ def draw_legend(
     numbered: int,
     cracks: int,
 ) -> NDArray[np.uint8]:
-    """Return a picture with a strip under it that explains it.
+    """Return a drawing with a legend under it.
 
     drawn:      RGB (h, w, 3).
     font:       height of the letters, in pixels.
@@ -38,31 +38,31 @@ def draw_legend(
     per_pixel:  how many of `unit` a pixel of `drawn` is.
     widest:     the width at the end of the colors, in `unit`; None where no width was measured.
     colors:     (n, 3), from width 0 to `widest`.
-    unmeasured: whether lines without a measured width are in the picture.
-    numbered, cracks: how many have their number in the picture, and how many there are.
+    unmeasured: whether lines without a measured width are in the drawing.
+    numbered, cracks: how many have their number in the drawing, and how many there are.
     """
     from PIL import Image
     from PIL.ImageDraw import Draw
 
     width = drawn.shape[1]
     margin = font
-    parts = ["scale"]
-    parts += ["widths"] if widest is not None else []
-    parts += ["marks"]
+    entries = ["scale"]
+    entries += ["widths"] if widest is not None else []
+    entries += ["marks"]
     # Beside one another where there is room, else below.
-    columns = max(1, min(len(parts), (width - margin) // ((SUBSTANCE + 2) * font)))
-    rows = math.ceil(len(parts) / columns)
+    columns = max(1, min(len(entries), (width - margin) // ((SUBSTANCE + 2) * font)))
+    rows = math.ceil(len(entries) / columns)
     high = round(3.6 * font)
-    strip = Image.new("RGB", (width, rows * high + margin // 2), PAPER)
-    draw = Draw(strip)
+    legend = Image.new("RGB", (width, rows * high + margin // 2), PAPER)
+    draw = Draw(legend)
     wide = (width - margin) // columns
-    for index, part in enumerate(parts):
+    for index, entry in enumerate(entries):
         left = margin + index % columns * wide
         top = margin // 2 + index // columns * high
         room = max(font, min(wide - margin, 2 * SUBSTANCE * font))
-        if part == "scale":
+        if entry == "scale":
             _draw_scale_bar(draw, left, top, room, font, unit, per_pixel)
-        elif part == "widths" and widest is not None:
+        elif entry == "widths" and widest is not None:
             _draw_color_bar(draw, left, top, room, font, f"Crack width, {unit}", widest, colors)
         else:
             _draw_marks(
@@ -75,7 +75,7 @@ def draw_legend(
                 measured=widest is not None,
                 unmeasured=unmeasured,
             )
-    return np.concatenate([drawn, np.asarray(strip)])
+    return np.concatenate([drawn, np.asarray(legend)])
 
 
 def round_length(longest: float) -> float:
@@ -172,7 +172,7 @@ def _draw_marks(
         middle = top + round(0.62 * font)
         box = (left, middle - radius, left + 2 * radius, middle + radius)
         draw.ellipse(box, outline=INK, width=max(1, font // 8))
-        draw.text((x, top), "widest place of a crack", font=face, fill=FAINT)
+        draw.text((x, top), "widest point of a crack", font=face, fill=FAINT)
         top += round(1.25 * font)
     if unmeasured:
         middle = top + round(0.62 * font)

@@ -42,7 +42,7 @@ def draw_numbers(
     font:      height of the letters, in pixels.
     clearance: how wide the lines are drawn.
 
-    Of all places, that is taken which covers least: of other numbers first, then of lines, and
+    Of all positions, that is taken which covers least: of other numbers first, then of lines, and
     among equals the nearest. A number that stands off gets a line to its anchor.
     """
     taken = _Taken(drawn.shape[0], drawn.shape[1], lines, rings, clearance)
@@ -90,8 +90,8 @@ class _Taken:
             cv2.circle(taken, center, max(1, round(radius / self.step)), 1, -1)
         self.sums = cv2.integral(taken)
 
-    def share(self, box: Box) -> float:
-        """Return the share of the box that is taken."""
+    def fraction(self, box: Box) -> float:
+        """Return the fraction of the box that is taken."""
         height, width = self.sums.shape
         left, right = (int(np.clip(at / self.step, 0, width - 2)) for at in (box[0], box[2]))
         top, bottom = (int(np.clip(at / self.step, 0, height - 2)) for at in (box[1], box[3]))
@@ -122,7 +122,7 @@ def _best(
                     (box[1] + box[3]) / 2 - middle_y
                 )
                 cost = 100.0 * sum(_overlap(box, other) for other in boxes)
-                cost += 10.0 * taken.share(box) + 0.3 * farther + 0.02 * rank + moved / height
+                cost += 10.0 * taken.fraction(box) + 0.3 * farther + 0.02 * rank + moved / height
                 if best is None or cost < best[0]:
                     best = (cost, box, (x, y), farther > 0.6)
         if best is not None and best[0] < 0.5 + 0.3 * farther:
@@ -132,7 +132,7 @@ def _best(
 
 
 def _inside(shape: tuple[int, int], x: float, y: float, size: tuple[int, int]) -> Box:
-    """Return the box around a middle, moved into the picture."""
+    """Return the box around a middle, moved into the image."""
     (height, width), (wide, high) = shape, size
     left = int(np.clip(round(x - wide / 2), 0, max(0, width - wide)))
     top = int(np.clip(round(y - high / 2), 0, max(0, height - high)))
@@ -140,7 +140,7 @@ def _inside(shape: tuple[int, int], x: float, y: float, size: tuple[int, int]) -
 
 
 def _overlap(one: Box, other: Box) -> float:
-    """Return the share of `one` that `other` covers, a little air around it included."""
+    """Return the fraction of `one` that `other` covers, a little air around it included."""
     air = (other[3] - other[1]) // 8
     wide = min(one[2], other[2] + air) - max(one[0], other[0] - air)
     high = min(one[3], other[3] + air) - max(one[1], other[1] - air)
@@ -169,13 +169,13 @@ def _draw_box(drawn: NDArray[np.uint8], box: Box, text: str, font: int) -> None:
     from PIL import Image, ImageDraw
 
     left, top, right, bottom = box
-    part = drawn[max(0, top) : bottom, max(0, left) : right]
-    patch = Image.fromarray(np.ascontiguousarray(part))
+    covered = drawn[max(0, top) : bottom, max(0, left) : right]
+    patch = Image.fromarray(np.ascontiguousarray(covered))
     draw = ImageDraw.Draw(patch)
     edge = max(1, font // 14)
-    # Drawn as large as the box, that a picture smaller than it cuts off.
+    # Drawn as large as the box, which a smaller image cuts off.
     shape = (0, 0, right - left - 1, bottom - top - 1)
     draw.rounded_rectangle(shape, radius=font // 4, fill=BOX, outline=EDGE, width=edge)
     middle = ((right - left - 1) / 2, (bottom - top - 1) / 2)
     draw.text(middle, text, font=letters(font), fill=TEXT, anchor="mm")
-    part[:] = np.asarray(patch)
+    covered[:] = np.asarray(patch)
