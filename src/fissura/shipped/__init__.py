@@ -11,6 +11,9 @@ from pathlib import Path
 
 DEFAULT = "crackseg-small"
 
+# Photos of cracked concrete for `fissura demo`, CC0; see the NOTICE.md beside them.
+PHOTOS = Path(__file__).parent / "photos"
+
 MODELS: dict[str, str] = {
     "crackseg-small": "roads, pavements, concrete and panels, photos from near by at full size",
 }
