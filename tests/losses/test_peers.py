@@ -19,7 +19,7 @@ from fissura.losses import (
 SHAPES = [(3, 1, 8, 9), (2, 1, 4, 5, 3)]
 
 
-@pytest.fixture(params=[(shape, seed) for shape in SHAPES for seed in range(3)], ids=str)
+@pytest.fixture(params=[(shape, seed) for shape in SHAPES for seed in range(1)], ids=str)
 def case(request):
     shape, seed = request.param
     generator = torch.Generator().manual_seed(seed)

@@ -66,9 +66,7 @@ class DeepSupervisionLoss(nn.Module):
         count = len(logits)
         weights = self.weights or tuple(0.5**level for level in range(count))
         if len(weights) != count or not count:
-            raise ValueError(
-                f"The network has {count} outputs, but there are {len(weights)} weights."
-            )
+            raise ValueError(f"There are {count} outputs, but {len(weights)} weights.")
         targets, masks = _each("targets", target, count), _each("masks", mask, count)
         values = [
             weight * self._at(z, t, valid)
