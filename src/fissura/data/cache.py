@@ -1,4 +1,4 @@
-"""Keep prepared pictures on disk, so that no JPEG is decoded twice."""
+"""Keep prepared images on disk, so that no JPEG is decoded twice."""
 
 from __future__ import annotations
 

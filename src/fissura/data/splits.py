@@ -1,4 +1,4 @@
-"""Split a set of photos so that pictures of one thing never fall on both sides."""
+"""Split a set of photos so that images of one thing never fall on both sides."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ MAGNETIC_TILE = re.compile(r"exp\d+_num_(\d+)")
 
 
 def group_of(name: str) -> str:
-    """Name the photo, or the thing, that a picture shows, as far as its file name tells.
+    """Name the photo, or the thing, that an image shows, as far as its file name tells.
 
-    Pictures of one group must not be split between training and testing. The rules:
+    Images of one group must not be split between training and testing. The rules:
 
     - tiles, crops and augmented copies go with their photo: `wall_r2_c1`, `wall_tile3`,
       `wall_aug2`, `wall_flip`; DeepCrack's `11215-7`; CRACK500's `20160222_081011_1_361`;
@@ -59,18 +59,24 @@ def split_groups(
     *,
     group_of: Callable[[str], str] = group_of,
 ) -> dict[str, list[int]]:
-    """Split pictures into parts of given shares without tearing groups apart.
+    """Split images into parts of given fractions without tearing groups apart.
 
     Groups are taken in an order drawn from `seed`; each goes to the part that lacks the most
-    pictures. The outcome depends on the names, the shares and the seed alone: not on the order of
+    images. The outcome depends on the names, the shares and the seed alone: not on the order of
     the names, the machine or the versions of libraries. Every part gets at least one group.
 
-    names:  unique names of the pictures.
-    shares: part -> its share of the pictures, in any unit (0.8 and 0.2, or 4 and 1); all > 0.
+    Args:
+        names: Unique names of the images.
+        shares: The fraction of the images that goes into each part, in any unit (0.8 and 0.2, or
+            4 and 1); all above 0.
+        seed: Of the order in which groups are taken.
+        group_of: Gives names that show one thing the same group.
 
-    Returns part -> ascending indices into `names`.
+    Returns:
+        For each part ascending indices into `names`.
 
-    Raises `InputError` where there are fewer groups than parts.
+    Raises:
+        InputError: Where there are fewer groups than parts.
 
     >>> split_groups(["1", "2", "3", "4", "5"], {"train": 0.8, "val": 0.2}, seed=0)
     {'train': [1, 2, 3, 4], 'val': [0]}
@@ -82,7 +88,7 @@ def split_groups(
         groups[group_of(name)].append(index)
     if len(groups) < len(shares):
         raise InputError(
-            f"{len(names)} pictures cannot be split into {' and '.join(shares)}: by their names "
+            f"{len(names)} images cannot be split into {' and '.join(shares)}: by their names "
             f"they show only {len(groups)} different photo{'s' * (len(groups) != 1)} "
             f"({', '.join(sorted(groups)) or 'none'}), and pieces of one photo must stay together. "
             "Put them into folders train and test yourself, or name the photos differently."
