@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,31 @@ from rich.console import Console
 
 from fissura.bit_depth import Depth
 from fissura.data.images import read_image
-from fissura.files import MASKS, OVERLAYS, PROBABILITIES
+from fissura.errors import InputError
+from fissura.files import MASKS, OVERLAYS, PROBABILITIES, replacing
 from fissura.files.images import write_image
+from fissura.gdal import open_dataset
 from fissura.inference.by_windows import LARGE, by_windows, predict_by_windows
 from fissura.inference.predictor import Predictor
 from fissura.inference.raster import probability_reader
 from fissura.inspection.record import PIXELS, Record
 from fissura.inspection.report.drawing import draw_cracks
 from fissura.inspection.runs import crack_runs
-from fissura.inspection.sources import Kind, kind_of, read_probability
+from fissura.inspection.sources import (
+    Kind,
+    Source,
+    as_probabilities,
+    crack_of,
+    is_whole_mask,
+    looks_like_mask,
+    own_result,
+    read_source,
+    recognize,
+)
 from fissura.measurement import Crack, crack_labels, measure, measure_windows
 from fissura.measurement.options import MeasureOptions, ResolutionOptions
 from fissura.measurement.resolution import Resolution, find_resolution
+from fissura.measurement.skeleton import Read, ReadMask
 from fissura.memory import give_back_freed_memory
 from fissura.raster import Raster, open_raster, preview
 
@@ -41,6 +55,8 @@ class Inspector:
         resolution: How millimeters per pixel are found.
         measuring: How cracks are measured.
         kind: Kind of the files; "auto" tells it by the pixels of each.
+        told: Whether the user said the kind, so that masks are taken for photos without a word.
+        threshold: Of probabilities; by default that of the results they belong to.
         overwrite: Replace results of other settings.
         console: For progress and warnings.
     """
@@ -54,6 +70,8 @@ class Inspector:
         resolution: ResolutionOptions,
         measuring: MeasureOptions,
         kind: Kind = "auto",
+        told: bool = False,
+        threshold: float | None = None,
         overwrite: bool = False,
         console: Console | None = None,
     ) -> None:
@@ -63,6 +81,9 @@ class Inspector:
         self.resolution = resolution
         self.measuring = measuring
         self.kind: Kind = kind
+        self.told = told
+        self.threshold = threshold
+        self.understood: dict[str, list[Path]] = {}
         self.overwrite = overwrite
         self.console = console
         self.depth: Depth | None = None
@@ -80,19 +101,42 @@ class Inspector:
         Raises:
             InputError: The file cannot be read, or its resolution not be found as asked for.
         """
-        kind = kind_of(file) if self.kind == "auto" else self.kind
-        if kind == "photo" and by_windows(file):
+        source = recognize(file, self._kind(file), self.threshold)
+        if by_windows(file):
             with open_raster(file, depth=self.depth) as raster:
-                return self._raster(raster, name)
-        if kind == "photo":
+                if source.kind == "photo":
+                    return self._raster(raster, name)
+                self.understood.setdefault(source.words, []).append(file)
+                return self._stored_raster(raster, name, source)
+        if source.kind == "photo":
             assert self.predictor is not None
             image = read_image(file, depth=self.depth)
+            if self.kind == "photo" and not self.told and looks_like_mask(image):
+                raise InputError(
+                    f"{file}: looks like a mask, not like a photo. To measure the cracks that it "
+                    f"marks: fissura measure {file}"
+                )
+            self.understood.setdefault("photos", []).append(file)
             prediction = self.predictor(image)
-            return self._measured(file, name, image, prediction.prob, prediction.threshold)
-        prob, threshold = read_probability(file, kind)
+            return self._measured(
+                file, name, image, prediction.prob, prediction.mask, prediction.threshold
+            )
+        prob, mask, words = read_source(file, source)
+        self.understood.setdefault(words, []).append(file)
         gray = np.rint(255 * prob).astype(np.uint8)
         image = np.repeat(gray[..., None], 3, axis=2)
-        return self._measured(file, name, image, prob, threshold)
+        return self._measured(file, name, image, prob, mask, source.threshold or 0.5)
+
+    def _kind(self, file: Path) -> Kind:
+        """What the file has to be; own results are no photos, whoever calls them so."""
+        if self.kind == "photo" and not self.told:
+            known = own_result(file)
+            if known is not None:
+                raise InputError(
+                    f"{file}: is a {known} that Fissura wrote, not a photo. To measure the cracks "
+                    f"in it: fissura measure {file}"
+                )
+        return self.kind
 
     def _measured(
         self,
@@ -100,12 +144,13 @@ class Inspector:
         name: str,
         image: NDArray[np.uint8],
         prob: NDArray[np.float32],
+        mask: NDArray[np.bool_],
         threshold: float,
     ) -> Record:
         """Measure probabilities (h, w) of an image (h, w, 3), and write mask and overlay."""
         height, width = prob.shape
         resolution = self._resolution(file, image, (height, width))
-        mask = prob >= threshold
+        self._warn_if_full(file, float(mask.mean()))
         cracks = measure(
             prob,
             threshold=threshold,
@@ -144,21 +189,56 @@ class Inspector:
             console=self.console,
         )
         give_back_freed_memory()
-        own = raster.mm_per_pixel
-        known = None if own is None else Resolution(own, raster.scale_source, raster.remark)
-        resolution = self._resolution(raster.path, None, raster.size_hw, known)
         with probability_reader(predicted.probability) as levels:
 
             def read(top: int, left: int, bottom: int, right: int) -> NDArray[np.float32]:
                 return levels.read(top, left, bottom, right).astype(np.float32) / np.float32(255)
 
-            cracks = measure_windows(
-                read,
-                raster.size_hw,
-                threshold=predicted.threshold,
-                mm_per_pixel=resolution.mm_per_pixel if resolution else None,
-                options=self.measuring,
-            )
+            record = self._measured_raster(raster, name, read, None, predicted.threshold)
+        files = {**record.files, "probability": f"{PROBABILITIES}/{name}.tif"}
+        return replace(record, files=files)
+
+    def _stored_raster(self, raster: Raster, name: str, source: Source) -> Record:
+        """Measure a mask or probabilities by windows; the place on the ground is kept."""
+        if source.kind == "mask":
+            is_whole_mask(raster, raster.path)
+        threshold = source.threshold or 0.5
+
+        def read(top: int, left: int, bottom: int, right: int) -> NDArray[np.float32]:
+            values = raster.stored(top, left, bottom, right)
+            if len(values) != 1:
+                raise InputError(f"{raster.path}: has colors, but probabilities are gray.")
+            if source.kind == "mask":
+                return (values[0] > 0).astype(np.float32)
+            return as_probabilities(raster.path, values[0])
+
+        def read_mask(top: int, left: int, bottom: int, right: int) -> NDArray[np.bool_]:
+            return crack_of(read(top, left, bottom, right), threshold)
+
+        crack = _write_mask(self.out / MASKS / f"{name}.tif", raster, read_mask)
+        self._warn_if_full(raster.path, crack)
+        return self._measured_raster(raster, name, read, read_mask, threshold)
+
+    def _measured_raster(
+        self,
+        raster: Raster,
+        name: str,
+        read: Read,
+        read_mask: ReadMask | None,
+        threshold: float,
+    ) -> Record:
+        """Measure probabilities that are read by windows; the mask is written already."""
+        own = raster.mm_per_pixel
+        known = None if own is None else Resolution(own, raster.scale_source, raster.remark)
+        resolution = self._resolution(raster.path, None, raster.size_hw, known)
+        cracks = measure_windows(
+            read,
+            raster.size_hw,
+            threshold=threshold,
+            mm_per_pixel=resolution.mm_per_pixel if resolution else None,
+            read_mask=read_mask,
+            options=self.measuring,
+        )
         give_back_freed_memory()
         shown, shrunk = preview(raster, PREVIEW)
         self._draw(name, shown, cracks, None, shrunk, resolution)
@@ -177,10 +257,20 @@ class Inspector:
             mask_sha256=sha256(self.out / mask_file),
             files={
                 "mask": mask_file,
-                "probability": f"{PROBABILITIES}/{name}.tif",
                 "overlay": f"{OVERLAYS}/{name}.jpg",
             },
         )
+
+    def _warn_if_full(self, file: Path, crack_fraction: float) -> None:
+        """Say where more than half of an image is crack."""
+        if crack_fraction > 0.5 and self.console:
+            self.console.print(
+                f"{file}: {crack_fraction:.0%} of the image is crack. Is the mask inverted?",
+                style="yellow",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
 
     def _resolution(
         self,
@@ -213,6 +303,27 @@ class Inspector:
             mm_per_pixel=resolution.mm_per_pixel if resolution else None,
         )
         write_image(self.out / OVERLAYS / f"{name}.jpg", np.ascontiguousarray(drawn[..., ::-1]))
+
+
+def _write_mask(path: Path, raster: Raster, read: ReadMask) -> float:
+    """Write the crack pixels of a raster as a GeoTIFF; return their fraction."""
+    height, width = raster.size_hw
+    profile = {
+        "driver": "GTiff", "height": height, "width": width, "count": 1, "dtype": "uint8",
+        "tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "deflate",
+        "BIGTIFF": "IF_SAFER", **raster.georeference,
+    }  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    crack = 0
+    with replacing(path) as temporary, open_dataset(temporary, "w", **profile) as dataset:
+        dataset.update_tags(DESCRIPTION="crack (255), as it was measured")
+        for top in range(0, height, 512):
+            bottom = min(top + 512, height)
+            mask = read(top, 0, bottom, width)
+            crack += int(np.count_nonzero(mask))
+            rows = mask.astype(np.uint8) * np.uint8(255)
+            dataset.write(rows, 1, window=((top, bottom), (0, width)))
+    return crack / (height * width)
 
 
 def sha256(file: Path) -> str:

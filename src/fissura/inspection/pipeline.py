@@ -221,6 +221,8 @@ def _run(task: _Task) -> Inspection:
         resolution=task.resolution,
         measuring=task.measuring,
         kind=task.kind,
+        told=not task.report,
+        threshold=task.predicting.threshold,
         overwrite=output.overwrite,
         console=console,
     )
@@ -231,6 +233,8 @@ def _run(task: _Task) -> Inspection:
     for sentence in edited:
         console.print(printable(sentence), style="yellow", highlight=False, markup=False)
     failures = _measure_all(inspector, names, console)
+    if not task.report:
+        _tell_kinds(inspector.understood, console)
     give_back_freed_memory()
     left_out = {one.file for one in failures}
     stored = {file: _stored(out, name) for file, name in names.items() if file not in left_out}
@@ -245,6 +249,15 @@ def _run(task: _Task) -> Inspection:
         failures=failures,
         edited=edited,
     )
+
+
+def _tell_kinds(understood: dict[str, list[Path]], console: Console) -> None:
+    """Say for each group of files what they were taken for."""
+    for words, files in understood.items():
+        others = len(files) - 1
+        more = f" and {others} other{'s' if others > 1 else ''}" if others else ""
+        sentence = f"{files[0].name}{more}: read as {words}."
+        console.print(printable(sentence), highlight=False, markup=False, soft_wrap=True)
 
 
 def _stored(out: Path, name: str) -> Path:
