@@ -31,7 +31,7 @@ whose head says what is compared. Times are medians of the repetitions, their ra
 Equality of what is computed was checked before timing. A ratio above 1 means that ours is faster
 than the peer; beside a bound, ratios are the time of ours by the bound's. What ours loses is here
 as well as what it wins. Runs per hour of a whole study: `benchmarks/study.py`,
-[experiments.md](experiments.md).
+[studies.md](studies.md).
 """
 
 

@@ -33,11 +33,11 @@ from fissura.checkpoint import versions
 from fissura.data.protocols import PROTOCOLS
 from fissura.data.synthetic.dataset import synth
 from fissura.device import choose_device, describe_machine
-from fissura.experiments.datasets import panels
-from fissura.experiments.experiment import Run
-from fissura.experiments.pool import Job, run_in_workers
-from fissura.experiments.rows import BASELINES, experiment, ours
-from fissura.experiments.single import execute, prepared, run_folder
+from fissura.paper.losses import BASELINES, ours
+from fissura.study.data import panels
+from fissura.study.experiment import Run, experiment
+from fissura.study.one_run import execute, prepared, run_folder
+from fissura.study.workers import Job, run_in_workers
 
 RESULTS = Path(__file__).parent / "results" / "study.json"
 LOSSES = [*BASELINES.values(), *map(ours, (0.5, 1.0, 1.5))]

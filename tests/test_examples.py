@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from fissura.study.recipe import read_recipe
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
@@ -29,6 +31,13 @@ def test_inspect_a_folder(tmp_path):
     assert (tmp_path / "report" / "report.html").is_file()
     rows = (tmp_path / "report" / "cracks.csv").read_text(encoding="utf-8").splitlines()
     assert len(rows) == 1 + cracks > 1
+
+
+def test_a_recipe_of_ones_own_can_be_read():
+    # Its study runs in tests/study.
+    name = "compare_losses"
+    recipe = read_recipe(EXAMPLES / f"{name}.py")
+    assert [row.name for row in recipe.rows] == ["BCE + Dice", "hybrid focal margin"]
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)

@@ -12,7 +12,7 @@ def results(folder: Path, *, out: Path) -> int:
         folder: The studies' --out.
         out: Page to write, in Markdown; its figures go into the folder images beside it.
     """
-    from fissura.experiments.study import write_page
+    from fissura.paper.page import write_page
 
     for file in write_page(folder, out):
         print(f"Written: {file}")

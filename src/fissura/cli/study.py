@@ -1,77 +1,66 @@
-"""`fissura study`: the trainings behind a table or figure of the paper."""
+"""`fissura study`: the trainings behind a comparison, your own or the paper's."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
-from fissura.cli.options import Switch
+from fissura.errors import InputError
+from fissura.study.options import Budget, StudyOptions
 
-RecipeName = Literal["table1", "table2", "table3", "table4", "fig1", "fig3", "fig4"]
+if TYPE_CHECKING:
+    from fissura.study.recipe import Recipe
+
+BudgetGroup = Annotated[Budget, Parameter(name="*", group=Group("Budget"), negative="")]
+OptionsGroup = Annotated[StudyOptions, Parameter(name="*", consume_multiple=True, negative="")]
+AS_THE_RECIPE_SAYS, DEFAULTS = Budget(), StudyOptions()
 
 
 def study(
-    recipe: RecipeName,
+    recipe: str,
     *,
     out: Path,
-    data: Path | None = None,
-    runs: int = 10,
-    first_seed: int = 0,
-    only: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = (),
-    epochs: int = 100,
-    width: int = 16,
-    panels: int = 2051,
-    area_threshold: float | None = None,
-    pretrained: Switch = False,
-    workers: int | None = None,
-    device: str = "auto",
+    options: OptionsGroup = DEFAULTS,
+    budget: BudgetGroup = AS_THE_RECIPE_SAYS,
 ) -> int:
-    """Repeat a table or figure of the paper: train what is missing, then show it.
+    """Compare losses, networks or data: train what a recipe lists and is missing, then show it.
 
-    Each training leaves a small file in OUT/runs. What is there is not trained again, so a study
-    that was stopped or killed goes on with the same command, and studies in one folder share
-    trainings. `fissura results` judges the paper's claims by them.
+    Each training leaves a small file in OUT/runs. A training that has its file is not repeated, so
+    a study that was stopped or killed goes on with the same command, and studies in one folder
+    share trainings. The table shows each row with its spread over the seeds, and each row against
+    the first with an interval. docs/studies.md has an example of a recipe.
 
     Args:
-        recipe: Table or figure of the paper.
-        out: Folder for everything. It may hold earlier studies.
-        data: Folder that holds deepcrack, crack500 and magnetic_tile, as far as the recipe needs
+        recipe: Python file that defines RECIPE; or a table or figure of the paper: table1, table2,
+            table3, table4, fig1, fig3, fig4, for which --data holds deepcrack, crack500 and
+            magnetic_tile, as far as it needs them. `fissura results` judges the paper's claims by
             them.
-        runs: Trainings per row of a table, with different seeds.
-        first_seed: The seeds count up from this one.
-        only: Names of the rows to train, such as hf ours-0.5. [default: all]
-        epochs: How many times each training image is seen.
-        width: Channels of CrackSeg's U-Net basis at full size.
-        panels: Number of synthetic panels to draw, where the recipe has any.
-        area_threshold: Fraction of a shrunken pixel's area that must be crack to call it crack.
-            [default: 1/8]
-        pretrained: Start the networks of Table IV from ImageNet weights; they are downloaded on
-            first use.
-        workers: Trainings at once. [default: one per core; 1 on a GPU]
-        device: Where to compute: auto, cpu or cuda.
+        out: Folder for everything. It may hold earlier studies.
     """
-    from fissura.experiments.rows import Scale
-    from fissura.experiments.study import study as run
+    from fissura.study.runner import study as run
 
-    ended = run(
-        recipe,
-        out,
-        data=data,
-        runs=runs,
-        first_seed=first_seed,
-        only=only,
-        scale=Scale(
-            epochs=epochs,
-            width=width,
-            panels=panels,
-            pretrained=pretrained,
-            area_threshold=area_threshold,
-        ),
-        workers=workers,
-        device=device,
-    )
+    ended = run(find_recipe(recipe), out, budget=budget, options=options)
     if ended.stopped_by is not None:
         return 128 + ended.stopped_by
     return 1 if ended.failed else 0
+
+
+def find_recipe(name: str) -> Recipe:
+    """Return the recipe in a Python file, or the paper's of this name.
+
+    Raises:
+        InputError: There is neither.
+    """
+    from fissura.paper.recipes import RECIPES
+    from fissura.study.recipe import read_recipe
+
+    if name.endswith(".py"):
+        return read_recipe(Path(name))
+    if name not in RECIPES:
+        raise InputError(
+            f"There is no study {name!r}. Name a Python file that defines RECIPE, or one of: "
+            f"{', '.join(RECIPES)}."
+        )
+    return RECIPES[name]

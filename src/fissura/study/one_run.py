@@ -1,0 +1,268 @@
+"""One run of a study: train, judge on the test images, leave a result file."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+
+from fissura.checkpoint import versions
+from fissura.data.batches import ImageStore
+from fissura.data.folder import find_pairs
+from fissura.data.load import PreparedSet, load_split
+from fissura.data.protocols import Protocol, choose_protocol
+from fissura.device import describe_machine
+from fissura.errors import InputError
+from fissura.evaluation.evaluate import score_model
+from fissura.evaluation.options import EvaluateOptions
+from fissura.evaluation.score import Scores
+from fissura.evaluation.summary import summarize
+from fissura.metrics.counts import METRICS, counts_at, iou, pixel_counts
+from fissura.study.experiment import Run
+from fissura.study.results import RunResult, write_result
+from fissura.training.loop import resume, train
+from fissura.training.options import TrainOptions
+from fissura.training.run_folder import read_metrics
+from fissura.training.session import Session
+from fissura.training.step import validate
+
+POOLED = ("iou", "f1", "recall", "precision")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The end of a run: a result, an error, or the signal that stopped it.
+
+    Attributes:
+        run: The run.
+        result: Its result.
+        error: Why it failed.
+        stopped_by: Number of the signal that stopped it.
+
+    The last three are None where another process had finished the run meanwhile.
+    """
+
+    run: Run
+    result: RunResult | None = None
+    error: str | None = None
+    stopped_by: int | None = None
+
+
+def result_file(study: Path, key: str) -> Path:
+    """Return the file of a run's result."""
+    return study / "runs" / f"{key}.json"
+
+
+def run_folder(study: Path, key: str) -> Path:
+    """Return the folder in which a run trains and its model stays."""
+    return study / "trained" / key
+
+
+def execute(run: Run, data: Path, study: Path, *, again: bool = False) -> Ended:
+    """Train one run, or go on with it, judge it and write its result.
+
+    The training is that of `fissura train` with the same options, in a run folder of its own. A
+    run that another process is at is waited for. An error that the user could mend, and a loss that
+    becomes NaN, end this run alone.
+
+    Args:
+        run: The run.
+        data: Folder of its images.
+        study: Folder of the study.
+        again: Train it even where its result is there, for its weights.
+    """
+    with claimed(study, run.key, again=again) as to_do:
+        if not to_do:
+            return Ended(run)
+        folder = run_folder(study, run.key)
+        watch = TestCurve.of(run, data, study)
+        try:
+            if (folder / "config.yaml").exists():
+                outcome = resume(folder, quiet=True, on_epoch=watch)
+            else:
+                outcome = train(data, out=folder, options=run.config, quiet=True, on_epoch=watch)
+            if outcome.stopped_by is not None:
+                return Ended(run, stopped_by=outcome.stopped_by)
+            return Ended(run, conclude(run, data, study))
+        except (InputError, OSError, RuntimeError) as error:
+            return Ended(run, error=str(error))
+
+
+def conclude(run: Run, data: Path, study: Path) -> RunResult:
+    """Judge a finished training on the test images and write its result.
+
+    The state that a training under way needs is removed.
+    """
+    folder = run_folder(study, run.key)
+    result = score_run(run, data, folder)
+    write_result(study / "runs", result)
+    shutil.rmtree(folder / "state", ignore_errors=True)
+    return result
+
+
+def score_run(run: Run, data: Path, folder: Path) -> RunResult:
+    """Return the result of the finished training in `folder`."""
+    config = run.config
+    began = perf_counter()
+    test = prepared_for(config, data, "test")
+    scores, predictor = score_model(
+        folder,
+        test,
+        options=EvaluateOptions(device=config.accelerator, precision=config.precision),
+    )
+    lines = read_metrics(folder / "metrics.jsonl")
+    return RunResult(
+        key=run.key,
+        seed=run.seed,
+        identity=run.experiment.identity(),
+        config=asdict(config),
+        train=_describe(prepared_for(config, data, "train")),
+        test=_describe(test),
+        metrics=_metrics(scores),
+        other_masks=_against_other_masks(scores, data, config),
+        test_curve=TestCurve(config, data, folder).points(),
+        counts=scores.half.counts[:, :3].tolist(),
+        groups=np.unique(np.array(test.groups), return_inverse=True)[1].tolist(),
+        loss=lines[-1]["loss"],
+        seconds={
+            "train": round(sum(line["seconds"] for line in lines), 1),
+            "evaluate": round(perf_counter() - began, 1),
+        },
+        precision=str(predictor.dtype).removeprefix("torch."),
+        versions=versions(),
+        machine=describe_machine(predictor.device),
+        date=datetime.now(UTC).date().isoformat(),
+    )
+
+
+class TestCurve:
+    """Notes the test IoU of some epochs, for the record: nothing is chosen by it.
+
+    These are every tenth of the training and each of the last five epochs. The notes are kept in
+    the run folder, so that a resumed training has the epochs before.
+    """
+
+    __test__ = False  # no test of pytest's
+
+    def __init__(self, config: TrainOptions, data: Path, folder: Path) -> None:
+        self.data = data
+        self.file = folder / "test_curve.jsonl"
+        last = config.epochs
+        self.epochs = {*range(0, last, max(1, last // 10)), *range(last - 4, last + 1)}
+
+    @classmethod
+    def of(cls, run: Run, data: Path, study: Path) -> TestCurve:
+        """Return the curve of a run of a study."""
+        return cls(run.config, data, run_folder(study, run.key))
+
+    def __call__(self, session: Session, epoch: int) -> None:
+        """Judge the session's network if this is one of the epochs; `epoch` counts those done."""
+        if epoch not in self.epochs:
+            return
+        store = _test_store(self.data, _protocol(session.config), session.fabric.device)
+        value = float(iou(counts_at(validate(session, store), 0.5)))
+        with self.file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"epoch": epoch, "iou": round(value, 6)}) + "\n")
+
+    def points(self) -> list[list[float]]:
+        """Return [epochs done, IoU] of every epoch noted, the later note where there are two."""
+        noted = {line["epoch"]: line["iou"] for line in read_metrics(self.file)}
+        return [[epoch, noted[epoch]] for epoch in sorted(noted)]
+
+
+def prepared_for(config: TrainOptions, data: Path, split: str) -> PreparedSet:
+    """Return the images of a split as a run of this configuration sees them."""
+    return prepared(data, split, _protocol(config))
+
+
+@lru_cache(maxsize=8)
+def prepared(data: Path, split: str, protocol: Protocol) -> PreparedSet:
+    """Read and prepare a split once per process; a study's runs share it."""
+    return load_split(find_pairs(data), split, protocol)
+
+
+@lru_cache(maxsize=2)
+def _test_store(data: Path, protocol: Protocol, device: torch.device) -> ImageStore:
+    """The test images on the device, once per process."""
+    test = prepared(data, "test", protocol)
+    return ImageStore.of(test.images, test.masks, device)
+
+
+def _protocol(config: TrainOptions) -> Protocol:
+    return choose_protocol(config.protocol, config.area_threshold)
+
+
+@contextmanager
+def claimed(study: Path, key: str, *, again: bool = False) -> Iterator[bool]:
+    """Hold a run for this process; wait while another has it. A process that dies lets go.
+
+    Yields:
+        Whether there is anything to do: False where the run has its result, from before or from
+        the process that was waited for, and shall not be trained `again`.
+    """
+    file = study / "trained" / f".{key}.lock"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(file, poll_interval=0.2):
+        yield again or not result_file(study, key).exists()
+
+
+def _describe(images: PreparedSet) -> dict[str, Any]:
+    return {
+        "images": len(images),
+        "groups": len(set(images.groups)),
+        "crack_fraction": round(images.crack_fraction, 6),
+        "fingerprint": images.fingerprint,
+    }
+
+
+def _metrics(scores: Scores) -> dict[str, Any]:
+    """All metrics, without intervals."""
+    summary = summarize(scores, resamples=1)
+    half = summary["at_half"]
+
+    def values(of: dict[str, Any], names: tuple[str, ...]) -> dict[str, float | None]:
+        return {name: of[name]["value"] for name in names}
+
+    return {
+        **values(half["pooled"], POOLED),
+        "per_image_mean": values(half["per_image_mean"], POOLED),
+        "tolerant": values(half["tolerant"]["pooled"], ("precision", "recall", "f1")),
+        "cldice": half["cldice"]["pooled"]["value"],
+        "average_precision": summary["average_precision"]["value"],
+        "ods_f1": summary["oracle"]["ods"]["f1"]["value"],
+        "ois_f1": summary["oracle"]["ois"]["pooled"]["f1"]["value"],
+    }
+
+
+def _against_other_masks(
+    scores: Scores, data: Path, config: TrainOptions
+) -> dict[str, float] | None:
+    """Judge the same predictions by test masks made with area threshold 1/2 (or 1/8)."""
+    own = scores.data.protocol
+    if scores.data.scale == 1:
+        return None
+    threshold = 1 / 8 if own.area_threshold == 1 / 2 else 1 / 2
+    # Without `cracks_only` every crop is there, whatever its masks are.
+    other = replace(choose_protocol(config.protocol, threshold), cracks_only=False)
+    masks = prepared(data, "test", other)
+    by_name = dict(zip(masks.names, masks.masks, strict=True))
+    counts = np.sum(
+        [
+            pixel_counts(scores.prediction(index), by_name[name])
+            for index, name in enumerate(scores.data.names)
+        ],
+        axis=0,
+    )
+    metrics = {name: round(float(METRICS[name](counts)), 6) for name in POOLED}
+    return {"area_threshold": threshold, **metrics}

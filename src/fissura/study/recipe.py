@@ -1,0 +1,184 @@
+"""A recipe as a value: the rows of a study; and how it is read from a Python file."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fissura.errors import InputError
+from fissura.study.data import OWN_DATA, DataSet, panels
+from fissura.study.experiment import Experiment, experiment
+from fissura.study.options import Budget
+from fissura.study.results import Index, RunResult, runs_of
+
+# The results of each row, by the row's name; rows that have not run yet are missing.
+Found = dict[str, list[RunResult]]
+
+
+@dataclass(frozen=True)
+class Published:
+    """The metrics that a publication prints for a row, in percent."""
+
+    iou: float
+    f1: float | None = None
+    recall: float | None = None
+    precision: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One experiment of a recipe.
+
+    Attributes:
+        name: Short name, as --only takes it.
+        label: Name in tables.
+        experiment: What is trained.
+        published: What a publication prints for it, if anything.
+    """
+
+    name: str
+    label: str
+    experiment: Experiment
+    published: Published | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A study: what is trained, and how the results are shown.
+
+    A Python file that defines `RECIPE` as one of these is all that `fissura study FILE` needs; see
+    `cross`.
+
+    Attributes:
+        title: Head of the table.
+        rows: The experiments. Each is trained with the same seeds, so that they differ by their
+            options alone.
+        name: Name of the files written; that of the recipe's file unless given.
+        baseline: Name of the row that the others of its data set are compared with; the first of
+            each data set unless given.
+        show: Function that takes the recipe, the results found and a folder, writes files there and
+            returns them; a table and the paired comparison unless given.
+        needs_weights: Whether `show` needs the trained networks, not their metrics alone.
+    """
+
+    title: str
+    rows: Sequence[Row]
+    name: str = ""
+    baseline: str | None = None
+    show: Callable[[Recipe, Found, Path], list[Path]] | None = None
+    needs_weights: bool = False
+
+    def at(self, budget: Budget) -> Recipe:
+        """Return the same recipe at a budget."""
+        rows = [replace(row, experiment=at_budget(row.experiment, budget)) for row in self.rows]
+        return replace(self, rows=rows)
+
+    def data_sets(self) -> list[DataSet]:
+        """Return the data sets of the rows, each once."""
+        return list(dict.fromkeys(row.experiment.data for row in self.rows))
+
+
+def cross(
+    rows: Mapping[str, Mapping[str, Any]], data: Sequence[DataSet] = (OWN_DATA,), **options: Any
+) -> list[Row]:
+    """Return a row for each set of options on each data set.
+
+    Args:
+        rows: Options of `TrainOptions` by the row's name, such as
+            `{"bce": {"loss": "bce"}, "margin": {"loss": "hybrid-focal-margin", "margin": 0.5}}`.
+        data: The data sets; the folder behind --data unless given. With several, a row's name is
+            "DATA/NAME".
+        **options: Options of all rows, such as `epochs=40`.
+
+    Returns:
+        The rows, data set by data set. What the options leave open is as in the paper: CrackSeg of
+        width 16, 100 epochs.
+
+    >>> [row.name for row in cross({"bce": {"loss": "bce"}, "dice": {"loss": "dice"}})]
+    ['bce', 'dice']
+    """
+    return [
+        Row(
+            name if len(data) == 1 else f"{one.name}/{name}",
+            name,
+            experiment(one, **{**options, **own}),
+        )
+        for one in data
+        for name, own in rows.items()
+    ]
+
+
+def at_budget(one: Experiment, budget: Budget) -> Experiment:
+    """Return an experiment at a budget."""
+    changes: dict[str, Any] = {"epochs": budget.epochs, "area_threshold": budget.area_threshold}
+    if one.config.model == "crackseg":
+        changes["width"] = budget.width
+    else:
+        changes["pretrained"] = budget.pretrained
+    changed = one.at(**{name: value for name, value in changes.items() if value is not None})
+    drawn = one.data.panels
+    if drawn is None or budget.panels is None:
+        return changed
+    return replace(changed, data=panels(drawn.crack_fraction, budget.panels))
+
+
+def collect(recipe: Recipe, indexed: Index) -> Found:
+    """Return the results of a recipe's rows, by the row's name; rows without any are missing."""
+    found = {row.name: runs_of(indexed, row.experiment) for row in recipe.rows}
+    return {name: runs for name, runs in found.items() if runs}
+
+
+def choose_rows(recipe: Recipe, only: Sequence[str]) -> Recipe:
+    """Return a recipe with some of its rows; all where `only` is empty.
+
+    Raises:
+        InputError: There is no such row.
+    """
+    names = [row.name for row in recipe.rows]
+    if unknown := [row for row in only if row not in names]:
+        raise InputError(
+            f"{recipe.name} has no row {', '.join(unknown)}. Its rows are: {', '.join(names)}."
+        )
+    return replace(recipe, rows=[row for row in recipe.rows if not only or row.name in only])
+
+
+def read_recipe(file: Path) -> Recipe:
+    """Run a Python file and return the `RECIPE` that it defines.
+
+    Raises:
+        InputError: There is no such file, it fails, or its `RECIPE` cannot be used.
+    """
+    if not file.is_file():
+        raise InputError(f"There is no file {file}.")
+    try:
+        defined = runpy.run_path(str(file), run_name="fissura_recipe").get("RECIPE")
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from error
+    except Exception as error:  # of the user's own program: any kind
+        raise InputError(f"{file} fails with {type(error).__name__}: {error}") from error
+    if not isinstance(defined, Recipe):
+        raise InputError(
+            f"{file} does not define RECIPE as a fissura.study.recipe.Recipe. docs/studies.md has "
+            "an example."
+        )
+    recipe = replace(defined, name=defined.name or file.stem)
+    names = [row.name for row in recipe.rows]
+    if not names:
+        raise InputError(f"RECIPE of {file} has no rows.")
+    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"RECIPE of {file} has several rows named {', '.join(doubled)}.")
+    if recipe.baseline is not None and recipe.baseline not in names:
+        raise InputError(
+            f"The baseline {recipe.baseline!r} of {file} is none of its rows: {', '.join(names)}."
+        )
+    for one in recipe.data_sets():
+        if not re.fullmatch(r"[\w.-]+", one.name):
+            raise InputError(
+                f"The data set {one.name!r} of {file} gives its name to files. Take letters, "
+                "digits, -, _ and . alone, and the path as its folder."
+            )
+    return recipe

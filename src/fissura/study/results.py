@@ -1,0 +1,136 @@
+"""The result of a finished run: one small JSON file, how it is written, read and found again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fissura.errors import InputError
+from fissura.files import replacing
+from fissura.study.experiment import Experiment
+
+FORMAT = 1
+
+
+# Results by the identity that all runs of an experiment have: the JSON of `Experiment.identity`.
+Index = dict[str, list["RunResult"]]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One training and its metrics on the test images, all as fractions of 1.
+
+    Attributes:
+        key: `Run.key`.
+        seed: Of the training.
+        identity: `Experiment.identity`: data, loss, and every option that is not a default.
+        config: Every option of the training.
+        train: Images, groups, crack_fraction and fingerprint of the training set.
+        test: The same of the test set.
+        metrics: Of the crack class at threshold 0.5 after the last epoch: iou, f1, recall,
+            precision from pooled counts; "per_image_mean" (the four), "tolerant" (precision,
+            recall, f1 within 2 px), "cldice", "average_precision", "ods_f1", "ois_f1" (pooled,
+            oracle), as `fissura.evaluation.summary` defines them.
+        other_masks: iou, f1, recall, precision of the same predictions against test masks made with
+            area threshold 1/2, and that threshold; None where nothing was resampled.
+        test_curve: [epochs done, pooled test IoU at 0.5] of some epochs, for the record: nothing
+            was chosen by it. May be empty.
+        counts: tp, fp, fn of each test image at threshold 0.5.
+        groups: Number of the photo that each test image shows.
+        loss: Mean training loss of the last epoch.
+        seconds: "train" and "evaluate".
+        precision: Of the network's arithmetic in evaluation.
+        versions: Of the software.
+        machine: Where it was trained.
+        date: When it ended.
+        format: Of the file.
+    """
+
+    key: str
+    seed: int
+    identity: dict[str, Any]
+    config: dict[str, Any]
+    train: dict[str, Any]
+    test: dict[str, Any]
+    metrics: dict[str, Any]
+    other_masks: dict[str, float] | None
+    test_curve: list[list[float]]
+    counts: list[list[int]]
+    groups: list[int]
+    loss: float
+    seconds: dict[str, float]
+    precision: str
+    versions: dict[str, str]
+    machine: str
+    date: str
+    format: int = FORMAT
+
+    @property
+    def iou(self) -> float:
+        """Pooled IoU at threshold 0.5, the metric that studies compare."""
+        return self.metrics["iou"]
+
+    def counts_array(self) -> NDArray[np.int64]:
+        """Return the counts as (n, 3): tp, fp, fn of each test image."""
+        return np.array(self.counts, np.int64)
+
+
+def write_result(folder: Path, result: RunResult) -> None:
+    """Write `folder`/KEY.json, a line per entry, whole or not at all."""
+    lines = (
+        f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}"
+        for name, value in asdict(result).items()
+    )
+    with replacing(folder / f"{result.key}.json") as temporary:
+        temporary.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
+def read_result(file: Path) -> RunResult:
+    """Read what `write_result` wrote.
+
+    Files of version 0.1 call `metrics` "figures" and `crack_fraction` "crack_share".
+
+    Raises:
+        InputError: The file is something else, damaged, or of a newer format.
+    """
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+        if values["format"] != FORMAT:
+            raise InputError(f"{file} has the format {values['format']}; this Fissura reads 1.")
+        if "figures" in values:
+            values["metrics"] = values.pop("figures")
+        for described in (values["train"], values["test"]):
+            if "crack_share" in described:
+                described["crack_fraction"] = described.pop("crack_share")
+        known = {entry.name for entry in fields(RunResult)}
+        return RunResult(**{name: value for name, value in values.items() if name in known})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{file} is not a result that `fissura study` wrote ({error}). Remove it; the study "
+            "then makes it anew."
+        ) from error
+
+
+def read_results(folder: Path) -> dict[str, RunResult]:
+    """Read every result in a folder, by its key; a folder that does not exist has none."""
+    results = (read_result(file) for file in sorted(folder.glob("*.json")))
+    return {result.key: result for result in results}
+
+
+def index(results: Iterable[RunResult]) -> Index:
+    """Sort results by experiment, each experiment's by seed."""
+    indexed: Index = {}
+    for result in sorted(results, key=lambda result: (result.seed, result.key)):
+        indexed.setdefault(json.dumps(result.identity, sort_keys=True), []).append(result)
+    return indexed
+
+
+def runs_of(indexed: Index, experiment: Experiment) -> list[RunResult]:
+    """Return an experiment's runs, by seed."""
+    return indexed.get(json.dumps(experiment.identity(), sort_keys=True), [])

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import random
+import re
+from pathlib import Path
+
+import pytest
+
+from fissura.errors import InputError
+from fissura.paper import tables
+from fissura.paper.figures import fig3
+from fissura.paper.page import results_page, write_page
+from fissura.study.options import Budget
+
+TABLE1 = {row.name: row.experiment for row in tables.TABLE1.rows}
+
+SHORT = Budget(epochs=40, panels=300)
+
+
+def runs(make_run, recipe, scale, names, seeds=2):
+    return [
+        make_run(row.experiment, seed, iou=0.7 + 0.002 * position + 0.001 * (seed % 3))
+        for position, row in enumerate(recipe.at(scale).rows)
+        if row.name in names
+        for seed in range(seeds)
+    ]
+
+
+@pytest.fixture
+def results(make_run, by_key):
+    """A study as it may stand: some rows at full length, others shorter or not yet."""
+    return by_key(
+        runs(make_run, tables.TABLE1, Budget(), {"bce-dice", "hf", "ours-0.5"}, 7),
+        runs(make_run, tables.TABLE1, Budget(epochs=40), {"hf", "ours-0.5"}, 2),
+        runs(make_run, tables.TABLE2, Budget(epochs=40), {"bce-dice", "ours-0.5"}, 3),
+        runs(
+            make_run, tables.TABLE3, Budget(epochs=40, panels=300), {"hf", "ours-1.5", "tile/hf"}, 2
+        ),
+        runs(make_run, tables.TABLE4, Budget(epochs=5), {"transunet/hf", "transunet/ours-0.5"}, 1),
+        runs(make_run, fig3.FIG3, SHORT, {"panels-1pc-2051/m0"}, 1),
+    )
+
+
+def part(page, title, level="##"):
+    """The text under a heading, up to the next of its level or above."""
+    (_, rest) = page.split(f"\n{level} {title}", 1)
+    return re.split(rf"\n#{{1,{len(level)}}} ", rest)[0]
+
+
+def table_lines(text):
+    return [line for line in text.splitlines() if line.startswith("|")]
+
+
+def test_every_table_line_has_as_many_cells_as_its_head(results):
+    blocks = re.findall(r"(?:^\|.*\n)+", results_page(results), re.MULTILINE)
+    assert len(blocks) > 10
+    for block in blocks:
+        head, rule, *rows = block.splitlines()
+        assert rows
+        assert {line.count("|") for line in (head, rule, *rows)} == {head.count("|")}
+        assert re.fullmatch(r"\|((:--|--:)\|)+", rule)
+
+
+def test_the_same_results_give_the_same_bytes(results):
+    page = results_page(results, [("Fig. 3", "images/fig3.png")])
+    shuffled = list(results.items())
+    for seed in range(3):
+        random.Random(seed).shuffle(shuffled)
+        assert results_page(dict(shuffled), [("Fig. 3", "images/fig3.png")]) == page
+
+
+def test_claims_stand_at_the_long_scale_first(results):
+    claims = part(results_page(results), "The paper's claims")
+    main, others = claims.split("### At other budgets")
+    assert "Of 11 claims, at 100 epochs: " in main
+    assert len(table_lines(main)) == 2 + 11
+    (first,) = [line for line in table_lines(main) if "| L_ours (m = 0.5) is above L_HF on" in line]
+    assert "| 7 seeds, 100 epochs, width 16 | +0.43 |" in first
+    assert main.count("not run yet; see other budgets") == 3
+    assert "at this budget (2 seeds, 40 epochs" not in main
+    # Table I at 40 epochs is told again in the table of other budgets, without a sentence.
+    assert "| 2 seeds, 40 epochs, width 16 | +0.43 |" in others
+    assert "L_HF on DeepCrack-DB (95 %" not in others
+    sentences = [line for line in others.splitlines() if line.startswith("- ")]
+    assert len(sentences) == 3
+    assert any("(one seed, 5 epochs, no pretrained weights)" in line for line in sentences)
+
+
+def test_a_claim_is_not_told_twice_from_the_same_runs(make_run, by_key):
+    page = results_page(
+        by_key(
+            runs(make_run, tables.TABLE1, Budget(), {"hf", "ours-0.5"}),
+            runs(make_run, tables.TABLE3, Budget(panels=300), {"hf", "ours-1.5"}, 3),
+            runs(make_run, tables.TABLE3, Budget(panels=500), {"hf", "ours-1.5"}),
+        )
+    )
+    main, others = part(page, "The paper's claims").split("### At other budgets")
+    assert "| 2 seeds, 100 epochs, width 16 |" in main
+    assert "300 panels |" in main
+    assert [line.split("|")[3].strip() for line in table_lines(others)[2:]] == [
+        "2 seeds, 100 epochs, width 16, 500 panels"
+    ]
+
+
+def test_the_scale_with_most_runs_leads_where_none_has_100_epochs(make_run, by_key):
+    few = runs(make_run, tables.TABLE1, Budget(epochs=40), {"hf", "ours-0.5"}, 2)
+    many = runs(make_run, tables.TABLE1, Budget(epochs=20), {"hf", "ours-0.5", "bce-dice"}, 3)
+    claims = part(results_page(by_key(few, many)), "The paper's claims")
+    assert "Of 11 claims, at 20 epochs: 2 undecided, 9 not run yet." in claims
+
+
+def test_the_papers_masks_lead(make_run, by_key):
+    own = runs(make_run, tables.TABLE1, Budget(), {"hf", "ours-0.5"}, 2)
+    stricter = Budget(area_threshold=0.5)
+    other = runs(make_run, tables.TABLE1, stricter, {"hf", "ours-0.5", "bce-dice"}, 3)
+    page = results_page(by_key(own, other))
+    assert "1 undecided, 10 not run yet." in page
+    assert "3 seeds, 100 epochs, width 16, masks at 1/2 of the area" in page
+
+
+def test_tables_are_of_one_scale_each(results):
+    section = part(results_page(results), "Tables")
+    headings = re.findall(r"### (.*)", section)
+    panels, tiles = dict.fromkeys(row.experiment.data.title for row in tables.TABLE3.rows)
+    assert headings == [
+        "Table I: DeepCrack-DB (100 epochs, width 16, 7 seeds: a small sample)",
+        "Table I: DeepCrack-DB (40 epochs, width 16, 2 seeds: a small sample)",
+        "Table II: CRACK500 (40 epochs, width 16, 3 seeds: a small sample)",
+        f"Table III: {panels} (40 epochs, width 16, 300 panels, 2 seeds: a small sample)",
+        f"Table III: {tiles} (40 epochs, width 16, 2 seeds: a small sample)",
+        f"{tables.TABLE4.title} (5 epochs, no pretrained weights, one seed: a small sample)",
+        f"{fig3.FIG3.title} (40 epochs, width 16, 300 panels, 1 to 3 seeds: a small sample)",
+    ]
+    whole, short = (
+        part(results_page(results), heading, "###").split("\n\n| Loss | Parameters | IoU, mean")[0]
+        for heading in headings[:2]
+    )
+    assert len(table_lines(whole)) == 2 + 12
+    assert [line.rsplit("|", 2)[1].strip() for line in table_lines(short)[2:]] == ["2", "2"]
+
+
+def test_a_finished_study_shows_no_grid_of_table_1_alone(make_run, by_key):
+    page = results_page(by_key(runs(make_run, tables.TABLE1, Budget(), {"hf", "ours-0.5"}, 2)))
+    assert "### Table I:" in page
+    assert "### Table IV" not in page
+    assert "### Fig. 3" not in page
+
+
+def test_figures_are_shown_where_there_are_any(results):
+    assert "## Figures" not in results_page(results)
+    figures = part(results_page(results, [("Fig. 1: unity", "images/fig1.png")]), "Figures")
+    assert "![Fig. 1: unity](images/fig1.png)" in figures
+
+
+def test_without_results_the_page_says_so():
+    page = results_page({})
+    assert "Of 11 claims, at 100 epochs: 11 not run yet." in page
+    assert "There are no runs yet." in page
+
+
+def test_every_run_is_accounted_for(results):
+    counted = re.findall(r"^- (\d+) runs: ", part(results_page(results), "Where"), re.MULTILINE)
+    assert [int(number) for number in counted] == [len(results)]
+
+
+def test_runs_on_other_images_are_refused(results, make_run):
+    wrong = make_run(TABLE1["hf"], 0, test={**results_test(results), "fingerprint": "other"})
+    with pytest.raises(InputError, match="not tested on the same images"):
+        results_page(results | {wrong.key: wrong})
+
+
+def results_test(results):
+    return next(iter(results.values())).test
+
+
+def test_the_page_in_the_repository_is_what_its_results_give(tmp_path):
+    """`fissura results results --out docs/results.md` changes nothing."""
+    root = Path(__file__).parents[2]
+    if (figure := root / "docs" / "images" / "fig4.png").exists():
+        (tmp_path / "images").mkdir()
+        (tmp_path / "images" / "fig4.png").write_bytes(figure.read_bytes())
+    write_page(root / "results", tmp_path / "results.md")
+    same = (tmp_path / "results.md").read_bytes() == (root / "docs" / "results.md").read_bytes()
+    assert same, "results/runs has changed: fissura results results --out docs/results.md"
+
+
+def test_a_folder_without_results_is_told_in_a_sentence(tmp_path):
+    with pytest.raises(InputError, match="holds no results"):
+        write_page(tmp_path, tmp_path / "page.md")
