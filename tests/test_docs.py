@@ -71,19 +71,7 @@ def desk(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-# Until `measure` takes a prediction.
-WAITING = pytest.mark.xfail(reason="measure does not take a prediction yet", strict=True)
-
-
-@pytest.mark.parametrize(
-    "page",
-    [
-        pytest.param(page, marks=WAITING if page.name in ("README.md", "index.md") else ())
-        for page in PAGES
-        if blocks(page)
-    ],
-    ids=name,
-)
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=name)
 def test_the_python_of_a_page_runs(page, desk):
     names = {"images": [cv2.imread("photo.jpg")]}
     for code, excused in blocks(page):
