@@ -1,4 +1,4 @@
-"""OpenVINO as the engine of a network on a CPU: another compiler for the same weights."""
+"""The engines of a network: torch, or OpenVINO on a CPU, another compiler for the same weights."""
 
 from __future__ import annotations
 
@@ -17,13 +17,36 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
+def torch_network(
+    network: nn.Module, dtype: torch.dtype, device: torch.device
+) -> Callable[[Tensor], Tensor]:
+    """Return a function from normalized images (n, 3, h, w) to their logits, computed by torch.
+
+    Args:
+        network: A network on `device`, in evaluation mode.
+        dtype: float32, or bfloat16 for automatic mixed precision.
+        device: Where the network is.
+    """
+
+    def logits(image: Float[Tensor, "n 3 h w"]) -> Tensor:
+        lower = dtype != torch.float32
+        with torch.autocast(device.type, dtype=dtype, enabled=lower):
+            return network(image)
+
+    return logits
+
+
 def openvino_network(network: nn.Module, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
-    """Return a function like `network`, from images (n, 3, h, w) of any size to their logits.
+    """Return a function from normalized images (n, 3, h, w) to their logits, by OpenVINO.
 
-    The weights stay float32; `dtype`, float32 or bfloat16, is what OpenVINO computes in. It takes
-    as many threads as torch. The conversion takes seconds.
+    The weights stay float32. OpenVINO takes as many threads as torch. The conversion takes seconds.
 
-    Raises `InputError` where OpenVINO is not installed.
+    Args:
+        network: A network on the CPU, in evaluation mode.
+        dtype: float32 or bfloat16, in which OpenVINO computes.
+
+    Raises:
+        InputError: OpenVINO is not installed.
     """
     try:
         import openvino

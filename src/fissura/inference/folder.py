@@ -1,13 +1,13 @@
-"""`fissura predict`: masks, overlays and a table for files and folders of photos."""
+"""Predict files and folders of photos: masks, overlays and a table, whatever one photo is like."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,40 +15,45 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fissura.checkpoint import find_model
+from fissura.checkpoint import find_model, versions
 from fissura.data.folder import find_images
 from fissura.data.images import read_image, read_size
-from fissura.device import Precision
 from fissura.errors import InputError
-from fissura.files import is_result, output_names
-from fissura.files.failures import Failure
-from fissura.inference.by_windows import by_windows, predict_by_windows, write_small_overlay
-from fissura.inference.options import Engine
-from fissura.inference.predictor import Finding, Predictor
+from fissura.files import MASKS, OutputOptions, free_folder, is_result, output_names
+from fissura.files.failures import Failure, failure, printable
+from fissura.files.images import LONGEST_JPEG
+from fissura.inference.options import PredictOptions
+from fissura.inference.prediction import HIGHEST_16, CompactPrediction
+from fissura.inference.predictor import Predictor
+from fissura.inference.raster import RasterFiles, predict_raster, raster_of
 from fissura.inference.results import (
     TABLE,
-    mask_of,
+    Predicted,
     start_results,
-    write_pictures,
+    write_photo,
+    write_raster_overlay,
     write_table,
 )
+from fissura.shipped import DEFAULT
 
 AHEAD = 8  # photos that are read before their turn, or written after it
 AHEAD_PIXELS = 2**26  # and of how many pixels together
 HUGE = 100_000_000  # pixels, from which on a photo's memory is worth a word
 
-
+Photos = str | Path | Sequence[str | Path]
 _Ahead = deque[tuple[Path, int, Future[NDArray[np.uint8]] | None]]
+_Done = Callable[[Path, str, Predicted, float], None]  # file, mask below the folder, …, seconds
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What `predict_files` did.
+    """The outcome of `predict`.
 
-    table:     the path of predictions.csv.
-    predicted: number of files predicted now.
-    kept:      number of files that an earlier run had predicted, with `resume`.
-    failures:  files that could not be read.
+    Attributes:
+        table: The path of predictions.csv.
+        predicted: Number of files predicted now.
+        kept: Number of files that an earlier run had predicted, with `resume`.
+        failures: Files that were left out.
     """
 
     table: Path
@@ -57,179 +62,190 @@ class Summary:
     failures: list[Failure]
 
 
-def predict_files(
-    model: Path,
-    inputs: list[Path],
-    out: Path,
+def predict(
+    photos: Photos,
+    out: str | Path | None = None,
     *,
-    threshold: float | None = None,
+    model: str | Path = DEFAULT,
+    options: PredictOptions | None = None,
     probabilities: bool = False,
     overlays: bool = True,
-    tta: bool = False,
-    tile: int | None = None,
-    overlap: float = 0.25,
-    batch_size: int | None = None,
-    scale: float | None = None,
-    device: str = "auto",
-    precision: Precision = "auto",
-    engine: Engine = "torch",
-    resume: bool = False,
-    overwrite: bool = False,
+    output: OutputOptions | None = None,
     console: Console | None = None,
 ) -> Summary:
-    """Predict photos with a trained model and write what it finds into a folder.
+    """Find the cracks in photos and write masks, overlays and a table into a folder.
 
-    Written below `out`, with the sub-folders of the inputs: masks/NAME.png (8 bit, 255 is crack);
-    overlays/NAME.jpg, unless `overlays` is false; probabilities/NAME.png (16 bit, 65535 is 1), with
-    `probabilities`; predictions.csv, a line per photo (file, mask, crack_fraction, threshold,
-    seconds); and prediction.json with the settings. NAME is the photo's path below the folder that
-    holds all inputs, without suffix, or with it where two photos would share a name. While the
-    command runs, the table is called predictions.partial.csv. Each file appears whole or not at
-    all.
+    Written below `out`, with the sub-folders of the photos: masks/NAME.png (8 bit, 255 is crack);
+    overlays/NAME.jpg; probabilities/NAME.png (16 bit, 65535 is 1); predictions.csv, a line per
+    photo (file, mask, crack_fraction, threshold, seconds); and prediction.json with the settings.
+    NAME is the photo's path below the folder that holds all photos, without suffix, or with it
+    where two photos would have the same name. While the command runs, the table is called
+    predictions.partial.csv. Each file appears whole or not at all.
 
-    Images that are read by windows (`fissura.inference.by_windows`) get masks/NAME.tif and
+    Images that are read by windows (`fissura.inference.raster.raster_of`) get masks/NAME.tif and
     probabilities/NAME.tif instead, GeoTIFFs at the same place, and an overlay of reduced size.
 
-    Arguments:
-      model:         a run folder or a model folder.
-      inputs:        image files, and folders that are searched to any depth; results that lie
-                     there already are not taken for photos.
-      out:           the folder for the results.
-      threshold, tta, tile, overlap, batch_size, scale, device, precision, engine: see `Predictor`.
-      resume:        go on where an earlier run with the same settings stopped.
-      overwrite:     write into a folder that is not empty.
-      console:       for progress and complaints; standard error if None.
+    A photo that cannot be read, predicted or written is named and left out; the others go on.
 
-    A photo that cannot be read is reported, listed in the summary's failures, and left out.
+    Args:
+        photos: An image file, a folder that is searched to any depth, or several of them. Results
+            that lie there already are not taken for photos.
+        out: Folder for the results; by default "predictions", or "predictions-2" and so on.
+        model: Run folder, model folder, or name of a model that comes with Fissura.
+        options: How the model is applied.
+        probabilities: Write the probabilities, too.
+        overlays: Write the photos with the cracks marked.
+        output: What to do where the folder is not empty.
+        console: For progress and complaints; standard error if None.
 
-    Raises `InputError` where there is no model or no photo, an option is out of range, or `out` is
-    not empty and neither `resume` nor `overwrite` allows it.
+    Returns:
+        What was done.
+
+    Raises:
+        InputError: There is no model or no photo, an option is out of its range, or `out` is not
+            empty and may not be written to.
+        OSError: The disk is full or cannot be written to.
     """
-    console = console or Console(stderr=True)
+    console, options = console or Console(stderr=True), options or PredictOptions()
+    output = output or OutputOptions()
+    given = [photos] if isinstance(photos, str | Path) else photos
+    inputs = [Path(path) for path in given]
+    out = free_folder("predictions") if out is None else Path(out)
     files = [file for file in find_images(inputs) if not is_result(file, out)]
     if not files:
         raise InputError(f"There are no photos to predict but earlier results in {out}.")
-    predictor = Predictor.load(
-        model,
-        device=device,
-        precision=precision,
-        engine=engine,
-        tile=tile,
-        overlap=overlap,
-        batch_size=batch_size,
-        tta=tta,
-        scale=scale,
-        threshold=threshold,
-    )
+    predictor = Predictor.load(model, **asdict(options))
     names = dict(zip(files, output_names(files, inputs), strict=True))
+    chosen = {"threshold": predictor.threshold, "scale": predictor.scale}
+    chosen |= {"overlays": overlays, "probabilities": probabilities}
     settings = {
         "model": str(find_model(model).absolute()),
         "inputs": [str(path.absolute()) for path in inputs],
-        "threshold": predictor.threshold,
-        "scale": predictor.scale,
-        "tile": tile,
-        "overlap": overlap,
-        "tta": tta,
-        "overlays": overlays,
-        "probabilities": probabilities,
+        **{name: getattr(options, name) for name in ("tile", "overlap", "tta")},
+        **chosen,
     }
-    rows = start_results(out, settings, resume=resume, overwrite=overwrite)
-    kept = {(Path(row["file"]).name, row["mask"]) for row in rows}
-    masks = {file: mask_of(names[file], ".tif" if by_windows(file) else ".png") for file in files}
-    todo = [file for file in files if (file.name, masks[file]) not in kept]
-    waiting = [file for file in todo if masks[file].endswith(".png")]
-
-    failures: list[Failure] = []
-
-    def leave_out(file: Path, reason: str) -> None:
-        failures.append(Failure(file, reason))
-        console.print(f"Left out: {reason}", style="red", highlight=False, markup=False)
-
-    with write_table(out, rows) as add_line:
-        for file in todo:
-            if file in waiting:
-                continue
-            began = time.perf_counter()
-            try:
-                found = predict_by_windows(
-                    predictor,
-                    file,
-                    out,
-                    names[file],
-                    model=model,
-                    overwrite=overwrite,
-                    console=console,
-                )
-            except InputError as error:
-                leave_out(file, str(error))
-                continue
-            if overlays:
-                write_small_overlay(file, found.mask, out, names[file])
-            seconds = time.perf_counter() - began
-            add_line(file, masks[file], found.crack_fraction, found.threshold, seconds)
-        photos = _Photos(predictor, out, names, overlays, probabilities, console, leave_out)
-        photos.predict(
-            waiting,
-            lambda file, found: add_line(
-                file, masks[file], found.crack_fraction, found.threshold, found.seconds
-            ),
-        )
-    return Summary(out / TABLE, len(todo) - len(failures), len(files) - len(todo), failures)
+    rows = start_results(
+        out, settings, {**asdict(options), **chosen, "versions": versions()}, output
+    )
+    kept = {(Path(row["file"]).name, row["mask"].rpartition(".")[0]) for row in rows}
+    todo = {
+        file: name
+        for file, name in names.items()
+        if (printable(file.name), f"{MASKS}/{name}") not in kept
+    }
+    work = _Work(predictor, out, todo, console, overlays=overlays, probabilities=probabilities)
+    with write_table(out, rows) as done:
+        waiting = [file for file in todo if not work.predict_raster(file, model, output, done)]
+        work.predict_photos(waiting, done)
+    count = len(todo) - len(work.failures)
+    return Summary(out / TABLE, count, len(files) - len(todo), work.failures)
 
 
 @dataclass(frozen=True)
-class _Photos:
-    """How photos that are held whole are predicted: read before their turn, written after it."""
+class _Work:
+    """How files are predicted: with which model, into which folder, under which names."""
 
     predictor: Predictor
     out: Path
     names: dict[Path, str]
-    overlays: bool
-    probabilities: bool
     console: Console
-    leave_out: Callable[[Path, str], None]
+    overlays: bool = field(kw_only=True)
+    probabilities: bool = field(kw_only=True)
+    failures: list[Failure] = field(default_factory=list)
 
-    def predict(self, files: list[Path], done: Callable[[Path, Finding], None]) -> None:
-        """Predict the photos; `done` is called for each when its pictures are written."""
+    def leave_out(self, file: Path, error: Exception) -> None:
+        """Name a file that cannot be used, and why."""
+        self.failures.append(failure(file, error))
+        self.say(f"Left out: {self.failures[-1].reason}", style="red")
+
+    def say(self, text: str, style: str = "") -> None:
+        """Print a sentence with a file name in it."""
+        text = printable(text)
+        self.console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+
+    def predict_raster(
+        self, file: Path, model: str | Path, output: OutputOptions, done: _Done
+    ) -> bool:
+        """Predict an image that is read by windows; return False where it is a photo."""
+        name, began = self.names[file], time.perf_counter()
+        try:
+            with raster_of(file) as raster:
+                if raster is None:
+                    return False
+                found = predict_raster(
+                    self.predictor,
+                    raster,
+                    RasterFiles.below(self.out, name),
+                    model=model,
+                    overwrite=output.overwrite,
+                    console=self.console,
+                )
+                if self.overlays:
+                    write_raster_overlay(self.out, name, raster, found.mask)
+        except Exception as error:
+            self.leave_out(file, error)
+        else:
+            done(file, f"{MASKS}/{name}.tif", found, time.perf_counter() - began)
+        return True
+
+    def predict_photos(self, files: list[Path], done: _Done) -> None:
+        """Predict photos that are held whole: read before their turn, written after it."""
         taken: deque[tuple[Path, NDArray[np.uint8]]] = deque()
-        written: deque[tuple[Future[None], Path, Finding]] = deque()
+        written: deque[tuple[Future[float], Path, CompactPrediction]] = deque()
+        highest = HIGHEST_16 if self.probabilities else None
         with ThreadPoolExecutor(1) as writer, _progress(self.console, len(files)) as advance:
 
-            def leave_out(file: Path, reason: str) -> None:
-                self.leave_out(file, reason)
+            def leave_out(file: Path, error: Exception) -> None:
+                self.leave_out(file, error)
                 advance()
 
             def settle(most: int = 0) -> None:
                 """Wait until photos of at most so many pixels are being written."""
                 while written and (len(written) > AHEAD or _pixels_of(written) > most):
-                    future, file, finding = written.popleft()
-                    future.result()
-                    done(file, finding)
+                    future, file, found = written.popleft()
+                    try:
+                        scale = future.result()
+                    except Exception as error:
+                        leave_out(file, error)
+                        continue
+                    if scale < 1:
+                        self.say(
+                            f"The overlay of {file} is shrunk to {LONGEST_JPEG:,} pixels, the most "
+                            "that a JPEG can hold; its mask is whole."
+                        )
+                    done(file, f"{MASKS}/{self.names[file]}.png", found, found.seconds)
                     advance()
 
-            photos = _read_ahead(files, taken, leave_out, settle, self.console)
-            for finding in self.predictor.findings(photos, levels=self.probabilities):
+            photos = _read_ahead(files, taken, leave_out, settle, self._warn_of_size)
+            for found in self.predictor.attempts(photos, highest=highest):
                 file, image = taken.popleft()
+                if isinstance(found, Exception):
+                    del image
+                    leave_out(file, found)
+                    continue
                 future = writer.submit(
-                    write_pictures,
-                    self.out,
-                    self.names[file],
-                    image,
-                    finding,
-                    overlays=self.overlays,
+                    write_photo, self.out, self.names[file], image, found, overlays=self.overlays
                 )
-                written.append((future, file, finding))
-                del image, finding  # they may be large, and the next photo has to fit in
+                written.append((future, file, found))
+                del image, found  # they may be large, and the next photo has to fit in
                 settle(AHEAD_PIXELS)
             settle()
+
+    def _warn_of_size(self, file: Path, pixels: int) -> None:
+        """Say what reading a huge photo takes: 4 bytes a pixel in Pillow, and 3 in our array."""
+        self.say(
+            f"{file} has {pixels / 1e6:.0f} megapixels. Its format cannot be read by windows: that "
+            f"takes about {7e-9 * pixels:.1f} GB of memory, {3e-9 * pixels:.1f} GB of it until the "
+            "photo is done."
+        )
 
 
 def _read_ahead(
     files: list[Path],
     taken: deque[tuple[Path, NDArray[np.uint8]]],
-    leave_out: Callable[[Path, str], None],
+    leave_out: Callable[[Path, Exception], None],
     settle: Callable[[], None],
-    console: Console,
+    warn_of_size: Callable[[Path, int], None],
 ) -> Iterator[NDArray[np.uint8]]:
     """Yield the photos, and append each with its file to `taken`; the next are read meanwhile.
 
@@ -250,13 +266,11 @@ def _read_ahead(
             if future is None:
                 settle()
             if pixels > HUGE:
-                _warn_of_size(console, file, pixels)
+                warn_of_size(file, pixels)
             try:
                 image = future.result() if future else read_image(file)
-            except InputError as error:
-                leave_out(file, str(error))
-            except MemoryError:
-                leave_out(file, f"{file} is too large for the memory of this machine.")
+            except Exception as error:
+                leave_out(file, error)
             else:
                 del future
                 taken.append((file, image))
@@ -273,25 +287,14 @@ def _pixels(file: Path) -> int:
     """Count a photo's pixels by its header; 0 where that is damaged, which reading will tell."""
     try:
         (height, width), _ = read_size(file)
-    except InputError:
+    except Exception:
         return 0
     return height * width
 
 
-def _pixels_of(written: Iterable[tuple[Future[None], Path, Finding]]) -> int:
-    return sum(finding.mask.size for _, _, finding in written)
-
-
-def _warn_of_size(console: Console, file: Path, pixels: int) -> None:
-    """Say what reading a huge photo takes: 4 bytes a pixel in Pillow, and 3 in our array."""
-    console.print(
-        f"{file} has {pixels / 1e6:.0f} megapixels. Its format is not read in parts: that takes "
-        f"about {7e-9 * pixels:.1f} GB of memory, {3e-9 * pixels:.1f} GB of it until the photo is "
-        "done.",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+def _pixels_of(written: Iterable[tuple[Future[float], Path, CompactPrediction]]) -> int:
+    """Count the pixels of photos that are being written."""
+    return sum(found.mask.size for _, _, found in written)
 
 
 @contextmanager

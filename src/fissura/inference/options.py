@@ -1,4 +1,4 @@
-"""The choices of predicting, without torch, so that the help of the command line is instant."""
+"""The options of prediction, without torch, so that the help of the command line is instant."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 @dataclass(frozen=True, kw_only=True)
 class PredictOptions:
-    """How a model is applied to photos; arguments of `fissura.inference.predictor.Predictor`."""
+    """How a model is applied to photos."""
 
     threshold: float | None = None
     """Probability from which a pixel counts as crack; by default the model's."""
@@ -31,3 +31,14 @@ class PredictOptions:
     engine: Engine = "torch"
     """What computes the network: torch, or openvino on a CPU, which is faster for networks other
     than crackseg without an encoder."""
+
+    tile: int | None = None
+    """Side of the tiles that large photos are cut into after resizing, in pixels, a multiple of 32;
+    by default none where the network can take a photo row by row, else 512."""
+
+    overlap: float = 0.25
+    """Fraction of a tile that it has in common with the next, 0 to below 1."""
+
+    batch_size: int | None = None
+    """Tiles, or as many pixels, computed at once; less takes less memory. By default 1 on a CPU and
+    8 on a GPU."""

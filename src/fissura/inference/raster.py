@@ -1,8 +1,8 @@
-"""Predict an image that is larger than the memory: by chunks of rows, killed and resumed at will.
+"""Predict an image that is larger than the memory, or has a place on the earth, by windows.
 
-Each chunk is computed from its own rows and a halo above and below, independently of all others,
-and lies in a file of its own until all are there. So a run that was killed goes on to the bits of
-one that was not.
+Each chunk of rows is computed from its own rows and a halo above and below, independently of all
+others, and lies in a file of its own until all are there. So a run that was killed goes on to the
+bits of one that was not.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,36 +23,41 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from fissura.checkpoint import find_model
 from fissura.errors import InputError
-from fissura.inference.large_files import (
-    assemble,
-    part_file,
-    record,
-    remove_parts,
-    start,
-    write_part,
-)
+from fissura.files.failures import printable
+from fissura.inference.prediction import HIGHEST_8
 from fissura.inference.predictor import WIDEST, Predictor
-from fissura.inference.spans import Span, cut, even
-from fissura.inference.streaming import RowNetwork
+from fissura.inference.raster_files import (
+    RasterFiles,
+    assemble,
+    record,
+    remove_chunks,
+    start,
+    write_chunk,
+)
+from fissura.inference.streaming import StreamingNetwork
 from fissura.inference.tiling import ALIGN
-from fissura.raster import Raster, open_raster
+from fissura.raster import Raster, has_raster, limited_cache, open_dataset, open_raster
 
+SUFFIXES = (".tif", ".tiff", ".jp2")
+LARGE = 50_000_000  # pixels, from which on an image is read by windows where that is possible
+MOST_BANDS = 4  # of an image that may be a photo all the same
 CHUNK_ROWS = 2048
 TILES_HALO = 256  # pixels of the network; beyond them, what a tile sees hardly matters
 MOST_COLUMNS = 2**14  # of an image that the network sees much smaller
 
 
 @dataclass(frozen=True)
-class LargePrediction:
-    """What `predict_raster` wrote.
+class RasterPrediction:
+    """The result of predicting an image by windows.
 
-    probability:  GeoTIFF of levels, 0 to 255; a level by 255 is the probability of crack.
-    mask:         GeoTIFF, 255 where the level by 255 is at least the threshold, else 0.
-    threshold:    0 to 1.
-    crack_fraction:  fraction of the pixels that show something that are crack in `mask`.
-    valid_fraction:  fraction of the pixels that show something.
-    chunks:       how many the image was cut into.
-    computed:     how many of them were computed now; an earlier run left the others.
+    Attributes:
+        probability: GeoTIFF of integers, 0 to 255; an integer by 255 is the probability of crack.
+        mask: GeoTIFF, 255 where the probability is at least the threshold, else 0.
+        threshold: 0 to 1.
+        crack_fraction: Fraction of crack among the pixels that show something.
+        valid_fraction: Fraction of the pixels that show something.
+        chunks: Number of chunks that the image was cut into.
+        computed: Number of those that were computed now; an earlier run left the others.
     """
 
     probability: Path
@@ -64,144 +69,257 @@ class LargePrediction:
     computed: int
 
 
+@contextmanager
+def raster_of(file: Path) -> Iterator[Raster | None]:
+    """Open an image that is to be read by windows.
+
+    A TIFF or JPEG 2000 is, if rasterio is installed, where it is georeferenced or has more than 50
+    megapixels or more than four bands.
+
+    Args:
+        file: Any image file.
+
+    Yields:
+        The open image, or None where it is a photo to be read as a whole. So is what GDAL cannot
+        open: reading it as a photo will say why.
+
+    Raises:
+        InputError: It has a place on the earth or is large, but its bands or values are not those
+            of a photo.
+    """
+    with ExitStack() as stack:
+        yield _opened(file, stack)
+
+
+def _opened(file: Path, stack: ExitStack) -> Raster | None:
+    """The image where it is read by windows; `stack` will close it."""
+    if file.suffix.lower() not in SUFFIXES or not has_raster() or not file.is_file():
+        return None
+    from rasterio.errors import RasterioError
+
+    stack.enter_context(limited_cache())
+    try:
+        dataset = stack.enter_context(open_dataset(file))
+    except RasterioError:
+        return None
+    placed, pixels = not dataset.transform.is_identity, dataset.width * dataset.height
+    if placed or pixels > LARGE or dataset.count > MOST_BANDS:
+        return Raster(file, dataset)
+    return None
+
+
+def by_windows(file: Path) -> bool:
+    """Return whether an image is read by windows, see `raster_of`.
+
+    Args:
+        file: Any image file.
+    """
+    try:
+        with raster_of(file) as raster:
+            return raster is not None
+    except InputError:
+        return False
+
+
 def predict_raster(
     predictor: Predictor,
-    path: Path,
-    out_probability: Path,
-    out_mask: Path,
+    raster: Raster,
+    files: RasterFiles,
     *,
-    work: Path,
-    model: Path,
+    model: str | Path,
     chunk_rows: int = CHUNK_ROWS,
     overwrite: bool = False,
     console: Console | None = None,
-) -> LargePrediction:
-    """Predict an image of any size that rasterio reads, and write probabilities and mask.
+) -> RasterPrediction:
+    """Predict an image of any size, and write probabilities and mask.
 
     Both results are tiled, compressed GeoTIFFs with the image's size, transform and CRS, and appear
     whole or not at all. Where the image shows nothing (alpha, nodata, mask), they are 0, and the
     network sees the colors beside. Elsewhere they are those of the whole photo given to
-    `predictor`, but for rounding to 8 bits (networks that take tiles: but for how the tiles lie).
-    Where 32 / scale is no whole number of rows, chunks may be shifted against the whole photo by up
-    to half a row.
+    `predictor`, but for rounding probabilities to 8 bits (networks that take tiles: but for how the
+    tiles lie). Where 32 / scale is no whole number of rows, chunks may be shifted against the whole
+    photo by up to half a row.
 
     Called again after it was killed, it goes on; called again after it was done, it does nothing.
-    Memory is needed for the levels of one chunk, width × `chunk_rows` bytes, and for a window of
-    4096 columns in the network; and where the file has strips instead of tiles, for a chunk's
-    colors.
+    Memory is needed for the probabilities of one chunk, width × `chunk_rows` bytes, and for a
+    window of 4096 columns in the network; and for a chunk's colors where the file does not store
+    tiles.
 
-    Arguments:
-      predictor:        of the run or model folder `model`, whose hash is recorded.
-      path:             the image.
-      out_probability, out_mask: the files to write.
-      work:             a folder for parts and settings.json; a folder of its own for each image.
-                        When all is done, only settings.json stays.
-      chunk_rows:       of the image, at least 32.
-      overwrite:        replace results of other settings, and files that are there.
-      console:          for the progress, on a terminal; standard error if None.
+    Args:
+        predictor: Of the run or model folder `model`, whose hash is recorded.
+        raster: The image.
+        files: The files to write.
+        model: The model of the predictor.
+        chunk_rows: Rows of the image that are predicted together, at least 32.
+        overwrite: Replace results of other settings, and files that are there.
+        console: For the progress, on a terminal; standard error if None.
 
-    Raises `InputError` where the image cannot be read, or where other results are in the way.
+    Raises:
+        InputError: The image cannot be read, or other results are in the way.
     """
     if chunk_rows < ALIGN:
         raise InputError(f"A chunk has {chunk_rows} rows, but must have at least {ALIGN}.")
-    outs = out_probability, out_mask
-    with open_raster(path) as raster:
-        settings = _settings(predictor, path, model, chunk_rows)
-        figures = start(work, settings, outs, overwrite)
-        if figures is not None:
-            return LargePrediction(*outs, **figures, computed=0)
-        chunks = cut(raster.size_hw[0], chunk_rows, predictor.scale, _halo(predictor))
-        computed = _predict_chunks(predictor, raster, chunks, work, console)
-        parts = [part_file(work, chunk.index) for chunk in chunks]
-        crack, valid = assemble(parts, raster, outs, predictor.threshold)
-        figures = {
+    settings = _settings(predictor, raster.path, model, chunk_rows)
+    finished, computed = start(files, settings, overwrite), 0
+    if finished is None:
+        chunks = intervals(raster.size_hw[0], chunk_rows, predictor.scale, _halo(predictor))
+        computed = _predict_chunks(predictor, raster, chunks, files, console)
+        crack, valid = assemble(files, len(chunks), raster, predictor.threshold)
+        finished = {
             "threshold": predictor.threshold,
             "crack_fraction": crack / max(valid, 1),
             "valid_fraction": valid / math.prod(raster.size_hw),
             "chunks": len(chunks),
         }
-    record(work, settings | {"finished": figures})
-    remove_parts(work)
-    return LargePrediction(*outs, **figures, computed=computed)
+        record(files, settings | {"finished": finished})
+        remove_chunks(files)
+    return RasterPrediction(files.probability, files.mask, **finished, computed=computed)
 
 
 @contextmanager
-def probability_reader(path: Path) -> Iterator[LevelReader]:
+def probability_reader(path: Path) -> Iterator[ProbabilityReader]:
     """Open the probabilities (or the mask) that `predict_raster` wrote, to read them by windows.
 
-    For one thread. GDAL keeps up to 128 MiB of decoded tiles.
+    It is for one thread. GDAL keeps up to 128 MiB of decoded tiles.
 
-    Raises `InputError` where the file is missing or damaged.
+    Args:
+        path: The GeoTIFF.
+
+    Raises:
+        InputError: The file is missing or damaged.
     """
     with open_raster(path) as raster:
-        yield LevelReader(raster)
+        yield ProbabilityReader(raster)
 
 
-class LevelReader:
-    """An open GeoTIFF of levels; from `probability_reader`. `size_hw` is its height and width."""
+class ProbabilityReader:
+    """An open GeoTIFF of probabilities; from `probability_reader`.
+
+    Attributes:
+        size_hw: Height and width in pixels.
+    """
 
     def __init__(self, raster: Raster) -> None:
         self.size_hw = raster.size_hw
         self._raster = raster
 
     def read(self, top: int, left: int, bottom: int, right: int) -> NDArray[np.uint8]:
-        """Return the levels of a window, uint8 (bottom − top, right − left)."""
+        """Return the integers of a window, uint8 (bottom − top, right − left)."""
         return self._raster.stored(top, left, bottom, right)[0]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Rows, or columns, of an image that are predicted together.
+
+    Attributes:
+        index: 0 for the first.
+        start: The first row or column that it yields.
+        stop: The end of those that it yields.
+        seen: Those that they are computed from, with a halo at either side.
+    """
+
+    index: int
+    start: int
+    stop: int
+    seen: slice
+
+
+def intervals(length: int, step: float, scale: float, halo: int) -> list[Interval]:
+    """Cut an axis of an image into intervals of about `step` pixels.
+
+    Intervals and what they see begin where a network pixel does whose number 32 divides, or at the
+    nearest pixel: there the network's pooling lies as it lies in the whole image.
+
+    Args:
+        length: Of the axis, in pixels.
+        step: About how many pixels an interval has.
+        scale: Factor by which the network sees the image resampled.
+        halo: In pixels of the network.
+
+    >>> for interval in intervals(5000, 2048, 1.0, 160):
+    ...     print(interval.start, interval.stop, "from", interval.seen.start, interval.seen.stop)
+    0 2048 from 0 2208
+    2048 4096 from 1888 4256
+    4096 5000 from 3936 5000
+    """
+    unit = ALIGN / scale
+    units, beside = max(round(step / unit), math.ceil(1 / unit)), math.ceil(halo / ALIGN)
+
+    def at(count: int) -> int:
+        return min(max(round(count * unit), 0), length)
+
+    found, first = [], 0
+    while at(first) < length:
+        end = first + units
+        seen = slice(at(first - beside), at(end + beside))
+        found.append(Interval(len(found), at(first), at(end), seen))
+        first = end
+    return found
 
 
 def _halo(predictor: Predictor) -> int:
     """How far around a pixel the network looks, in its own pixels."""
-    return RowNetwork.reach if predictor.by_rows else TILES_HALO
+    return StreamingNetwork.halo if predictor.streams else TILES_HALO
 
 
 def _predict_chunks(
-    predictor: Predictor, raster: Raster, chunks: list[Span], work: Path, console: Console | None
+    predictor: Predictor,
+    raster: Raster,
+    chunks: list[Interval],
+    files: RasterFiles,
+    console: Console | None,
 ) -> int:
-    """Predict the chunks that are not there yet, each into its part; return their number."""
-    waiting = [chunk for chunk in chunks if not part_file(work, chunk.index).exists()]
+    """Predict the chunks that are not there yet, each into its file; return their number."""
+    waiting = [chunk for chunk in chunks if not files.chunk(chunk.index).exists()]
     rows = sum(chunk.stop - chunk.start for chunk in waiting)
     with _progress(console, raster, raster.size_hw[0] - rows) as advance:
         for chunk in waiting:
-            levels, valid = _levels(predictor, raster, chunk, advance)
-            write_part(part_file(work, chunk.index), levels, valid)
-            del levels
+            prob, valid = _predict_chunk(predictor, raster, chunk, advance)
+            write_chunk(files.chunk(chunk.index), prob, valid)
+            del prob
     return len(waiting)
 
 
-def _levels(
-    predictor: Predictor, raster: Raster, chunk: Span, advance: Callable[[int], None]
+def _predict_chunk(
+    predictor: Predictor, raster: Raster, chunk: Interval, advance: Callable[[int], None]
 ) -> tuple[NDArray[np.uint8], int]:
-    """Levels of a chunk's own rows, and how many of its pixels show something."""
+    """Probabilities of a chunk's own rows, 0 to 255, and how many of its pixels show something."""
     whole_hw, scale, rows = raster.size_hw, predictor.scale, chunk.stop - chunk.start
     width = whole_hw[1]
-    levels, count = np.zeros((rows, width), np.uint8), 0
+    prob, count = np.zeros((rows, width), np.uint8), 0
     first, last = chunk.seen.start, chunk.seen.stop
     image = None
     # The predictor would cut long rows itself, but have all of them in memory at once.
-    for span in _columns(predictor, width):
-        left, right = span.seen.start, span.seen.stop
-        above, before = chunk.start - first, span.start - left
-        own = slice(above, above + rows), slice(before, before + span.stop - span.start)
+    for columns in _columns(predictor, width):
+        left, right = columns.seen.start, columns.seen.stop
+        above, before = chunk.start - first, columns.start - left
+        own_width = columns.stop - columns.start
+        own = slice(above, above + rows), slice(before, before + own_width)
         valid = raster.valid(first, left, last, right)
-        shown = rows * (span.stop - span.start) if valid is None else np.count_nonzero(valid[own])
+        shown = rows * own_width if valid is None else np.count_nonzero(valid[own])
         if shown:
             if raster.in_rows and image is None:
                 image = raster.read(first, 0, last, width)
             read = raster.read(first, left, last, right) if image is None else image[:, left:right]
-            window = read if valid is None else filled(read, valid)
-            (finding,) = predictor.findings([even(window, whole_hw, scale)], levels=True)
-            assert finding.levels is not None
-            found = (finding.levels[own].astype(np.uint32) + 128) // 257  # 65535 levels to 255
-            levels[:, span.start : span.stop] = found if valid is None else found * valid[own]
+            window = even(read if valid is None else filled(read, valid), whole_hw, scale)
+            (found,) = predictor.compact([window], highest=HIGHEST_8)
+            assert found.prob is not None
+            values = np.asarray(found.prob[own], np.uint8)
+            prob[:, columns.start : columns.stop] = values if valid is None else values * valid[own]
         count += int(shown)
-        advance(rows * span.stop // width - rows * span.start // width)
-    return levels, count
+        advance(rows * columns.stop // width - rows * columns.start // width)
+    return prob, count
 
 
 def filled(image: NDArray[np.uint8], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Give pixels that show nothing the colors of about the nearest that do.
 
     The step to black at the edge of an orthophoto would be called a crack all along.
+
+    Args:
+        image: RGB, uint8 (h, w, 3).
+        valid: Where it shows something, bool (h, w).
     """
     if valid.all() or not valid.any():
         return image
@@ -214,14 +332,53 @@ def filled(image: NDArray[np.uint8], valid: NDArray[np.bool_]) -> NDArray[np.uin
     return np.where(valid[..., None], image, colors[nearest])
 
 
-def _columns(predictor: Predictor, width: int) -> list[Span]:
+def even(window: NDArray[np.uint8], whole_hw: tuple[int, int], scale: float) -> NDArray[np.uint8]:
+    """Repeat the last row and column until the window is so many network pixels high and wide.
+
+    Or nearly so. Else its pixels would be resampled to others than those of its neighbors. An axis
+    that is whole in the window stays as it is.
+
+    Args:
+        window: RGB, uint8 (h, w, 3).
+        whole_hw: Height and width of the image that it was read from.
+        scale: Factor by which the network sees the image resampled.
+    """
+    below, beside = (
+        0 if length == whole else missing(length, scale)
+        for length, whole in zip(window.shape, whole_hw, strict=False)
+    )
+    return np.pad(window, ((0, below), (0, beside), (0, 0)), mode="edge")
+
+
+def missing(length: int, scale: float) -> int:
+    """Return how many pixels to add for a whole number of network pixels, or nearly one.
+
+    Args:
+        length: Pixels that are there.
+        scale: Factor by which the network sees them resampled.
+
+    >>> missing(101, 0.25), missing(101, 1), missing(102, 0.37)
+    (3, 0, 1)
+    """
+    numbers = range(math.ceil(1 / scale))
+
+    def off(number: int) -> float:
+        scaled = (length + number) * scale
+        return round(abs(scaled - round(scaled)), 6)
+
+    return min(numbers, key=off)
+
+
+def _columns(predictor: Predictor, width: int) -> list[Interval]:
     """Cut columns so that the predictor need not do so."""
     halo, scale = _halo(predictor), predictor.scale
     most = min(WIDEST / scale, MOST_COLUMNS) - 2 * halo / scale
-    return cut(width, max(most, halo / scale), scale, halo)
+    return intervals(width, max(most, halo / scale), scale, halo)
 
 
-def _settings(predictor: Predictor, path: Path, model: Path, chunk_rows: int) -> dict[str, Any]:
+def _settings(
+    predictor: Predictor, path: Path, model: str | Path, chunk_rows: int
+) -> dict[str, Any]:
     """All that the results depend on, as JSON returns it."""
     stat, digest = path.stat(), hashlib.sha256()
     for name in ("config.json", "model.safetensors"):
@@ -231,7 +388,7 @@ def _settings(predictor: Predictor, path: Path, model: Path, chunk_rows: int) ->
         "model": digest.hexdigest(),
         "threshold": predictor.threshold,
         "scale": predictor.scale,
-        "tile": None if predictor.by_rows else predictor.tile,
+        "tile": None if predictor.streams else predictor.tile,
         "overlap": predictor.overlap,
         "tta": predictor.tta,
         "engine": predictor.engine,
@@ -257,5 +414,7 @@ def _progress(
     shown = not console.is_terminal
     # Chunks take minutes, and the time left is judged by the last hour.
     with Progress(*columns, console=console, disable=shown, speed_estimate_period=3600) as progress:
-        task = progress.add_task(raster.path.name, total=raster.size_hw[0], completed=done)
+        task = progress.add_task(
+            printable(raster.path.name), total=raster.size_hw[0], completed=done
+        )
         yield lambda rows: progress.advance(task, rows)

@@ -15,7 +15,17 @@ LARGEST_BAND = 2**22  # pixels that are resampled at once
 def resized(
     image: NDArray[Any], size: tuple[int, int], *, shrink_by_area: bool = False
 ) -> NDArray[Any]:
-    """Resample an image or probabilities to a height and width; bilinear where not by area."""
+    """Resample an image or probabilities.
+
+    Args:
+        image: (h, w) or (h, w, c).
+        size: The new height and width.
+        shrink_by_area: Average over the area that a pixel shows, where a side shrinks; else the
+            result is bilinear.
+
+    Returns:
+        An array of the same type.
+    """
     if image.shape[:2] == size:
         return np.require(image, requirements=("C", "W"))  # torch warns of read-only arrays
     height, width = size
@@ -24,13 +34,18 @@ def resized(
     return cv2.resize(image, (width, height), interpolation=method)
 
 
-def resized_rows(
+def resized_bands(
     bands: Iterable[NDArray[np.float32]], from_hw: tuple[int, int], to_hw: tuple[int, int]
 ) -> Iterator[NDArray[np.float32]]:
-    """Resample a map bilinearly whose rows come in bands; yield the result in bands.
+    """Resample probabilities bilinearly whose rows come in bands, as `resized` does the whole.
 
-    The bands, (rows, from_w) each, hold from_h rows together; those of the result, (rows, to_w),
-    to_h rows. The same as `resized` of the whole, which is never in memory.
+    Args:
+        bands: Bands of rows from top to bottom, (rows, from_w), from_h rows together.
+        from_hw: Height and width of the whole.
+        to_hw: Height and width of the result.
+
+    Yields:
+        Bands of the result, (rows, to_w), to_h rows together.
     """
     if from_hw == to_hw:
         yield from bands
@@ -39,7 +54,7 @@ def resized_rows(
     position = ((np.arange(to_h) + 0.5) * from_h / to_h - 0.5).clip(0, from_h - 1)
     above = np.floor(position).astype(np.intp)
     below = np.minimum(above + 1, from_h - 1)
-    share = (position - above).astype(np.float32)[:, None]
+    fraction = (position - above).astype(np.float32)[:, None]
     step = max(LARGEST_BAND // to_w, 1)
     held, first, done = np.empty((0, to_w), np.float32), 0, 0
     for band in bands:
@@ -49,7 +64,7 @@ def resized_rows(
             rows = slice(start, min(start + step, known))
             upper, lower = held[above[rows] - first], held[below[rows] - first]
             lower -= upper
-            lower *= share[rows]
+            lower *= fraction[rows]
             lower += upper
             yield lower
         done = known

@@ -1,11 +1,11 @@
-"""The folder that `fissura predict` writes: names, pictures, table; and going on after a stop."""
+"""The folder that `fissura predict` writes: images, table; and going on after a stop."""
 
 from __future__ import annotations
 
 import csv
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,33 +13,41 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fissura.checkpoint import versions
 from fissura.files import MASKS, OVERLAYS, PROBABILITIES, OutputOptions, claim, replacing
+from fissura.files.failures import printable
 from fissura.files.images import write_image
-from fissura.inference.predictor import Finding
+from fissura.inference.prediction import CompactPrediction, Prediction
+from fissura.inference.raster import RasterPrediction
 from fissura.overlay import outline_of, overlay
+from fissura.raster import Raster, open_raster, preview
 
 TABLE, PARTIAL_TABLE, SETTINGS = "predictions.csv", "predictions.partial.csv", "prediction.json"
 BAND = 512  # rows that are drawn at once
 COLUMNS = ("file", "mask", "crack_fraction", "threshold", "seconds")
+OLD_COLUMNS = {"crack_share": "crack_fraction"}  # their names until version 0.2
 
-
-def mask_of(name: str, suffix: str = ".png") -> str:
-    """Where below the folder the mask of this name lies."""
-    return f"{MASKS}/{name}{suffix}"
+Predicted = Prediction | CompactPrediction | RasterPrediction
 
 
 def start_results(
-    out: Path, settings: dict[str, Any], *, resume: bool, overwrite: bool
+    out: Path, settings: Mapping[str, Any], notes: Mapping[str, Any], output: OutputOptions
 ) -> list[dict[str, str]]:
-    """Prepare the folder for the results; return the lines of an earlier table that still hold.
+    """Prepare the folder for the results.
 
-    Raises `InputError` where the folder is not empty and may not be written to, or where it holds
-    the results of other settings.
+    Args:
+        out: The folder.
+        settings: All that the results depend on.
+        notes: What else is written beside the settings.
+        output: What to do where the folder is not empty.
+
+    Returns:
+        The lines of an earlier table that still hold.
+
+    Raises:
+        InputError: The folder is not empty and may not be written to, or it holds the results of
+            other settings.
     """
     tables = [out / table for table in (TABLE, PARTIAL_TABLE)]
-    output = OutputOptions(resume=resume, overwrite=overwrite)
-    notes = {"versions": versions()}
     going_on = claim(out / SETTINGS, settings, output, notes=notes, stale=tables)
     return _read_rows(out) if going_on else []
 
@@ -47,12 +55,16 @@ def start_results(
 @contextmanager
 def write_table(
     out: Path, rows: list[dict[str, str]]
-) -> Iterator[Callable[[Path, str, float, float, float], None]]:
-    """Open the table with these lines in it; give the function that adds a line.
+) -> Iterator[Callable[[Path, str, Predicted, float], None]]:
+    """Open the table of the photos. It gets its final name at the end.
 
-    It takes the photo, its mask's place below the folder, share of crack, threshold and seconds.
+    Args:
+        out: The folder of the results.
+        rows: Lines that it begins with.
 
-    A line is in the file as soon as it is added. The file gets its final name at the end.
+    Yields:
+        The function that adds a line, of a photo, its mask below the folder, the prediction and
+        the seconds that it took. The line is in the file as soon as it is added.
     """
     path = out / PARTIAL_TABLE
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
@@ -62,8 +74,10 @@ def write_table(
     with path.open("a", newline="", encoding="utf-8", buffering=1) as file:
         writer = csv.writer(file)
 
-        def add(photo: Path, mask: str, share: float, threshold: float, seconds: float) -> None:
-            writer.writerow((photo, mask, f"{share:.6f}", threshold, f"{seconds:.3f}"))
+        def add(photo: Path, mask: str, found: Predicted, seconds: float) -> None:
+            fraction = f"{found.crack_fraction:.6f}"
+            row = (printable(photo), mask, fraction, found.threshold, f"{seconds:.3f}")
+            writer.writerow(row)
 
         yield add
         file.flush()
@@ -71,20 +85,47 @@ def write_table(
     path.replace(out / TABLE)
 
 
-def write_pictures(
-    out: Path, name: str, image: NDArray[np.uint8], finding: Finding, *, overlays: bool
-) -> None:
-    """Write the mask of a photo (h, w, 3), its probabilities if there, and its overlay if wanted.
+def write_photo(
+    out: Path, name: str, image: NDArray[np.uint8], found: CompactPrediction, *, overlays: bool
+) -> float:
+    """Write the mask of a photo, its probabilities if there, and its overlay if wanted.
 
-    The overlay is drawn into `image`, which may be too large to have it twice.
+    Args:
+        out: The folder of the results.
+        name: Of the results, from `fissura.files.output_names`.
+        image: The photo, RGB (h, w, 3). The overlay is drawn into it, since it may be too large to
+            have it twice.
+        found: The prediction, with `HIGHEST_16` for the probability 1.
+        overlays: Write the overlay.
+
+    Returns:
+        The size of the overlay over that of the photo, see `fissura.files.images.write_image`.
     """
+    scale = 1.0
     if overlays:
         image = np.require(image, requirements="W")
-        _draw(image, finding.mask)
-        write_image(out / OVERLAYS / f"{name}.jpg", image)
-    if finding.levels is not None:
-        write_image(out / PROBABILITIES / f"{name}.png", finding.levels)
-    write_image(out / mask_of(name), finding.mask)
+        _draw(image, found.mask)
+        scale = write_image(out / OVERLAYS / f"{name}.jpg", image)
+    if found.prob is not None:
+        write_image(out / PROBABILITIES / f"{name}.png", found.prob)
+    write_image(out / MASKS / f"{name}.png", found.mask)
+    return scale
+
+
+def write_raster_overlay(out: Path, name: str, raster: Raster, mask: Path) -> None:
+    """Write an overlay of reduced size: the image and its mask, shrunk by area.
+
+    Args:
+        out: The folder of the results.
+        name: Of the results.
+        raster: The image.
+        mask: Its mask, from `fissura.inference.raster.predict_raster`.
+    """
+    with open_raster(mask) as found:
+        crack, _ = preview(found)
+    image, _ = preview(raster)
+    drawn = overlay(image, crack[..., 0] > 0)
+    write_image(out / OVERLAYS / f"{name}.jpg", np.ascontiguousarray(drawn[..., ::-1]))
 
 
 def _draw(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
@@ -101,8 +142,9 @@ def _read_rows(out: Path) -> list[dict[str, str]]:
     """Lines of an earlier table whose masks are there; a line cut off by a crash is dropped."""
     for path in (out / PARTIAL_TABLE, out / TABLE):
         if path.is_file():
-            text = path.read_bytes().decode(errors="replace")
-            rows = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
+            text = path.read_bytes().decode("utf-8", errors="replace")
+            lines = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
+            rows = [{OLD_COLUMNS.get(k, k): value for k, value in row.items()} for row in lines]
             whole = [row for row in rows if set(row) == set(COLUMNS) and None not in row.values()]
             return [row for row in whole if (out / row["mask"]).is_file()]
     return []

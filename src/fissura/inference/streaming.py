@@ -1,16 +1,17 @@
-"""CrackSeg from one piece of a picture's rows to the next, with nothing computed twice.
+"""Predict with CrackSeg by bands of rows, with nothing computed twice.
 
-A large picture has to be cut, or its features overflow the caches and then the memory. Tiles need
-surroundings, which are computed once more in each. Here a picture is cut into pieces of full width
-instead, and each group of layers keeps the few last rows that its next rows depend on. So the
-features stay in the cache, and the result is that of the whole picture.
+A large image has to be cut, or its features overflow the caches and then the memory. Tiles need
+surroundings, which are computed once more in each. Here an image is cut into bands of its full
+width instead, and each group of layers keeps the few last rows that its next rows depend on. So the
+features stay in the cache, and the result is that of the whole image. Each group of layers is a
+stage of `fissura.inference.stages`.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -20,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from fissura.inference.stages import Stages
 from fissura.models.blocks import ResidualBlock, pad_to_multiple, upsampling_kernel
 from fissura.models.crackseg import CrackSeg
 from fissura.models.encoders import UNetEncoder
@@ -27,13 +29,17 @@ from fissura.models.encoders import UNetEncoder
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+Ahead = Callable[[Iterator["Band"]], Iterator["Band"]]
+
 
 @dataclass(frozen=True)
-class Rows:
+class Band:
     """Some consecutive rows of a feature map.
 
-    values:       (n, channels, rows, width), channels last.
-    top, bottom:  whether they begin with the first row of the map, and end with its last.
+    Attributes:
+        values: (n, channels, rows, width), channels last.
+        top: Whether the band begins with the first row of the map.
+        bottom: Whether it ends with the last row of the map.
     """
 
     values: Float[Tensor, "n c h w"]
@@ -50,7 +56,7 @@ class Conv:
     """A 3×3 convolution and what follows it (BatchNorm is in the weights, ReLU), row by row.
 
     Of `rows` rows it returns those that it knows all neighbors of: one less at either end, except
-    at the border of the picture, where zeros are around it.
+    at the border of the image, where zeros are around it.
     """
 
     reach = 1
@@ -63,14 +69,14 @@ class Conv:
         self.bias = self.bias.to(dtype)
         self.relu = relu
 
-    def __call__(self, rows: Rows) -> Rows:
+    def __call__(self, band: Band) -> Band:
         """Return the features of one row less at either end that is not the border."""
-        at_border = rows.top or rows.bottom
-        values = F.conv2d(rows.values, self.weight, self.bias, padding=(int(at_border), 1))
+        at_border = band.top or band.bottom
+        values = F.conv2d(band.values, self.weight, self.bias, padding=(int(at_border), 1))
         if self.relu:
             values = values.relu_()
-        rows = replace(rows, values=values)
-        return replace(rows, values=rows.within(1)) if at_border else rows
+        band = replace(band, values=values)
+        return replace(band, values=band.within(1)) if at_border else band
 
 
 class Residual:
@@ -82,10 +88,10 @@ class Residual:
         self.first = Conv(block.first, None, dtype)
         self.second = Conv(block.second, None, dtype)
 
-    def __call__(self, rows: Rows) -> Rows:
+    def __call__(self, band: Band) -> Band:
         """Return x plus what two convolutions make of it."""
-        out = self.second(self.first(rows))
-        out.values.add_(rows.within(2))
+        out = self.second(self.first(band))
+        out.values.add_(band.within(2))
         return out
 
 
@@ -104,7 +110,7 @@ class Merge:
         self.skip_weight = self.skip_weight.contiguous(memory_format=torch.channels_last)
         self.bias = bias.to(dtype)
 
-    def __call__(self, deep: Rows, skip: Tensor) -> Rows:
+    def __call__(self, deep: Band, skip: Tensor) -> Band:
         """Merge rows of the deeper level with the twice as many rows of the skip beside them."""
         values = F.conv_transpose2d(deep.values, self.deep_weight, self.bias, stride=2, padding=1)
         values = values.add_(F.conv2d(skip, self.skip_weight, padding=1)).relu_()
@@ -112,20 +118,22 @@ class Merge:
         return replace(doubled, values=doubled.within(1))
 
 
-class RowNetwork:
+class StreamingNetwork:
     """A CrackSeg on the U-Net basis, prepared for prediction.
 
-    BatchNorm is merged into the convolutions, the weights are in `dtype` for good, and what goes
-    up is merged with the skips without being doubled and concatenated before. The results are the
-    network's up to rounding (in float32 about 0.00001). The network itself is not changed.
+    BatchNorm is merged into the convolutions, the weights are in `dtype` for good, and the deeper
+    features are merged with the skips without being doubled and concatenated before. The results
+    are the network's up to rounding (in float32 about 0.00001). The network itself is not changed.
 
-    Arguments: `network`, for which `takes` holds, in evaluation mode and on its device.
+    Args:
+        network: A network for which `can_stream` holds, in evaluation mode and on its device.
+        dtype: float32 or bfloat16, in which the network computes.
     """
 
     stride = UNetEncoder.stride
     # A value depends on pixels up to 157 columns away: 3 at the last level, then, down to the
     # deepest and up again, ⌈r/2⌉ + 5 (four times, the last with + 2), and 2r + 3 per level.
-    reach = 160
+    halo = 160
 
     def __init__(self, network: CrackSeg, dtype: torch.dtype) -> None:
         def merged(conv_bn_relu: Any) -> Conv:
@@ -150,56 +158,77 @@ class RowNetwork:
         self.up[0][1].append(Conv(network.head, None, dtype, relu=False))
 
     def __call__(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
-        """Return the logits of whole images."""
+        """Return the logits of whole images of any size."""
         height, width = image.shape[-2:]
         (logits,) = self.stream([pad_to_multiple(image, self.stride)])
         return logits[..., :height, :width]
 
-    def stream(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Yield the logits (n, 1, rows, w) of an image whose rows come in pieces (n, 3, rows, w).
+    def stream(self, bands: Iterable[Tensor], stages: Stages | None = None) -> Iterator[Tensor]:
+        """Compute the logits of an image band by band.
 
-        `stride` divides the width and the number of all rows. Most pieces of logits have as many
-        rows as those of the image; the first ones have fewer and the last one more.
+        Most bands of logits have as many rows as those of the image; the first ones have fewer and
+        the last one more.
+
+        Args:
+            bands: The rows of normalized images from top to bottom, (n, 3, rows, w) each. `stride`
+                divides the width and the number of all rows.
+            stages: Runs groups of layers side by side; one after the other if None.
+
+        Yields:
+            Logits (n, 1, rows, w), the same whatever the bands and the stages are.
         """
-        return (rows.values for rows in self._level(_as_rows(pieces, self.dtype), 0))
+        ahead = (stages or Stages(1)).ahead
+        return (band.values for band in self._level(_as_bands(bands, self.dtype), 0, ahead))
 
-    def _level(self, image: Iterator[Rows], index: int) -> Iterator[Rows]:
-        features = _through(self.down[index], image)
+    def _level(self, image: Iterator[Band], index: int, ahead: Ahead) -> Iterator[Band]:
+        """The decoder's features at one level of the network, from those of the encoder above."""
+        features = ahead(_through(self.down[index], image))
         if index == len(self.up):
             return features
         merge, refine = self.up[index]
         skip: deque[Tensor] = deque()
-        deep = self._level(_pooled(_noting(features, skip)), index + 1)
-        x = _merged(merge, deep, skip)
+        deep = self._level(_pooled(_noting(features, skip)), index + 1, ahead)
+        x = ahead(_merged(merge, deep, skip))
         if index == 0:  # where rows are long, keeping some costs more than computing them again
-            return _through(refine, x)
+            return ahead(_through(refine, x))
         for layer in refine:
-            x = _through([layer], x)
+            x = ahead(_through([layer], x))
         return x
 
 
-def spans(width: int, widest: int) -> list[tuple[slice, slice]]:
-    """Cut columns where rows are too long: what each strip yields, and what it is computed from.
+def column_windows(width: int, widest: int) -> list[tuple[slice, slice]]:
+    """Cut columns where rows are too long to be held.
 
-    Beside its own columns a strip needs `RowNetwork.reach` more at either side, so that few strips
-    are best. They begin at multiples of the reach, which are those of the network's stride.
+    Beside its own columns a window needs `StreamingNetwork.halo` more at either side, so that few
+    windows are best. They begin at multiples of the halo, which are those of the network's stride.
 
-    >>> [(own.start, own.stop) for own, _ in spans(4100, 4096)]
+    Args:
+        width: Number of columns.
+        widest: About how many of its own a window may have.
+
+    Returns:
+        The columns that each window yields, and those that it is computed from.
+
+    >>> [(own.start, own.stop) for own, _ in column_windows(4100, 4096)]
     [(0, 2080), (2080, 4100)]
-    >>> [(seen.start, seen.stop) for _, seen in spans(4100, 4096)]
+    >>> [(seen.start, seen.stop) for _, seen in column_windows(4100, 4096)]
     [(0, 2240), (1920, 4100)]
     """
-    reach = RowNetwork.reach
+    halo = StreamingNetwork.halo
     count = math.ceil(width / widest)
-    edges = [*range(0, width, reach * math.ceil(width / count / reach)), width]
+    edges = [*range(0, width, halo * math.ceil(width / count / halo)), width]
     return [
-        (slice(left, right), slice(max(left - reach, 0), min(right + reach, width)))
+        (slice(left, right), slice(max(left - halo, 0), min(right + halo, width)))
         for left, right in pairwise(edges)
     ]
 
 
-def takes(network: nn.Module) -> TypeGuard[CrackSeg]:
-    """Whether a network can be computed row by row."""
+def can_stream(network: nn.Module) -> TypeGuard[CrackSeg]:
+    """Return whether a network can be computed by bands of rows.
+
+    Args:
+        network: Any network.
+    """
     return isinstance(network, CrackSeg) and isinstance(network.encoder, UNetEncoder)
 
 
@@ -211,66 +240,66 @@ def _merged_weights(conv: nn.Conv2d, norm: nn.BatchNorm2d | None) -> tuple[Tenso
     return conv.weight.detach(), conv.bias.detach()
 
 
-def _as_rows(pieces: Iterable[Tensor], dtype: torch.dtype) -> Iterator[Rows]:
-    """Mark the first piece and the last one."""
+def _as_bands(bands: Iterable[Tensor], dtype: torch.dtype) -> Iterator[Band]:
+    """Mark the first band and the last one."""
     top, held = True, None
-    for piece in pieces:
+    for band in bands:
         if held is not None:
-            yield Rows(held, top, False)
+            yield Band(held, top, False)
             top = False
-        held = piece.to(dtype)
+        held = band.to(dtype)
     if held is not None:
-        yield Rows(held, top, True)
+        yield Band(held, top, True)
 
 
-def _through(layers: Sequence[Conv | Residual], pieces: Iterator[Rows]) -> Iterator[Rows]:
+def _through(layers: Sequence[Conv | Residual], bands: Iterator[Band]) -> Iterator[Band]:
     """Send rows through layers, keeping those that the next rows depend on."""
     reach = sum(layer.reach for layer in layers)
     kept = None
-    for rows in pieces:
-        rows = _joined(kept, rows)
-        height = rows.values.shape[2]
-        if rows.bottom or height > 2 * reach - rows.top:
-            out = rows
+    for band in bands:
+        band = _joined(kept, band)
+        height = band.values.shape[2]
+        if band.bottom or height > 2 * reach - band.top:
+            out = band
             for layer in layers:
                 out = layer(out)
             yield out
-            kept = Rows(rows.values[:, :, -2 * reach :].clone(), False, False)  # frees the others
+            kept = Band(band.values[:, :, -2 * reach :].clone(), False, False)  # frees the others
         else:
-            kept = rows
+            kept = band
 
 
-def _pooled(pieces: Iterator[Rows]) -> Iterator[Rows]:
+def _pooled(bands: Iterator[Band]) -> Iterator[Band]:
     """Halve height and width by 2×2 max pooling; an odd row waits for its neighbor."""
     kept = None
-    for rows in pieces:
-        rows = _joined(kept, rows)
-        even = rows.values.shape[2] // 2 * 2
+    for band in bands:
+        band = _joined(kept, band)
+        even = band.values.shape[2] // 2 * 2
         if even:
-            yield replace(rows, values=F.max_pool2d(rows.values[:, :, :even], 2))
-        kept = Rows(rows.values[:, :, even:].clone(), rows.top and not even, False)
+            yield replace(band, values=F.max_pool2d(band.values[:, :, :even], 2))
+        kept = Band(band.values[:, :, even:].clone(), band.top and not even, False)
 
 
-def _noting(pieces: Iterator[Rows], skip: deque[Tensor]) -> Iterator[Rows]:
+def _noting(bands: Iterator[Band], skip: deque[Tensor]) -> Iterator[Band]:
     """Append what passes to `skip`, where it waits until the deeper levels have caught up."""
-    for rows in pieces:
-        skip.append(rows.values)
-        yield rows
+    for band in bands:
+        skip.append(band.values)
+        yield band
 
 
-def _merged(merge: Merge, deep: Iterator[Rows], skip: deque[Tensor]) -> Iterator[Rows]:
+def _merged(merge: Merge, deep: Iterator[Band], skip: deque[Tensor]) -> Iterator[Band]:
     """Merge rows of the deeper level with the skip's rows at their place."""
     kept = None
-    for rows in deep:
-        rows = _joined(kept, rows)
-        height = 2 * rows.values.shape[2]
-        if not (rows.top or rows.bottom) and height == 2:
-            kept = rows
+    for band in deep:
+        band = _joined(kept, band)
+        height = 2 * band.values.shape[2]
+        if not (band.top or band.bottom) and height == 2:
+            kept = band
             continue
         beside = _first_rows(skip, height)
         skip.appendleft(beside[:, :, -2:].clone())
-        yield merge(rows, beside)
-        kept = Rows(rows.values[:, :, -1:].clone(), False, False)
+        yield merge(band, beside)
+        kept = Band(band.values[:, :, -1:].clone(), False, False)
 
 
 def _first_rows(waiting: deque[Tensor], count: int) -> Tensor:
@@ -285,7 +314,8 @@ def _first_rows(waiting: deque[Tensor], count: int) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, 2)
 
 
-def _joined(kept: Rows | None, rows: Rows) -> Rows:
+def _joined(kept: Band | None, band: Band) -> Band:
+    """The rows that were kept with those that follow."""
     if kept is None or not kept.values.shape[2]:
-        return rows if kept is None else replace(rows, top=kept.top)
-    return Rows(torch.cat([kept.values, rows.values], 2), kept.top, rows.bottom)
+        return band if kept is None else replace(band, top=kept.top)
+    return Band(torch.cat([kept.values, band.values], 2), kept.top, band.bottom)

@@ -6,7 +6,7 @@ Knows no model: it takes any callable from a batch of tiles to a batch of values
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
@@ -26,11 +26,12 @@ HALO = 32
 class Axis:
     """How tiles cover one axis of an image.
 
-    length:   of the axis, in pixels.
-    tile:     length of every tile; at most `length` rounded up to the alignment.
-    starts:   first pixel of each tile, ascending from 0.
-    weights:  (tiles, tile) float32: the share of each tile in each pixel that it covers. Over all
-              tiles the shares of a pixel add up to 1.
+    Attributes:
+        length: Of the axis, in pixels.
+        tile: Length of every tile; at most `length` rounded up to the alignment.
+        starts: First pixel of each tile, ascending from 0.
+        weights: (tiles, tile) float32: the weight of each tile at each pixel that it covers. Over
+            all tiles the weights of a pixel add up to 1.
     """
 
     length: int
@@ -51,7 +52,18 @@ def cover(length: int, tile: int, overlap: float, *, align: int = ALIGN, halo: i
     by the sum of all tiles' weights there. Where a neighbor can take over, the outer `halo`
     pixels weigh nothing: a network sees padding there instead of the image.
 
-    Arguments: `tile`, a multiple of `align`; `overlap`, 0 to below 1. `ValueError` otherwise.
+    Args:
+        length: Of the axis, in pixels, at least 1.
+        tile: Length of a tile, a multiple of `align`.
+        overlap: Fraction of a tile, 0 to below 1.
+        align: Multiple at which tiles start.
+        halo: Pixels at a tile's ends that do not count.
+
+    Returns:
+        Where the tiles lie and how they weigh.
+
+    Raises:
+        ValueError: An argument is out of its range.
 
     >>> axis = cover(1000, 512, 0.25)
     >>> axis.starts, axis.starts[-1] + axis.tile
@@ -69,7 +81,7 @@ def cover(length: int, tile: int, overlap: float, *, align: int = ALIGN, halo: i
     last = math.ceil((length - tile) / align)
     gaps = math.ceil(last / stride)
     starts = tuple(align * (i * last // gaps) for i in range(gaps + 1))
-    return Axis(length, tile, starts, _shares(starts, tile, halo))
+    return Axis(length, tile, starts, _weights(starts, tile, halo))
 
 
 def blend_tiles(
@@ -79,62 +91,84 @@ def blend_tiles(
     tile: int = 512,
     overlap: float = 0.25,
     batch_size: int = 1,
-    align: int = ALIGN,
-    halo: int = HALO,
 ) -> Float[Tensor, "h w"]:
-    """Apply `function` to overlapping tiles of `image` and blend its values with Gaussian weights.
+    """Apply a function to overlapping tiles of an image and blend its values.
 
     value(y, x) = Σᵢⱼ uᵢ(y)·vⱼ(x)·function(tileᵢⱼ), u and v the weights of `cover` along the axes.
     Away from the image's border it equals function(image) where values depend on no more than the
-    surrounding `halo` pixels (and the overlap is at least two halos), and is close to it where
+    surrounding `HALO` pixels (and the overlap is at least two halos), and is close to it where
     farther surroundings matter little.
 
-    Arguments: `image`, of any type; `function`, from tiles (n, tile_h, tile_w, c) of the image's
-    type and device to values (n, tile_h, tile_w), on any device, the same at each call; `tile`,
-    `overlap`, `align`, `halo`, see `cover`; `batch_size` ≥ 1, the largest n.
-
     All tiles of an image have one size. Where the last ones reach past the border, the border
-    pixels are repeated. The result is float32, on the device of the values.
+    pixels are repeated.
+
+    Args:
+        image: Any type, (h, w, c).
+        function: From tiles (n, tile_h, tile_w, c) of the image's type and device to values
+            (n, tile_h, tile_w), on any device, the same at each call.
+        tile: See `cover`.
+        overlap: See `cover`.
+        batch_size: The largest n, at least 1.
+
+    Returns:
+        float32 (h, w), on the device of the values.
+
+    Raises:
+        ValueError: An argument is out of its range.
 
     >>> image = torch.arange(70 * 90.0).view(70, 90, 1)
     >>> blended = blend_tiles(image, lambda tiles: tiles[..., 0] / 2, tile=64)
     >>> torch.allclose(blended, image[..., 0] / 2)
     True
     """
-    bands = blend_rows(
-        image, function, tile=tile, overlap=overlap, batch_size=batch_size, align=align, halo=halo
-    )
+    bands = blend_bands(image, function, tile=tile, overlap=overlap, batch_size=batch_size)
     return torch.cat(list(bands))
 
 
-def blend_rows(
+def blend_bands(
     image: Shaped[Tensor, "h w c"],
     function: Callable[[Tensor], Tensor],
     *,
     tile: int = 512,
     overlap: float = 0.25,
     batch_size: int = 1,
-    align: int = ALIGN,
-    halo: int = HALO,
+    apply: Callable[[Callable, Iterable], Iterable] = map,
 ) -> Iterator[Float[Tensor, "rows w"]]:
-    """Yield the rows of `blend_tiles`, which has the same arguments, from top to bottom in bands.
+    """Compute the rows of `blend_tiles` from top to bottom in bands.
 
     Beside the image, memory is needed for one batch and one row of tiles alone.
+
+    Args:
+        image: See `blend_tiles`.
+        function: See `blend_tiles`.
+        tile: See `cover`.
+        overlap: See `cover`.
+        batch_size: See `blend_tiles`.
+        apply: Applies a function to batches, as `map` does; `Stages.map` computes several at once.
+
+    Yields:
+        float32 (rows, w).
+
+    Raises:
+        ValueError: An argument is out of its range.
     """
     if batch_size < 1:
         raise ValueError(f"The batch size must be at least 1, but is {batch_size}.")
     height, width, _ = image.shape
-    rows = cover(height, tile, overlap, align=align, halo=halo)
-    columns = cover(width, tile, overlap, align=align, halo=halo)
+    rows, columns = cover(height, tile, overlap), cover(width, tile, overlap)
     if len(rows.starts) == len(columns.starts) == 1:
         yield function(image.unsqueeze(0))[0].float()
         return
 
     first, band = 0, None  # the first row that a tile to come may add to, and those from it on
     row_weights, column_weights = rows.weights, columns.weights
-    for batch in _batches(rows, columns, batch_size):
-        tiles = torch.stack([_tile(image, rows, columns, i, j) for i, j in batch])
-        values = function(tiles).float()
+
+    def values_of(batch: list[tuple[int, int]]) -> Tensor:
+        tiles = [_tile(image, rows, columns, i, j) for i, j in batch]
+        return function(torch.stack(tiles)).float()
+
+    batches = _batches(rows, columns, batch_size)
+    for batch, values in zip(batches, apply(values_of, batches), strict=True):
         if band is None:
             band = torch.zeros(0, width, device=values.device)
             row_weights, column_weights = row_weights.to(band), column_weights.to(band)
@@ -145,15 +179,15 @@ def blend_rows(
                 first, band = top, band[top - first :]
             missing = min(rows.tile, height - top) - len(band)
             band = F.pad(band, (0, 0, 0, missing)) if missing > 0 else band
-            part = band[: rows.tile, left : left + columns.tile]
-            h, w = part.shape
+            covered = band[: rows.tile, left : left + columns.tile]
+            h, w = covered.shape
             weight = row_weights[i, :h, None] * column_weights[j, None, :w]
-            part.addcmul_(value[:h, :w], weight)
+            covered.addcmul_(value[:h, :w], weight)
     assert band is not None
     yield band
 
 
-def _shares(starts: tuple[int, ...], tile: int, halo: int) -> Tensor:
+def _weights(starts: tuple[int, ...], tile: int, halo: int) -> Tensor:
     """Gaussian weights of tiles along an axis, normalized so that they add up to 1 everywhere."""
     x = torch.arange(tile, dtype=torch.float64)
     gaussian = torch.exp(-0.5 * ((x - (tile - 1) / 2) / (tile / 8)) ** 2)
@@ -171,19 +205,19 @@ def _shares(starts: tuple[int, ...], tile: int, halo: int) -> Tensor:
     return weights.float()
 
 
-def _batches(rows: Axis, columns: Axis, size: int) -> Iterator[list[tuple[int, int]]]:
-    places = list(product(range(len(rows.starts)), range(len(columns.starts))))
-    for first in range(0, len(places), size):
-        yield places[first : first + size]
+def _batches(rows: Axis, columns: Axis, size: int) -> list[list[tuple[int, int]]]:
+    """The numbers of the tiles along both axes, in batches."""
+    numbers = list(product(range(len(rows.starts)), range(len(columns.starts))))
+    return [numbers[first : first + size] for first in range(0, len(numbers), size)]
 
 
 def _tile(image: Tensor, rows: Axis, columns: Axis, i: int, j: int) -> Tensor:
     """Cut out one tile, (tile_h, tile_w, c); its border pixels repeated past the image's end."""
     top, left = rows.starts[i], columns.starts[j]
-    part = image[top : top + rows.tile, left : left + columns.tile]
-    below, right = rows.tile - part.shape[0], columns.tile - part.shape[1]
+    pixels = image[top : top + rows.tile, left : left + columns.tile]
+    below, right = rows.tile - pixels.shape[0], columns.tile - pixels.shape[1]
     if not below and not right:
-        return part
-    y = torch.arange(rows.tile, device=image.device).clamp_(max=part.shape[0] - 1)
-    x = torch.arange(columns.tile, device=image.device).clamp_(max=part.shape[1] - 1)
-    return part[y][:, x]
+        return pixels
+    y = torch.arange(rows.tile, device=image.device).clamp_(max=pixels.shape[0] - 1)
+    x = torch.arange(columns.tile, device=image.device).clamp_(max=pixels.shape[1] - 1)
+    return pixels[y][:, x]

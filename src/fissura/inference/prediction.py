@@ -1,0 +1,145 @@
+"""The result of predicting one photo: probabilities and mask, whole or in a compact form."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+HIGHEST_8, HIGHEST_16 = 255, 65535  # integers that stand for the probability 1
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The cracks of one photo.
+
+    Attributes:
+        prob: Probability of crack, float32 (h, w), 0 to 1.
+        mask: Crack pixels, bool (h, w): where `prob` ≥ `threshold`.
+        threshold: Probability from which a pixel counts as crack, 0 to 1.
+        crack_fraction: Fraction of the pixels that are crack, 0 to 1.
+        seconds: Duration of the prediction, without reading the file.
+    """
+
+    prob: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    threshold: float
+    crack_fraction: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class CompactPrediction:
+    """The cracks of one photo in a form that takes as little memory as a huge photo needs.
+
+    Attributes:
+        mask: uint8 (h, w), 255 where the probability is at least `threshold`, else 0.
+        prob: The probabilities as integers, uint8 or uint16 (h, w), see `quantized`; None where
+            they were not asked for.
+        threshold: As in `Prediction`.
+        crack_fraction: As in `Prediction`.
+        seconds: As in `Prediction`.
+    """
+
+    mask: NDArray[np.uint8]
+    prob: NDArray[np.uint8] | NDArray[np.uint16] | None
+    threshold: float
+    crack_fraction: float
+    seconds: float
+
+
+def quantized(
+    prob: NDArray[np.float32], mask: NDArray[np.bool_], threshold: float, highest: int
+) -> NDArray[Any]:
+    """Store probabilities as integers that give the same mask when they are read again.
+
+    q = round(highest·prob), but at least L where `mask` is true, and below L elsewhere; L is
+    `lowest_crack(threshold, highest)`. So q / highest ≥ threshold exactly where `mask` is true.
+
+    Args:
+        prob: Probabilities, float32 (h, w), 0 to 1.
+        mask: Crack pixels, bool (h, w): where `prob` ≥ `threshold`.
+        threshold: 0 to 1.
+        highest: The integer that stands for the probability 1: 255 or 65535.
+
+    Returns:
+        uint8 or uint16 (h, w).
+
+    >>> prob = np.array([[0.4999, 0.5001]], np.float32)
+    >>> quantized(prob, prob >= 0.5, 0.5, 255).tolist()
+    [[127, 128]]
+    """
+    lowest = lowest_crack(threshold, highest)
+    values = np.rint(prob * np.float32(highest))
+    below = np.float32(max(lowest - 1, 0))
+    np.minimum(values, below, out=values, where=~mask)
+    np.maximum(values, np.float32(lowest), out=values, where=mask)
+    return values.astype(np.uint8 if highest <= HIGHEST_8 else np.uint16)
+
+
+def lowest_crack(threshold: float, highest: int) -> int:
+    """Return the lowest integer L with L / highest ≥ threshold, in float32; at least 1.
+
+    Args:
+        threshold: 0 to 1.
+        highest: The integer that stands for the probability 1.
+
+    >>> lowest_crack(0.5, 255), lowest_crack(0.6, 255), lowest_crack(0, 255)
+    (128, 153, 1)
+    """
+    near = math.floor(highest * threshold) - 1
+    candidates = np.arange(max(near, 1), min(near + 4, highest) + 1, dtype=np.float32)
+    reaching = candidates / np.float32(highest) >= np.float32(threshold)
+    return int(candidates[np.argmax(reaching)]) if reaching.any() else highest
+
+
+def joined(bands: Iterable[NDArray[np.float32]], size_hw: tuple[int, int]) -> NDArray[np.float32]:
+    """Put bands of probabilities together.
+
+    Args:
+        bands: Bands of rows from top to bottom, float32 (rows, w).
+        size_hw: Height and width of the whole.
+
+    Returns:
+        float32 (h, w).
+    """
+    prob, done = np.empty(size_hw, np.float32), 0
+    for band in bands:
+        prob[done : done + len(band)] = band
+        done += len(band)
+    return prob
+
+
+def compacted(
+    bands: Iterable[NDArray[np.float32]],
+    size_hw: tuple[int, int],
+    threshold: float,
+    highest: int | None,
+) -> tuple[NDArray[np.uint8], NDArray[Any] | None, float]:
+    """Make mask, integers of the probabilities, and crack fraction of bands of probabilities.
+
+    Args:
+        bands: Bands of rows from top to bottom, float32 (rows, w).
+        size_hw: Height and width of the whole.
+        threshold: Probability from which a pixel counts as crack.
+        highest: The integer that stands for the probability 1; None for no probabilities.
+
+    Returns:
+        The first, second and fourth attribute of a `CompactPrediction`.
+    """
+    mask, done, cracked = np.empty(size_hw, np.uint8), 0, 0
+    kind = np.uint8 if highest == HIGHEST_8 else np.uint16
+    prob = None if highest is None else np.empty(size_hw, kind)
+    for band in bands:
+        rows = slice(done, done + len(band))
+        done += len(band)
+        crack = band >= threshold
+        cracked += int(np.count_nonzero(crack))
+        np.multiply(crack, np.uint8(255), out=mask[rows])
+        if prob is not None and highest is not None:
+            prob[rows] = quantized(band, crack, threshold, highest)
+    return mask, prob, cracked / mask.size
