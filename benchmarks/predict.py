@@ -24,9 +24,10 @@ from fissura.checkpoint import ModelConfig, save_model
 from fissura.data.images import read_image
 from fissura.data.synthetic import draw_panel
 from fissura.device import choose_device
-from fissura.inference.folder import predict_files
+from fissura.inference.folder import predict
+from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
-from fissura.inference.results import write_pictures
+from fissura.inference.results import write_photo
 from fissura.inference.tiling import blend_tiles
 from fissura.models import build_model
 from fissura.models.normalize import normalize
@@ -145,8 +146,7 @@ def probabilities(
         predictor = Predictor(
             copy.deepcopy(model),
             config,
-            device=str(device),
-            **options,  # type: ignore
+            PredictOptions(device=str(device), **options),  # type: ignore
         )
         return lambda: predictor.prob(image)
 
@@ -213,8 +213,10 @@ def shares(
 ) -> None:
     """Say where the time of ours goes: the network, its input, the rest."""
     for name, precision in ((OURS_32, "float32"), (OURS_16, "bfloat16")):
-        predictor = Predictor(copy.deepcopy(model), config, device=str(device), precision=precision)
-        network = predictor._row_network
+        predictor = Predictor(
+            copy.deepcopy(model), config, PredictOptions(device=str(device), precision=precision)
+        )
+        network = predictor._streaming
         assert network is not None
         rows = predictor._pixels_at_once // SIZE_HW[1]
         pixels = torch.from_numpy(image)[None].split(rows, dim=1)
@@ -252,24 +254,27 @@ def many_photos(
             Image.fromarray(draw_panel(9, index % 6, size_hw=PHOTO_HW).image).save(file, quality=92)
         images = [read_image(file) for file in files]
         predictor = Predictor.load(folder / "model", device=str(device), scale=0.25)
-        findings = list(predictor.findings(images))
+        findings = list(predictor.compact(images))
         outs = (folder / f"out{index}" for index in range(10**6))
 
         def command() -> None:
-            predict_files(
-                folder / "model", [folder / "photos"], next(outs), scale=0.25, device=str(device),
+            predict(
+                folder / "photos",
+                next(outs),
+                model=folder / "model",
+                options=PredictOptions(scale=0.25, device=str(device)),
                 console=Console(quiet=True),
-            )  # fmt: skip
+            )
 
         def write() -> None:
             out = next(outs)
             for index, (image, finding) in enumerate(zip(images, findings, strict=True)):
-                write_pictures(out, str(index), image.copy(), finding, overlays=True)
+                write_photo(out, str(index), image.copy(), finding, overlays=True)
 
         ways = {
             "fissura predict, without its start": command,
             "reading alone": lambda: [read_image(file) for file in files],
-            "predicting alone": lambda: list(predictor.findings(images)),
+            "predicting alone": lambda: list(predictor.compact(images)),
             "writing alone": write,
         }
         seconds = in_turn(ways, repeats=repeats, device=device)

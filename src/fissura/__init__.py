@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fissura.evaluation.evaluate import evaluate
     from fissura.evaluation.options import EvaluateOptions
     from fissura.files import OutputOptions
-    from fissura.inference.folder import predict_files as predict
+    from fissura.inference.folder import predict
     from fissura.inference.options import PredictOptions
     from fissura.inference.predictor import Prediction, Predictor
     from fissura.inspection.pipeline import inspect
@@ -72,7 +72,7 @@ _HOMES = {
     "losses": ("fissura.losses", ""),
     "measure": ("fissura.measurement", "measure"),
     "metrics": ("fissura.metrics", ""),
-    "predict": ("fissura.inference.folder", "predict_files"),
+    "predict": ("fissura.inference.folder", "predict"),
     "save_model": ("fissura.checkpoint", "save_model"),
     "train": ("fissura.training.loop", "train"),
 }

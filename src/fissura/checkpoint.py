@@ -21,22 +21,27 @@ from fissura.models import build_model
 from fissura.shipped import MODELS, shipped_folder
 
 FORMAT = 1
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """Everything in `config.json`: what the network is and how to feed it.
 
-    model, options:  the arguments of `fissura.models.build_model`.
-    mean, std:       per RGB channel, of images scaled to [0, 1]; the network sees (x − mean) / std.
-    scale:           size of the training images over the size of the photos they were made from;
-                     a photo is resampled by it before the network sees it.
-    threshold:       probability from which a pixel counts as crack.
-    threshold_source: where the threshold comes from: "fixed", or "validation".
-    crack_fraction:  fraction of crack pixels in the training data.
-    protocol:        the fields of the `fissura.data.protocols.Protocol` that prepared that data.
-    training:        what else is worth knowing: loss, seed, epochs, number of images.
-    versions:        of Fissura and torch, at the time of training.
+    Attributes:
+        model: Name of the network, the first argument of `fissura.build_model`.
+        options: Its keyword arguments.
+        mean: Per RGB channel, of images scaled to [0, 1]; the network sees (x − mean) / std.
+        std: Per RGB channel, likewise.
+        scale: Size of the training images over the size of the photos they were made from; a photo
+            is resampled by it before the network sees it.
+        threshold: Probability from which a pixel counts as crack.
+        threshold_source: Where the threshold comes from: "fixed", or "validation".
+        crack_fraction: Fraction of crack pixels in the training data, 0 to 1.
+        protocol: The fields of the `fissura.data.protocols.Protocol` that prepared that data.
+        training: What else is worth knowing: loss, seed, epochs, number of images.
+        versions: Of Fissura and torch, at the time of training.
+        format: Of this description.
     """
 
     model: str
@@ -53,50 +58,123 @@ class ModelConfig:
     format: int = FORMAT
 
 
-def save_model(folder: Path, model: nn.Module, config: ModelConfig) -> None:
-    """Write `config.json` and `model.safetensors` into `folder`, each whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
+def save_model(folder: str | Path, model: nn.Module, config: ModelConfig) -> None:
+    """Write a model folder; each of its files appears whole or not at all.
+
+    Args:
+        folder: The folder to write `config.json` and `model.safetensors` into.
+        model: The network, on any device.
+        config: Its description.
+
+    Raises:
+        OSError: A file cannot be written; the error names it.
+    """
+    folder = Path(folder)
     weights = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
-    with replacing(folder / "model.safetensors") as temporary:
+    with replacing(folder / WEIGHTS) as temporary:
         # Through memory: `save_file` would make a file that only its owner may read.
         temporary.write_bytes(save(weights, metadata={"format": "pt"}))
-    with replacing(folder / "config.json") as temporary:
+    with replacing(folder / CONFIG) as temporary:
         temporary.write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
 
 
-def find_model(path: Path) -> Path:
-    """Return the model folder meant by `path`: itself, or the `model/` of a run folder.
+def find_model(path: str | Path) -> Path:
+    """Return the model folder that a path or a name means. No other model is ever taken instead.
 
-    A name of `fissura.shipped.MODELS` means that model, unless there is such a folder.
+    Args:
+        path: A model folder, a run folder (its `model/` is meant), or a name of
+            `fissura.shipped.MODELS`, unless there is a file or folder of that name.
+
+    Raises:
+        InputError: There is no model; the message says what is missing.
+
+    >>> find_model("crackseg-small").name
+    'crackseg_small'
     """
+    path = Path(path)
     if str(path) in MODELS and not path.exists():
         return shipped_folder(str(path))
     for folder in (path, path / "model"):
-        if (folder / "config.json").is_file() and (folder / "model.safetensors").is_file():
+        if (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file():
             return folder
-    raise InputError(
-        f"{path} holds no trained model: neither it nor {path / 'model'} has the files config.json "
-        "and model.safetensors. Give the folder that `fissura train --out` wrote, or a name that "
-        "`fissura models` lists."
+    raise InputError(f"{_missing(path)} {_remedy(path)}")
+
+
+def _missing(path: Path) -> str:
+    """Say why a path does not lead to a model."""
+    if not path.exists():
+        return f"There is no model {path}: no such folder, and no model of that name."
+    if path.is_file():
+        return f"{path} is a file, but a model is a folder with the files {CONFIG} and {WEIGHTS}."
+    for folder in (path, path / "model"):
+        there = [name for name in (CONFIG, WEIGHTS) if (folder / name).is_file()]
+        if there:
+            lacking = WEIGHTS if there == [CONFIG] else CONFIG
+            return f"The model in {folder} is not complete: {folder / lacking} is missing."
+    if (path / "config.yaml").is_file():
+        return (
+            f"The run {path} has no model: its training has not ended, or {path / 'model'} is gone."
+        )
+    return (
+        f"{path} holds no trained model: neither it nor {path / 'model'} has the files {CONFIG} "
+        f"and {WEIGHTS}."
     )
 
 
-def name_of_model(path: Path) -> str:
-    """Return the name of the model that `path` means, with its terms of use where it has any."""
-    terms = read_config(find_model(path) / "config.json").training.get("terms")
+def _remedy(path: Path) -> str:
+    """Say which models there are."""
+    if path.is_file() and (path.parent / CONFIG).is_file() and (path.parent / WEIGHTS).is_file():
+        return f"Give the folder {path.parent}."
+    if (path / "config.yaml").is_file():
+        return f"`fissura train --resume {path}` goes on with a training that was stopped."
+    folders = sorted(path.iterdir()) if path.is_dir() else []
+    models = [str(below) for below in folders if _is_model(below)]
+    if models:
+        more = f" and {len(models) - 5} more" if len(models) > 5 else ""
+        return f"There are models below it: {', '.join(models[:5])}{more}. Give one of them."
+    return (
+        f"Give the folder that `fissura train --out` wrote, or the name of a model that comes with "
+        f"Fissura: {', '.join(MODELS)}."
+    )
+
+
+def _is_model(folder: Path) -> bool:
+    """Whether a folder is a model folder or a run folder with a model."""
+    return any((below / WEIGHTS).is_file() for below in (folder, folder / "model"))
+
+
+def name_of_model(path: str | Path) -> str:
+    """Return a model's path or name, with its terms of use where it has any.
+
+    Args:
+        path: As for `load_model`.
+    """
+    terms = read_config(find_model(path) / CONFIG).training.get("terms")
     return f"{path} ({terms})" if terms else str(path)
 
 
-def load_model(path: Path) -> tuple[nn.Module, ModelConfig]:
-    """Load a model from a model folder or a run folder, on the CPU, in evaluation mode.
+def load_model(path: str | Path) -> tuple[nn.Module, ModelConfig]:
+    """Load a model, on the CPU and in evaluation mode.
 
-    Raises `InputError` where there is no model, or where it was written by a newer Fissura.
+    Args:
+        path: A model folder, a run folder, or the name of a model that comes with Fissura.
+
+    Returns:
+        The network and its description.
+
+    Raises:
+        InputError: There is no model, its files do not belong together, or a newer Fissura wrote
+            them.
+
+    >>> model, config = load_model("crackseg-small")
+    >>> config.model
+    'crackseg'
     """
     folder = find_model(path)
-    config = read_config(folder / "config.json")
+    config = read_config(folder / CONFIG)
     model = build_model(config.model, **config.options)
     try:
-        model.load_state_dict(load_file(folder / "model.safetensors"))
+        model.load_state_dict(load_file(folder / WEIGHTS))
     except Exception as error:
         raise InputError(
             f"The weights in {folder / 'model.safetensors'} cannot be loaded into the network that "
@@ -107,7 +185,14 @@ def load_model(path: Path) -> tuple[nn.Module, ModelConfig]:
 
 
 def read_config(file: Path) -> ModelConfig:
-    """Read and check a `config.json`."""
+    """Read and check the description of a model.
+
+    Args:
+        file: A `config.json`. Names of entries until version 0.2 are understood.
+
+    Raises:
+        InputError: It is damaged, or a newer Fissura wrote it.
+    """
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

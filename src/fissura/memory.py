@@ -1,4 +1,4 @@
-"""How the process gets memory from the system."""
+"""Keep or give back the memory that the process frees."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ctypes
 import platform
 
 # From glibc's malloc.h.
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8
 
 
 def keep_freed_memory() -> bool:
@@ -20,24 +20,27 @@ def keep_freed_memory() -> bool:
     It is a setting of the whole process, which the command line makes; a program that uses Fissura
     as a library may do so, too, at its start. The process then stays as large as it ever was.
 
-    Returns whether the system has this setting: Linux with glibc.
+    Returns:
+        Whether the system has this setting: Linux with glibc.
     """
     if not _has_glibc():
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    settings = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1, M_TOP_PAD: 64 * 2**20}
+    # One arena: else each thread keeps what it freed for itself.
+    settings = {M_ARENA_MAX: 1, M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1, M_TOP_PAD: 64 * 2**20}
     return all(mallopt(option, value) for option, value in settings.items())
 
 
 def give_back_freed_memory() -> None:
-    """Give the memory that is free now back to the system, whatever was chosen above.
+    """Give the memory that is free now back to the system, also after `keep_freed_memory`.
 
-    For the seams of large work: what a step freed is in pieces that the next one may not be able to
-    use. Does nothing but on Linux with glibc.
+    It is for the seams of large work: the memory that a step freed is scattered, and the next one
+    may not be able to use it. Does nothing but on Linux with glibc.
     """
     if _has_glibc():
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def _has_glibc() -> bool:
+    """Whether the C library is glibc."""
     return platform.libc_ver()[0] == "glibc"

@@ -1,6 +1,7 @@
 """Whole photos through small networks whose answers are known."""
 
 import sys
+import threading
 import weakref
 
 import cv2
@@ -12,6 +13,7 @@ from torch import nn
 from fissura.checkpoint import ModelConfig, save_model
 from fissura.errors import InputError
 from fissura.inference import predictor as module
+from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
 from fissura.models import build_model
 from fissura.models.normalize import normalize
@@ -45,7 +47,7 @@ def config(**values):
 
 def predictor(model=None, *, card=None, **options):
     options = {"device": "cpu", "precision": "float32", **options}
-    return Predictor(model or Darkness(), card or config(), **options)
+    return Predictor(model or Darkness(), card or config(), PredictOptions(**options))
 
 
 def photo(height, width, seed=0):
@@ -263,7 +265,7 @@ def crackseg(width=2):
 @torch.no_grad()
 @pytest.mark.parametrize("size", [(40, 50), (700, 90), (90, 700), (33, 7)])
 def test_a_crackseg_gives_the_probabilities_of_the_whole_photo(size, monkeypatch):
-    monkeypatch.setattr(module, "PIECE_BYTES", 4 * 200 * 64)
+    monkeypatch.setattr(module, "BAND_BYTES", 4 * 200 * 64)
     monkeypatch.setattr(module, "WIDEST", 320)
     model, image = crackseg(), photo(*size)
     x = torch.from_numpy(image).permute(2, 0, 1)[None]
@@ -279,20 +281,76 @@ def test_tiles_are_taken_where_they_are_asked_for():
     assert np.abs(tiled - whole).mean() < 0.01
 
 
+@pytest.mark.parametrize(("highest", "kind"), [(65535, np.uint16), (255, np.uint8)])
 @pytest.mark.parametrize("scale", [1.0, 0.3, 1.7])
-def test_findings_are_the_predictions(scale):
+def test_compact_predictions_are_the_predictions(scale, highest, kind):
     images = [photo(120, 90), photo(50, 60), photo(50, 60, seed=1)]
     settings = {"scale": scale, "threshold": 0.4, "tile": 64}
     predictions = predictor(**settings).predictions(images)
-    findings = list(predictor(**settings).findings(images, levels=True))
-    for prediction, finding in zip(predictions, findings, strict=True):
-        assert finding.mask.dtype == np.uint8
-        assert np.array_equal(finding.mask, prediction.mask * np.uint8(255))
-        assert finding.levels.dtype == np.uint16
-        np.testing.assert_allclose(finding.levels / 65535, prediction.prob, atol=1 / 65535)
-        assert finding.crack_fraction == pytest.approx(prediction.crack_fraction)
-        assert finding.threshold == 0.4
-    assert next(predictor().findings(images)).levels is None
+    compact = list(predictor(**settings).compact(images, highest=highest))
+    for prediction, found in zip(predictions, compact, strict=True):
+        assert found.mask.dtype == np.uint8
+        assert np.array_equal(found.mask, prediction.mask * np.uint8(255))
+        assert found.prob.dtype == kind
+        np.testing.assert_allclose(found.prob / highest, prediction.prob, atol=1 / highest)
+        again = found.prob.astype(np.float32) / np.float32(highest) >= 0.4
+        assert np.array_equal(again, prediction.mask)
+        assert found.crack_fraction == pytest.approx(prediction.crack_fraction)
+        assert found.threshold == 0.4
+    assert next(predictor().compact(images)).prob is None
+
+
+class Brittle(Darkness):
+    """Fails on batches with a photo that begins with a black pixel."""
+
+    def forward(self, image):
+        if (image[:, :, 0, 0] < -1.7).all(1).any():
+            raise MemoryError
+        return super().forward(image)
+
+
+@pytest.mark.parametrize("size", [(20, 20), (90, 70)])
+def test_one_photo_that_fails_is_an_error_in_its_turn_and_the_others_go_on(size):
+    images = [photo(*size, seed=seed) for seed in range(5)]
+    images[2][0, 0] = 0
+    made = list(predictor(Brittle(), tile=64).attempts(iter(images), highest=65535))
+    assert [isinstance(each, MemoryError) for each in made] == [i == 2 for i in range(5)]
+    expected = list(predictor(tile=64).compact([image for i, image in enumerate(images) if i != 2]))
+    for found, alone in zip([each for i, each in enumerate(made) if i != 2], expected, strict=True):
+        assert np.array_equal(found.mask, alone.mask)
+    with pytest.raises(MemoryError):
+        list(predictor(Brittle(), tile=64).compact(images))
+
+
+@pytest.fixture
+def three_threads():
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("options", [{}, {"tile": 64}])
+@pytest.mark.parametrize(("size", "count"), [((160, 100), 1), ((30, 40), 5)])
+def test_several_cores_give_the_same_as_one(size, count, options, three_threads):
+    images = [photo(*size, seed=seed) for seed in range(count)]
+    together = [list(predictor(crackseg(), **options).probs(images)) for _ in range(2)]
+    assert torch.get_num_threads() == 3
+    torch.set_num_threads(1)
+    alone = list(predictor(crackseg(), **options).probs(images))
+    for one, first, again in zip(alone, *together, strict=True):
+        assert np.array_equal(first, again)
+        np.testing.assert_allclose(first, one, atol=1e-5)
+
+
+def test_an_error_beside_other_threads_leaves_none_of_them(three_threads):
+    image = photo(90, 70)
+    image[0, 0] = 0
+    before = threading.active_count()
+    for _ in range(2):
+        with pytest.raises(MemoryError):
+            predictor(Brittle(), tile=64).prob(image)
+    assert threading.active_count() == before
+    assert torch.get_num_threads() == 3
 
 
 def test_photos_are_let_go_as_soon_as_they_are_predicted():
@@ -306,7 +364,7 @@ def test_photos_are_let_go_as_soon_as_they_are_predicted():
             del image
             assert seen[-1]() is None
 
-    for _ in predictor(tile=64).findings(images()):
+    for _ in predictor(tile=64).compact(images()):
         pass
 
 

@@ -17,9 +17,15 @@ from fissura.checkpoint import ModelConfig, save_model
 from fissura.errors import InputError
 from fissura.inference import raster as large
 from fissura.inference.predictor import Predictor
-from fissura.inference.raster import filled, predict_raster, probability_reader
-from fissura.inference.spans import cut
+from fissura.inference.raster import (
+    filled,
+    intervals,
+    predict_raster,
+    probability_reader,
+)
+from fissura.inference.raster_files import RasterFiles
 from fissura.models import build_model
+from fissura.raster import open_raster
 
 rasterio = pytest.importorskip("rasterio", reason="the extra fissura[geo] is not installed")
 from affine import Affine  # noqa: E402
@@ -79,10 +85,12 @@ def predictor(model, **options):
 
 def predict(model, file, out, *, chunk_rows=160, using=None, **options):
     out.mkdir(exist_ok=True)
-    return predict_raster(
-        using or predictor(model), file, out / OUTS[0], out / OUTS[1], work=out / "work",
-        model=model, chunk_rows=chunk_rows, console=Console(quiet=True), **options,
-    )  # fmt: skip
+    files = RasterFiles(out / OUTS[0], out / OUTS[1], out / "work")
+    with open_raster(file) as raster:
+        return predict_raster(
+            using or predictor(model), raster, files,
+            model=model, chunk_rows=chunk_rows, console=Console(quiet=True), **options,
+        )  # fmt: skip
 
 
 def read(out):
@@ -170,7 +178,7 @@ def test_long_rows_are_cut_too(model, image, tmp_path, monkeypatch, scale, profi
     [(5000, 700, 0.37, 160), (999, 32, 3.7, 256), (31, 64, 1, 160), (40, 3, 8, 256)],
 )
 def test_spans_cover_an_axis_once_and_see_enough(length, step, scale, halo):
-    spans = cut(length, step, scale, halo)
+    spans = intervals(length, step, scale, halo)
     assert [span.index for span in spans] == list(range(len(spans)))
     assert [span.start for span in spans[1:]] == [span.stop for span in spans[:-1]]
     assert (spans[0].start, spans[-1].stop) == (0, length)
@@ -263,14 +271,14 @@ class KilledError(Exception):
 
 def interrupt(monkeypatch, after):
     """Let prediction fail after so many chunks."""
-    levels, count = large._levels, iter(range(10**6))
+    levels, count = large._predict_chunk, iter(range(10**6))
 
     def failing(*arguments):
         if next(count) >= after:
             raise KilledError
         return levels(*arguments)
 
-    monkeypatch.setattr(large, "_levels", failing)
+    monkeypatch.setattr(large, "_predict_chunk", failing)
 
 
 def test_interrupted_and_resumed_it_gives_the_same_bytes(model, file, tmp_path, monkeypatch):
@@ -280,10 +288,10 @@ def test_interrupted_and_resumed_it_gives_the_same_bytes(model, file, tmp_path, 
         with pytest.raises(KilledError):
             predict(model, file, tmp_path / "out")
     assert not any((tmp_path / "out" / name).exists() for name in OUTS)
-    parts = sorted((tmp_path / "out" / "work").glob("part-*"))
+    parts = sorted((tmp_path / "out" / "work").glob("chunk-*"))
     times = [part.stat().st_mtime_ns for part in parts]
     assert len(parts) == 2
-    (tmp_path / "out" / "work" / ".part-00002.123.tmp.npz").write_bytes(b"half")
+    (tmp_path / "out" / "work" / ".chunk-00002.123.tmp.npz").write_bytes(b"half")
     (tmp_path / "out" / ".mask.123.tmp.tif").write_bytes(b"half")
     with monkeypatch.context() as patch:
         kept = []
@@ -358,10 +366,10 @@ def test_damage_gets_a_sentence(model, file, tmp_path, monkeypatch):
         interrupt(patch, 2)
         with pytest.raises(KilledError):
             predict(model, file, tmp_path / "out")
-    part = tmp_path / "out" / "work" / "part-00001.npz"
+    part = tmp_path / "out" / "work" / "chunk-00001.npz"
     whole = part.read_bytes()
     part.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match=r"part-00001\.npz is damaged"):
+    with pytest.raises(InputError, match=r"chunk-00001\.npz is damaged"):
         predict(model, file, tmp_path / "out")
     part.unlink()
     predict(model, file, tmp_path / "out")
@@ -415,11 +423,11 @@ from fissura.inference import raster
 from fissura.inference.predictor import Predictor
 from fissura.inference.spans import cut
 model, file, out = map(Path, sys.argv[1:])
-levels = large._levels
+levels = large._predict_chunk
 def slow(*arguments):
     time.sleep(0.5)
     return levels(*arguments)
-large._levels = slow
+large._predict_chunk = slow
 large.predict_raster(
     Predictor.load(model, device="cpu", precision="float32"), file, out / "probability.tif",
     out / "mask.tif", work=out / "work", model=model, chunk_rows=96,
@@ -435,7 +443,7 @@ def test_killed_for_real_and_resumed(model, file, tmp_path):
     command = [sys.executable, "-c", PROGRAM, str(model), str(file), str(out)]
     for least in (1, 3, 5):
         process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
-        while len(list((out / "work").glob("part-*.npz"))) < least:
+        while len(list((out / "work").glob("chunk-*.npz"))) < least:
             assert process.poll() is None
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)

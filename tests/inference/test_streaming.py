@@ -1,4 +1,4 @@
-"""A CrackSeg row by row is the CrackSeg of the whole picture, however the rows are cut."""
+"""A CrackSeg row by row is the CrackSeg of the whole image, however the rows are cut."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from fissura.inference.streaming import RowNetwork, spans, takes
+from fissura.inference.streaming import StreamingNetwork, can_stream, column_windows
 from fissura.models import build_model
 
 
@@ -28,10 +28,10 @@ def trained(width=3):
 
 
 NETWORK = trained()
-ROWS = RowNetwork(NETWORK, torch.float32)
+ROWS = StreamingNetwork(NETWORK, torch.float32)
 
 
-def picture(height, width, count=1):
+def noise(height, width, count=1):
     generator = torch.Generator().manual_seed(height + width)
     return torch.randn(count, 3, height, width, generator=generator)
 
@@ -39,33 +39,33 @@ def picture(height, width, count=1):
 @torch.no_grad()
 @pytest.mark.parametrize("size", [(16, 16), (48, 64), (30, 41), (1, 1), (200, 17)])
 def test_whole_images_are_the_networks(size):
-    images = picture(*size, count=2)
+    images = noise(*size, count=2)
     torch.testing.assert_close(ROWS(images), NETWORK(images), atol=1e-4, rtol=1e-4)
 
 
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.integers(1, 200), min_size=1, max_size=12), st.integers(1, 4))
 @torch.no_grad()
-def test_pieces_of_any_heights_are_the_whole(heights, units):
+def test_bands_of_any_heights_are_the_whole(heights, units):
     heights[-1] += -sum(heights) % 16
-    image = picture(sum(heights), 16 * units)
-    pieces = list(ROWS.stream(image.split(heights, 2)))
-    assert all(piece.shape[2] > 0 for piece in pieces)
-    torch.testing.assert_close(torch.cat(pieces, 2), NETWORK(image), atol=1e-4, rtol=1e-4)
+    image = noise(sum(heights), 16 * units)
+    bands = list(ROWS.stream(image.split(heights, 2)))
+    assert all(band.shape[2] > 0 for band in bands)
+    torch.testing.assert_close(torch.cat(bands, 2), NETWORK(image), atol=1e-4, rtol=1e-4)
 
 
 @torch.no_grad()
 def test_rows_come_steadily_and_pixels_are_taken_no_earlier_than_needed():
     taken, given = 0, []
 
-    def pieces():
+    def bands():
         nonlocal taken
-        for piece in picture(1600, 16).split(32, 2):
+        for band in noise(1600, 16).split(32, 2):
             taken += 32
-            yield piece
+            yield band
 
-    for piece in ROWS.stream(pieces()):
-        given.append(piece.shape[2])
+    for band in ROWS.stream(bands()):
+        given.append(band.shape[2])
         assert taken - sum(given) < 160 + 2 * 32
     assert given[8:-1] == [32] * len(given[8:-1])
     assert sum(given) == 1600
@@ -73,26 +73,26 @@ def test_rows_come_steadily_and_pixels_are_taken_no_earlier_than_needed():
 
 @torch.no_grad()
 def test_values_depend_on_no_more_than_the_reach():
-    image = picture(16, 480)
+    image = noise(16, 480)
     changed = image.clone()
     changed[..., 320:] += 5
     difference = (ROWS(image) != ROWS(changed)).any(2).flatten()
     assert difference[320:].any()
     first = int(difference.nonzero()[0])
-    assert 320 - RowNetwork.reach <= first < 320
+    assert 320 - StreamingNetwork.halo <= first < 320
 
 
 @settings(deadline=None)
 @given(st.integers(1, 3000), st.integers(160, 800))
-def test_strips_cover_every_column_once_and_see_the_reach(width, widest):
-    strips = spans(width, widest)
-    assert strips[0][0].start == 0
-    assert strips[-1][0].stop == width
+def test_windows_cover_every_column_once_and_see_the_reach(width, widest):
+    windows = column_windows(width, widest)
+    assert windows[0][0].start == 0
+    assert windows[-1][0].stop == width
     for (own, seen), (following, _) in zip(
-        strips, [*strips[1:], (slice(width, 0), None)], strict=True
+        windows, [*windows[1:], (slice(width, 0), None)], strict=True
     ):
         assert own.stop == following.start
-        assert seen.start % RowNetwork.stride == 0
+        assert seen.start % StreamingNetwork.stride == 0
         assert seen.start == max(own.start - 160, 0)
         assert seen.stop == min(own.stop + 160, width)
         assert own.stop - own.start < widest + 160
@@ -101,8 +101,8 @@ def test_strips_cover_every_column_once_and_see_the_reach(width, widest):
 @torch.no_grad()
 def test_bfloat16_is_close_to_float32_and_leaves_the_network_alone():
     before = {name: value.clone() for name, value in NETWORK.state_dict().items()}
-    image = picture(64, 64)
-    exact, rough = ROWS(image), RowNetwork(NETWORK, torch.bfloat16)(image)
+    image = noise(64, 64)
+    exact, rough = ROWS(image), StreamingNetwork(NETWORK, torch.bfloat16)(image)
     assert rough.dtype == torch.bfloat16
     assert (rough - exact).abs().mean() < 0.02 * exact.std()
     for name, value in NETWORK.state_dict().items():
@@ -110,7 +110,7 @@ def test_bfloat16_is_close_to_float32_and_leaves_the_network_alone():
 
 
 def test_which_networks_are_taken():
-    assert takes(NETWORK)
-    assert takes(build_model("crackseg", width=2, deep_supervision=True))
-    assert not takes(build_model("crackseg", encoder="resnet18"))
-    assert not takes(nn.Conv2d(3, 1, 1))
+    assert can_stream(NETWORK)
+    assert can_stream(build_model("crackseg", width=2, deep_supervision=True))
+    assert not can_stream(build_model("crackseg", encoder="resnet18"))
+    assert not can_stream(nn.Conv2d(3, 1, 1))

@@ -11,6 +11,7 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from fissura.errors import InputError
+from fissura.files import OutputOptions
 from fissura.inference.options import PredictOptions
 from fissura.measurement.options import MeasureOptions, ResolutionOptions
 
@@ -22,7 +23,9 @@ Switch = Annotated[bool, Parameter(negative="")]
 PredictGroup = Annotated[PredictOptions, Parameter(name="*", group=Group("Model"), negative="")]
 ResolutionGroup = Annotated[ResolutionOptions, Parameter(name="*", group=Group("Resolution"))]
 MeasureGroup = Annotated[MeasureOptions, Parameter(name="*", group=Group("Measuring"))]
+OutputGroup = Annotated[OutputOptions, Parameter(name="*", negative="")]
 PREDICT, RESOLUTION, MEASURE = PredictOptions(), ResolutionOptions(), MeasureOptions()
+OUTPUT = OutputOptions()
 
 SHIPPED = Path("crackseg-small")
 

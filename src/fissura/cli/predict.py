@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 from fissura.cli.options import (
+    OUTPUT,
     PHOTOS_FAILED,
     PREDICT,
     SHIPPED,
+    OutputGroup,
     PredictGroup,
     Switch,
     check_photos,
@@ -26,11 +27,7 @@ def predict(
     predicting: PredictGroup = PREDICT,
     probabilities: Switch = False,
     overlays: bool = True,
-    tile: int | None = None,
-    overlap: float = 0.25,
-    batch_size: int | None = None,
-    resume: Switch = False,
-    overwrite: Switch = False,
+    output: OutputGroup = OUTPUT,
 ) -> int:
     """Find the cracks in photos of any size.
 
@@ -45,32 +42,21 @@ def predict(
         out: Folder for the results. [default: predictions, or predictions-2 … where that exists]
         probabilities: Write the probabilities too, as 16-bit PNG.
         overlays: Write photos with the cracks marked.
-        tile: Side of the tiles that large photos are cut into, in pixels. [default: none where the
-            network can take a photo row by row, else 512]
-        overlap: Fraction of a tile that it has in common with the next.
-        batch_size: Tiles, or as many pixels, computed at once; less takes less memory.
-            [default: 1 on a CPU, 8 on a GPU]
-        resume: Go on where an earlier run with the same settings was stopped.
-        overwrite: Write into a folder that is not empty.
     """
     check_photos(photos, "predict")
     from fissura.checkpoint import name_of_model
-    from fissura.inference.folder import predict_files
+    from fissura.inference.folder import predict as run
 
     out = out or free_folder("predictions")
     with resumable(out):
-        summary = predict_files(
-            model,
-            list(photos),
+        summary = run(
+            photos,
             out,
-            **asdict(predicting),
+            model=model,
+            options=predicting,
             probabilities=probabilities,
             overlays=overlays,
-            tile=tile,
-            overlap=overlap,
-            batch_size=batch_size,
-            resume=resume,
-            overwrite=overwrite,
+            output=output,
         )
     print(
         f"{counted(summary.predicted, 'photo')} predicted with {name_of_model(model)}; "

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from fissura.bit_depth import Depth, common_depth
 from fissura.checkpoint import find_model, versions
 from fissura.data.folder import find_images
 from fissura.data.images import read_image, read_size
@@ -121,8 +122,8 @@ def predict(
     settings = {
         "model": str(find_model(model).absolute()),
         "inputs": [str(path.absolute()) for path in inputs],
-        **{name: getattr(options, name) for name in ("tile", "overlap", "tta")},
         **chosen,
+        **{name: getattr(options, name) for name in ("tile", "overlap", "tta")},
     }
     rows = start_results(
         out, settings, {**asdict(options), **chosen, "versions": versions()}, output
@@ -133,7 +134,17 @@ def predict(
         for file, name in names.items()
         if (printable(file.name), f"{MASKS}/{name}") not in kept
     }
-    work = _Work(predictor, out, todo, console, overlays=overlays, probabilities=probabilities)
+    work = _Work(
+        predictor,
+        out,
+        todo,
+        console,
+        overlays=overlays,
+        probabilities=probabilities,
+        depth=common_depth(files),
+    )
+    if work.depth:
+        work.say(f"Brightness: {work.depth}.")
     with write_table(out, rows) as done:
         waiting = [file for file in todo if not work.predict_raster(file, model, output, done)]
         work.predict_photos(waiting, done)
@@ -151,6 +162,7 @@ class _Work:
     console: Console
     overlays: bool = field(kw_only=True)
     probabilities: bool = field(kw_only=True)
+    depth: Depth | None = field(kw_only=True)
     failures: list[Failure] = field(default_factory=list)
 
     def leave_out(self, file: Path, error: Exception) -> None:
@@ -169,7 +181,7 @@ class _Work:
         """Predict an image that is read by windows; return False where it is a photo."""
         name, began = self.names[file], time.perf_counter()
         try:
-            with raster_of(file) as raster:
+            with raster_of(file, depth=self.depth) as raster:
                 if raster is None:
                     return False
                 found = predict_raster(
@@ -216,7 +228,7 @@ class _Work:
                     done(file, f"{MASKS}/{self.names[file]}.png", found, found.seconds)
                     advance()
 
-            photos = _read_ahead(files, taken, leave_out, settle, self._warn_of_size)
+            photos = _read_ahead(files, taken, leave_out, settle, self)
             for found in self.predictor.attempts(photos, highest=highest):
                 file, image = taken.popleft()
                 if isinstance(found, Exception):
@@ -231,7 +243,7 @@ class _Work:
                 settle(AHEAD_PIXELS)
             settle()
 
-    def _warn_of_size(self, file: Path, pixels: int) -> None:
+    def warn_of_size(self, file: Path, pixels: int) -> None:
         """Say what reading a huge photo takes: 4 bytes a pixel in Pillow, and 3 in our array."""
         self.say(
             f"{file} has {pixels / 1e6:.0f} megapixels. Its format cannot be read by windows: that "
@@ -245,13 +257,17 @@ def _read_ahead(
     taken: deque[tuple[Path, NDArray[np.uint8]]],
     leave_out: Callable[[Path, Exception], None],
     settle: Callable[[], None],
-    warn_of_size: Callable[[Path, int], None],
+    work: _Work,
 ) -> Iterator[NDArray[np.uint8]]:
     """Yield the photos, and append each with its file to `taken`; the next are read meanwhile.
 
     A photo that is too large for that is read when nothing else is in memory.
     """
     coming = ((file, _pixels(file)) for file in files)
+
+    def read(file: Path) -> NDArray[np.uint8]:
+        return read_image(file, depth=work.depth)
+
     following = next(coming, None)
     ahead: _Ahead = deque()
     with ThreadPoolExecutor(1) as reader:
@@ -260,15 +276,15 @@ def _read_ahead(
                 file, pixels = following
                 # Not in a thread if large: threads keep the memory that Pillow gives back.
                 alone = pixels > AHEAD_PIXELS
-                ahead.append((file, pixels, None if alone else reader.submit(read_image, file)))
+                ahead.append((file, pixels, None if alone else reader.submit(read, file)))
                 following = next(coming, None)
             file, pixels, future = ahead.popleft()
             if future is None:
                 settle()
             if pixels > HUGE:
-                warn_of_size(file, pixels)
+                work.warn_of_size(file, pixels)
             try:
-                image = future.result() if future else read_image(file)
+                image = future.result() if future else read(file)
             except Exception as error:
                 leave_out(file, error)
             else:

@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from fissura.bit_depth import Depth
 from fissura.checkpoint import find_model
 from fissura.errors import InputError
 from fissura.files.failures import printable
+from fissura.gdal import has_raster, limited_cache, open_dataset
 from fissura.inference.prediction import HIGHEST_8
 from fissura.inference.predictor import WIDEST, Predictor
 from fissura.inference.raster_files import (
@@ -36,7 +38,7 @@ from fissura.inference.raster_files import (
 )
 from fissura.inference.streaming import StreamingNetwork
 from fissura.inference.tiling import ALIGN
-from fissura.raster import Raster, has_raster, limited_cache, open_dataset, open_raster
+from fissura.raster import Raster, open_raster
 
 SUFFIXES = (".tif", ".tiff", ".jp2")
 LARGE = 50_000_000  # pixels, from which on an image is read by windows where that is possible
@@ -70,7 +72,7 @@ class RasterPrediction:
 
 
 @contextmanager
-def raster_of(file: Path) -> Iterator[Raster | None]:
+def raster_of(file: Path, *, depth: Depth | None = None) -> Iterator[Raster | None]:
     """Open an image that is to be read by windows.
 
     A TIFF or JPEG 2000 is, if rasterio is installed, where it is georeferenced or has more than 50
@@ -78,6 +80,7 @@ def raster_of(file: Path) -> Iterator[Raster | None]:
 
     Args:
         file: Any image file.
+        depth: The depth of the set that it belongs to, see `fissura.raster.open_raster`.
 
     Yields:
         The open image, or None where it is a photo to be read as a whole. So is what GDAL cannot
@@ -88,10 +91,10 @@ def raster_of(file: Path) -> Iterator[Raster | None]:
             of a photo.
     """
     with ExitStack() as stack:
-        yield _opened(file, stack)
+        yield _opened(file, depth, stack)
 
 
-def _opened(file: Path, stack: ExitStack) -> Raster | None:
+def _opened(file: Path, depth: Depth | None, stack: ExitStack) -> Raster | None:
     """The image where it is read by windows; `stack` will close it."""
     if file.suffix.lower() not in SUFFIXES or not has_raster() or not file.is_file():
         return None
@@ -104,7 +107,7 @@ def _opened(file: Path, stack: ExitStack) -> Raster | None:
         return None
     placed, pixels = not dataset.transform.is_identity, dataset.width * dataset.height
     if placed or pixels > LARGE or dataset.count > MOST_BANDS:
-        return Raster(file, dataset)
+        return Raster(file, dataset, depth)
     return None
 
 

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from fissura.errors import InputError
 from fissura.files import MASKS, PROBABILITIES, remove_unfinished, replacing
 from fissura.files.atomic import remove_unfinished_of
+from fissura.gdal import limited_cache, open_dataset
 from fissura.inference.prediction import HIGHEST_8, lowest_crack
-from fissura.raster import Raster, limited_cache, open_dataset
+from fissura.raster import Raster
 
 SETTINGS = "settings.json"
 CHUNKS = "chunks"  # of predictions under way

@@ -27,8 +27,8 @@ class Stages:
     A layer of a network that is split over all cores waits for the slowest of them, hundreds of
     times in a photo; beside another program that is at work there, one of them is always slow.
     Stages wait for nothing but their own input, so that such a program costs its share of the cores
-    and no more. Each stage computes in order and with one thread inside torch, so that results do
-    not depend on the number of cores.
+    and no more. Each stage computes in order and with one thread inside torch, so that the same
+    work gives the same bits on any number of cores.
 
     Use it as a context manager. At its end all threads have ended, whatever was raised.
 

@@ -91,6 +91,8 @@ def blend_tiles(
     tile: int = 512,
     overlap: float = 0.25,
     batch_size: int = 1,
+    align: int = ALIGN,
+    halo: int = HALO,
 ) -> Float[Tensor, "h w"]:
     """Apply a function to overlapping tiles of an image and blend its values.
 
@@ -109,6 +111,8 @@ def blend_tiles(
         tile: See `cover`.
         overlap: See `cover`.
         batch_size: The largest n, at least 1.
+        align: See `cover`.
+        halo: See `cover`.
 
     Returns:
         float32 (h, w), on the device of the values.
@@ -121,7 +125,9 @@ def blend_tiles(
     >>> torch.allclose(blended, image[..., 0] / 2)
     True
     """
-    bands = blend_bands(image, function, tile=tile, overlap=overlap, batch_size=batch_size)
+    bands = blend_bands(
+        image, function, tile=tile, overlap=overlap, batch_size=batch_size, align=align, halo=halo
+    )
     return torch.cat(list(bands))
 
 
@@ -132,6 +138,8 @@ def blend_bands(
     tile: int = 512,
     overlap: float = 0.25,
     batch_size: int = 1,
+    align: int = ALIGN,
+    halo: int = HALO,
     apply: Callable[[Callable, Iterable], Iterable] = map,
 ) -> Iterator[Float[Tensor, "rows w"]]:
     """Compute the rows of `blend_tiles` from top to bottom in bands.
@@ -144,6 +152,8 @@ def blend_bands(
         tile: See `cover`.
         overlap: See `cover`.
         batch_size: See `blend_tiles`.
+        align: See `cover`.
+        halo: See `cover`.
         apply: Applies a function to batches, as `map` does; `Stages.map` computes several at once.
 
     Yields:
@@ -155,7 +165,9 @@ def blend_bands(
     if batch_size < 1:
         raise ValueError(f"The batch size must be at least 1, but is {batch_size}.")
     height, width, _ = image.shape
-    rows, columns = cover(height, tile, overlap), cover(width, tile, overlap)
+    rows, columns = (
+        cover(length, tile, overlap, align=align, halo=halo) for length in (height, width)
+    )
     if len(rows.starts) == len(columns.starts) == 1:
         yield function(image.unsqueeze(0))[0].float()
         return

@@ -18,9 +18,9 @@ from fissura.errors import InputError
 from fissura.files import MASKS, OVERLAYS, PROBABILITIES, replacing
 from fissura.files.images import write_image
 from fissura.gdal import open_dataset
-from fissura.inference.by_windows import LARGE, by_windows, predict_by_windows
 from fissura.inference.predictor import Predictor
-from fissura.inference.raster import probability_reader
+from fissura.inference.raster import LARGE, predict_raster, probability_reader, raster_of
+from fissura.inference.raster_files import RasterFiles
 from fissura.inspection.record import PIXELS, Record
 from fissura.inspection.report.drawing import draw_cracks
 from fissura.inspection.runs import crack_runs
@@ -40,7 +40,7 @@ from fissura.measurement.options import MeasureOptions, ResolutionOptions
 from fissura.measurement.resolution import Resolution, find_resolution
 from fissura.measurement.skeleton import Read, ReadMask
 from fissura.memory import give_back_freed_memory
-from fissura.raster import Raster, open_raster, preview
+from fissura.raster import Raster, preview
 
 PREVIEW = 1600  # pixels of a preview's longer side
 
@@ -102,8 +102,8 @@ class Inspector:
             InputError: The file cannot be read, or its resolution not be found as asked for.
         """
         source = recognize(file, self._kind(file), self.threshold)
-        if by_windows(file):
-            with open_raster(file, depth=self.depth) as raster:
+        with raster_of(file, depth=self.depth) as raster:
+            if raster is not None:
                 if source.kind == "photo":
                     return self._raster(raster, name)
                 self.understood.setdefault(source.words, []).append(file)
@@ -179,11 +179,10 @@ class Inspector:
     def _raster(self, raster: Raster, name: str) -> Record:
         """Inspect an image by windows; it need not fit into memory."""
         assert self.predictor is not None
-        predicted = predict_by_windows(
+        predicted = predict_raster(
             self.predictor,
-            raster.path,
-            self.out,
-            name,
+            raster,
+            RasterFiles.below(self.out, name),
             model=self.model,
             overwrite=self.overwrite,
             console=self.console,

@@ -19,9 +19,9 @@ from fissura.device import describe_machine
 from fissura.errors import InputError
 from fissura.files import OutputOptions, claim, free_folder, is_result, output_names
 from fissura.files.failures import Failure, failure, printable
-from fissura.inference.by_windows import by_windows
 from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
+from fissura.inference.raster import by_windows
 from fissura.inspection.export import export
 from fissura.inspection.limits import read_limits
 from fissura.inspection.photo import Inspector, sha256
