@@ -421,17 +421,18 @@ import sys, time
 from pathlib import Path
 from fissura.inference import raster
 from fissura.inference.predictor import Predictor
-from fissura.inference.spans import cut
+from fissura.inference.raster_files import RasterFiles
+from fissura.raster import open_raster
 model, file, out = map(Path, sys.argv[1:])
-levels = large._predict_chunk
+predict_chunk = raster._predict_chunk
 def slow(*arguments):
     time.sleep(0.5)
-    return levels(*arguments)
-large._predict_chunk = slow
-large.predict_raster(
-    Predictor.load(model, device="cpu", precision="float32"), file, out / "probability.tif",
-    out / "mask.tif", work=out / "work", model=model, chunk_rows=96,
-)
+    return predict_chunk(*arguments)
+raster._predict_chunk = slow
+predictor = Predictor.load(model, device="cpu", precision="float32")
+files = RasterFiles(out / "probability.tif", out / "mask.tif", out / "work")
+with open_raster(file) as image:
+    raster.predict_raster(predictor, image, files, model=model, chunk_rows=96)
 """
 
 
