@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -75,3 +76,27 @@ def test_saving_again_replaces_the_model(saved):
     run, model = saved
     save_model(run / "model", model, replace(CONFIG, threshold=0.7))
     assert load_model(run)[1].threshold == 0.7
+
+
+def test_a_model_that_is_not_there_is_an_error_that_says_what_is_missing(saved, tmp_path):
+    run, _ = saved
+    (tmp_path / "runs").mkdir()
+    run = run.rename(tmp_path / "runs" / "a")
+    cases = {
+        tmp_path / "nothing": r"There is no model .*nothing.*crackseg-small",
+        Path("Crackseg-large"): r"There is no model Crackseg-large.*crackseg-small",
+        tmp_path / "runs": r"models below it: .*runs/a\. Give one",
+        run / "model" / "model.safetensors": r"is a file.*Give the folder .*model\.$",
+        tmp_path: r"holds no trained model",
+    }
+    for path, words in cases.items():
+        for given in (path, str(path)):
+            with pytest.raises(InputError, match=words):
+                load_model(given)
+    (run / "config.yaml").write_text("loss: bce")
+    (run / "model" / "model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"not complete: .*model\.safetensors is missing"):
+        load_model(run)
+    (run / "model" / "config.json").unlink()
+    with pytest.raises(InputError, match=r"The run .*a has no model.*--resume"):
+        load_model(run)

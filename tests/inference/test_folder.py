@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 
@@ -338,3 +339,79 @@ def test_georeferenced_images_are_predicted_by_windows(model, photos, tmp_path):
     assert (out / "overlays/ortho.jpg").is_file()
     again = predict(model, [photos / "a.png", file], out, resume=True, **options)
     assert (again.predicted, again.kept) == (0, 2)
+
+
+def noise(path, *size, seed=0):
+    image = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode(".png", image)[1].tobytes())
+    return path
+
+
+def test_a_side_that_jpeg_cannot_hold_shrinks_the_overlay_and_says_so(model, tmp_path):
+    noise(tmp_path / "photos" / "long.png", 4, 65_540)
+    noise(tmp_path / "photos" / "other.png", 30, 40)
+    console = Console(record=True, width=400, file=(tmp_path / "log").open("w"))
+    summary = predict(model, [tmp_path / "photos"], tmp_path / "out", tile=None, console=console)
+    console.file.close()
+    assert (summary.predicted, summary.failures) == (2, [])
+    mask = cv2.imread(str(tmp_path / "out/masks/long.png"), cv2.IMREAD_UNCHANGED)
+    assert mask.shape == (4, 65_540)
+    assert cv2.imread(str(tmp_path / "out/overlays/long.jpg")).shape[1] == 65_500
+    assert "shrunk to 65,500 pixels" in console.export_text()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are bytes on Linux alone")
+@pytest.mark.parametrize(
+    ("name", "mask"),
+    [
+        (b"Ri\xdf.png", "Riß.png"),
+        (b"\xff\xfe.png", "ÿþ.png"),
+        (b"a" * 245 + b".png", None),
+        ("ü" * 120 + ".png", None),
+        ("裂缝.png", "裂缝.png"),
+    ],
+)
+def test_any_file_name_is_predicted_and_resumed(model, tmp_path, name, mask):
+    folder = tmp_path / "photos"
+    noise(folder / os.fsdecode(name), 30, 40)
+    out = tmp_path / "out"
+    assert predict(model, [folder], out, probabilities=True).predicted == 1
+    (row,) = rows(out)
+    assert (out / row["mask"]).is_file()
+    if mask:
+        assert row["mask"] == f"masks/{mask}"
+    again = predict(model, [folder], out, probabilities=True, resume=True)
+    assert (again.predicted, again.kept) == (0, 1)
+
+
+@pytest.mark.parametrize("where", ["read_image", "write_photo"])
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("odd"), OSError(36, "File name too long"), KeyError("x")]
+)
+def test_whatever_goes_wrong_with_one_photo_the_others_go_on(
+    model, tmp_path, monkeypatch, where, error
+):
+    for index in range(3):
+        noise(tmp_path / "photos" / f"{index}.png", 30, 40, seed=index)
+    original, calls = getattr(batch, where), iter(range(3))
+
+    def failing(*arguments, **options):
+        if next(calls) == 1:
+            raise error
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(batch, where, failing)
+    summary = predict(model, [tmp_path / "photos"], tmp_path / "out")
+    assert summary.predicted == 2
+    assert [failure.file.name for failure in summary.failures] == ["1.png"]
+    assert "1.png" in summary.failures[0].reason
+    assert [row["mask"] for row in rows(tmp_path / "out")] == ["masks/0.png", "masks/2.png"]
+
+
+def test_one_path_may_be_text_and_needs_no_list(model, tmp_path):
+    noise(tmp_path / "a.png", 30, 40)
+    options = PredictOptions(device="cpu", precision="float32")
+    out = str(tmp_path / "out")
+    summary = predict_photos(str(tmp_path / "a.png"), out, model=str(model), options=options)
+    assert summary.predicted == 1

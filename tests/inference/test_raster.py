@@ -22,6 +22,7 @@ from fissura.inference.raster import (
     intervals,
     predict_raster,
     probability_reader,
+    raster_of,
 )
 from fissura.inference.raster_files import RasterFiles
 from fissura.models import build_model
@@ -89,7 +90,7 @@ def predict(model, file, out, *, chunk_rows=160, using=None, **options):
     with open_raster(file) as raster:
         return predict_raster(
             using or predictor(model), raster, files,
-            model=model, chunk_rows=chunk_rows, console=Console(quiet=True), **options,
+            model=model, chunk_rows=chunk_rows, **{"console": Console(quiet=True), **options},
         )  # fmt: skip
 
 
@@ -398,16 +399,34 @@ def test_windows_of_the_probabilities(model, file, tmp_path):
         pass
 
 
+@pytest.mark.parametrize("bands", [2, 5, 7])
+@pytest.mark.parametrize("placed", [True, False])
+def test_bands_that_are_no_photo_are_refused_and_not_read_as_one(tmp_path, image, bands, placed):
+    pixels = np.repeat(image[:50, :, :1], bands, axis=2)
+    place = {} if placed else {"crs": None, "transform": None}
+    file = write(tmp_path / "multispectral.tif", pixels, **place)
+    if bands == 2 and not placed:
+        with raster_of(file) as raster:
+            assert raster is None  # gray and transparency, a photo without a place
+        return
+    with pytest.raises(InputError, match=rf"multispectral\.tif: has {bands} bands"):
+        raster_of(file).__enter__()
+
+
+def test_a_file_that_gdal_does_not_know_is_left_to_the_reader_of_photos(tmp_path):
+    (tmp_path / "bad.tif").write_bytes(b"no image")
+    for file in (tmp_path / "bad.tif", tmp_path / "none.tif", tmp_path / "a.png"):
+        with raster_of(file) as raster:
+            assert raster is None
+
+
 def test_a_terminal_shows_rows_and_the_time_left(model, file, tmp_path, monkeypatch):
     console = Console(force_terminal=True, width=120, file=(tmp_path / "log").open("w"))
     with monkeypatch.context() as patch:
         interrupt(patch, 2)
         with pytest.raises(KilledError):
             predict(model, file, tmp_path / "out")
-    predict_raster(
-        predictor(model), file, tmp_path / "out" / OUTS[0], tmp_path / "out" / OUTS[1],
-        work=tmp_path / "out" / "work", model=model, chunk_rows=160, console=console,
-    )  # fmt: skip
+    predict(model, file, tmp_path / "out", console=console)
     console.file.close()
     shown = (tmp_path / "log").read_text()
     assert "predicting deck.tif" in shown
