@@ -102,7 +102,7 @@ def gather(cracks: list[Crack]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if not cracks:
         return np.empty((0, 2)), np.empty(0), np.empty(0)
     return (
-        np.concatenate([crack.places for crack in cracks]),
+        np.concatenate([crack.samples for crack in cracks]),
         np.concatenate([crack.widths for crack in cracks]),
         np.concatenate([crack.width_errors for crack in cracks]),
     )

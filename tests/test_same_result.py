@@ -43,7 +43,7 @@ def same(out, cracks, mask, name="wall"):
     record = load_record(out / "measured" / f"{name}.npz")
     assert len(rows(out / "cracks.csv")) == len(record.cracks) == len(cracks)
     for ours, theirs in zip(record.cracks, cracks, strict=True):
-        assert ours.figures() == pytest.approx(theirs.figures(), rel=0, abs=0, nan_ok=True)
+        assert ours.metrics() == pytest.approx(theirs.metrics(), rel=0, abs=0, nan_ok=True)
         np.testing.assert_array_equal(ours.widths, theirs.widths)
         np.testing.assert_array_equal(ours.lines[0], theirs.lines[0])
 

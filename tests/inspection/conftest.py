@@ -39,7 +39,7 @@ def fake_crack(line, number: int = 1, mm_per_pixel: float | None = None, **chang
         "branches": 1,
         "box": (max(0, top), max(0, left), bottom, right),
         "lines": [places],
-        "places": places[measured],
+        "samples": places[measured],
         "widths": widths[measured],
         "width_errors": np.full(int(measured.sum()), 0.2),
         "mm_per_pixel": mm_per_pixel,

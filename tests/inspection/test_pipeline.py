@@ -90,7 +90,7 @@ def test_masks_measured_as_the_library_measures_them(masks, model, tmp_path):
         ours = [row for row in table if row["photo"] == f"deck/{index}"]
         assert len(ours) == len(expected) > 0
         for row, crack in zip(ours, expected, strict=True):
-            for name, value in crack.figures().items():
+            for name, value in crack.metrics().items():
                 assert float(row[name] or "nan") == pytest.approx(value, rel=1e-5, nan_ok=True)
         written = cv2.imread(str(out / "masks" / "deck" / f"{index}.png"), 0) > 0
         np.testing.assert_array_equal(written, panel(index).mask)

@@ -60,6 +60,15 @@ def test_round_trip(tmp_path, case):
     assert photo["mask_sha256"] == "ab"
 
 
+def test_samples_are_read_under_their_old_name(tmp_path):
+    before = record(tmp_path, draw_panel(1, 3, size_hw=(90, 120), crack_fraction=0.08).mask)
+    save_record(tmp_path / "a.npz", before)
+    with np.load(tmp_path / "a.npz") as stored:
+        arrays = {{"samples": "places"}.get(name, name): stored[name] for name in stored}
+    np.savez(tmp_path / "old.npz", **arrays)
+    assert_same(load_record(tmp_path / "old.npz").cracks, before.cracks)
+
+
 @pytest.mark.parametrize("damage", ["cut off", "empty", "text", "of version 0.1"])
 def test_a_damaged_or_old_file_is_refused_with_a_sentence(tmp_path, damage):
     path = tmp_path / "a.npz"

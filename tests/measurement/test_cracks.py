@@ -30,7 +30,7 @@ def measure(source, *, mm_per_pixel=None, threshold=None, mask=None, min_length=
 def same(ours, theirs):
     assert len(ours) == len(theirs)
     for one, other in zip(ours, theirs, strict=True):
-        assert one.figures() == pytest.approx(other.figures(), nan_ok=True)
+        assert one.metrics() == pytest.approx(other.metrics(), nan_ok=True)
         assert (one.box, one.anchors, one.branches) == (other.box, other.anchors, other.branches)
         np.testing.assert_allclose(one.widths, other.widths)
         for line, line2 in zip(one.lines, other.lines, strict=True):
@@ -103,7 +103,7 @@ def test_branching_cracks_of_the_generator(index):
     assert sum(crack.length for crack in cracks) == pytest.approx(
         length_within(branches, size), rel=0.02
     )
-    places = np.concatenate([crack.places for crack in cracks])
+    places = np.concatenate([crack.samples for crack in cracks])
     widths = np.concatenate([crack.widths for crack in cracks])
     assert np.abs(widths - true_widths(branches, places)).mean() <= 0.25
 
@@ -174,7 +174,7 @@ def test_widest_place_percentile_and_profile():
     assert crack.width_max == pytest.approx(9, abs=0.5)
     assert 78 <= crack.widest_at[1] <= 91
     assert crack.width_p95 == pytest.approx(np.percentile(crack.widths, 95))
-    assert len(crack.places) == len(crack.widths) == len(crack.width_errors)
+    assert len(crack.samples) == len(crack.widths) == len(crack.width_errors)
 
 
 def test_figures_carry_their_unit():
@@ -182,9 +182,9 @@ def test_figures_carry_their_unit():
     mask[8:12, 5:55] = True
     (plain,) = measure(mask)
     (scaled,) = measure(mask, mm_per_pixel=0.5)
-    assert plain.figures()["length_px"] == pytest.approx(2 * scaled.figures()["length_mm"])
-    assert plain.figures()["area_px2"] == pytest.approx(4 * scaled.figures()["area_mm2"]) == 200
-    assert not any(name.endswith(("px", "px2")) for name in scaled.figures())
+    assert plain.metrics()["length_px"] == pytest.approx(2 * scaled.metrics()["length_mm"])
+    assert plain.metrics()["area_px2"] == pytest.approx(4 * scaled.metrics()["area_mm2"]) == 200
+    assert not any(name.endswith(("px", "px2")) for name in scaled.metrics())
 
 
 def test_spurs_are_pruned_by_the_stated_rule():

@@ -25,7 +25,7 @@ from fissura.measurement.crack import Crack
 
 FORMAT = 2  # of the archive; raise it where an older one can no longer be read
 PREVIEW_QUALITY = 92
-ARRAYS = ("places", "widths", "width_errors")  # of a crack, besides its lines
+ARRAYS = ("samples", "widths", "width_errors")  # of a crack, besides its lines
 # Not among the JSON: arrays, and the verdict, since the same cracks may be judged by other limits.
 APART = {*ARRAYS, "lines", "cracks", "runs", "preview", "failures", "judged"}
 
@@ -78,6 +78,8 @@ def load_record(path: Path) -> Record:
             photo = _head(path, stored)["photo"]
             meta = json.loads(stored["meta"].tobytes())
             arrays = {name: stored[name] for name in (*ARRAYS, "lines", "runs") if name in stored}
+            if "places" in stored:  # the name of the samples until version 0.2
+                arrays["samples"] = stored["places"]
             bgr = cv2.imdecode(stored["preview"], cv2.IMREAD_COLOR)
         return Record(
             **photo

@@ -77,7 +77,7 @@ def assemble(
                 branches=len(branches) - sum(number in bridged for number in numbers[index]),
                 box=_box(skeleton.box[members[index]]),
                 lines=[branch.points for branch in branches],
-                places=measured.samples[mine],
+                samples=measured.samples[mine],
                 widths=widths,
                 width_errors=errors,
                 mm_per_pixel=mm_per_pixel,

@@ -1,4 +1,4 @@
-"""What is known of one crack, in pixels, and the same in named units."""
+"""A measured crack: its metrics in pixels and in named units, its centerline and its widths."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# Figures of a crack and the power of their length unit, in the order of every table.
-FIGURES = {
+# Metrics of a crack and the power of their length unit, in the order of every table.
+METRICS = {
     "length": 1,
     "longest_path": 1,
     "width_mean": 1,
@@ -24,27 +24,32 @@ FIGURES = {
 
 @dataclass(frozen=True, eq=False)
 class Crack:
-    """A connected structure of crack pixels. Lengths are in pixels, places are (row, column).
+    """A connected structure of crack pixels.
 
-    (0, 0) is the center of the first pixel.
+    Lengths are in pixels, points are (row, column); (0, 0) is the center of the first pixel.
 
-    number:        1 for the longest crack of its picture, and so on.
-    length:        of the centerline, all branches together.
-    longest_path:  the longest of the shortest ways between two of its points along the centerline.
-    width_mean, width_median, width_p95, width_max: over `widths`; NaN where none could be measured.
-    widest_at:     where `width_max` is.
-    width_error:   typical (median) uncertainty of one of the `widths`, one standard deviation.
-    area:          number of its pixels.
-    orientation:   of the centerline on average, in degrees from 0 to 180: 0 lies, 90 stands, 45
-                   rises to the right.
-    branches:      stretches of centerline between ends and junctions.
-    box:           top, left, bottom, right of its pixels; the last two are one past the last.
-    lines:         the centerline, for each branch (k, 2) places.
-    places:        (n, 2), where widths were measured.
-    widths:        (n,), across the crack.
-    width_errors:  (n,), their uncertainties.
-    mm_per_pixel:  the scale, or None where it is not known.
-    anchors:       a pixel of each of its connected areas: of several where gaps were bridged.
+    Attributes:
+        number: 1 for the longest crack of its image, and so on.
+        length: Length of the centerline, all branches together.
+        longest_path: Length of the longest of the shortest paths between two of its points along
+            the centerline.
+        width_mean: Mean of `widths`; NaN, like the next ones, where none could be measured.
+        width_median: Median of `widths`.
+        width_p95: 95th percentile of `widths`.
+        width_max: Maximum of `widths`.
+        widest_at: The sample where `width_max` was measured.
+        width_error: Typical (median) uncertainty of one of the `widths`, one standard deviation.
+        area: Number of its pixels.
+        orientation: Mean direction of the centerline in degrees, from 0 to 180: 0 is horizontal,
+            90 vertical, 45 rises to the right.
+        branches: Number of branches of the centerline, between ends and junctions.
+        box: Top, left, bottom, right of its pixels; the last two are one past the last.
+        lines: The centerline: for each branch its points (k, 2).
+        samples: (n, 2) points where widths were measured.
+        widths: (n,) widths across the crack.
+        width_errors: (n,) their uncertainties, one standard deviation.
+        mm_per_pixel: The resolution, or None where it is not known.
+        anchors: One pixel of each of its components: of several where gaps were bridged.
     """
 
     number: int
@@ -61,7 +66,7 @@ class Crack:
     branches: int
     box: tuple[int, int, int, int]
     lines: list[NDArray[np.float64]]
-    places: NDArray[np.float64]
+    samples: NDArray[np.float64]
     widths: NDArray[np.float64]
     width_errors: NDArray[np.float64]
     mm_per_pixel: float | None = None
@@ -69,25 +74,30 @@ class Crack:
 
     @property
     def unit(self) -> str:
-        """The unit of `figures`: mm where the scale is known, else px."""
+        """Unit of `metrics`: mm where the resolution is known, else px."""
         return "px" if self.mm_per_pixel is None else "mm"
 
-    def figures(self) -> dict[str, float]:
-        """Return all figures with their unit in the name, such as length_mm, or length_px.
+    def metrics(self) -> dict[str, float]:
+        """Return all metrics, with their unit in the name.
 
-        Areas end in mm2 or px2.
+        Returns:
+            Values by names such as length_mm or length_px; areas end in mm2 or px2.
         """
-        scale = self.mm_per_pixel or 1.0
+        resolution = self.mm_per_pixel or 1.0
         return {
-            name: getattr(self, figure) * scale**power
-            for name, (figure, power) in zip(figure_names(self.unit), FIGURES.items(), strict=True)
+            name: getattr(self, metric) * resolution**power
+            for name, (metric, power) in zip(metric_names(self.unit), METRICS.items(), strict=True)
         }
 
 
-def figure_names(unit: str) -> list[str]:
-    """Return the names of all figures with their unit, mm or px.
+def metric_names(unit: str) -> list[str]:
+    """Return the names of all metrics with their unit.
 
-    >>> figure_names("mm")[0], figure_names("mm")[-1]
-    ('length_mm', 'area_mm2')
+    Args:
+        unit: mm or px.
+
+    Examples:
+        >>> metric_names("mm")[0], metric_names("mm")[-1]
+        ('length_mm', 'area_mm2')
     """
-    return [f"{name}_{unit}{'2' if power == 2 else ''}" for name, power in FIGURES.items()]
+    return [f"{name}_{unit}{'2' if power == 2 else ''}" for name, power in METRICS.items()]

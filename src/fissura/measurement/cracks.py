@@ -93,7 +93,7 @@ def measure(
         >>> mask = np.zeros((9, 60), bool)
         >>> mask[3:6, 5:55] = True
         >>> (crack,) = measure(mask, mm_per_pixel=0.2)
-        >>> [round(crack.figures()[name], 2) for name in ("length_mm", "width_mean_mm", "area_mm2")]
+        >>> [round(crack.metrics()[name], 2) for name in ("length_mm", "width_mean_mm", "area_mm2")]
         [10.0, 0.6, 6.0]
     """
     if isinstance(source, PredictionLike):

@@ -17,7 +17,7 @@ from fissura.inspection.exporters.geojson import geojson, geojson_file
 from fissura.inspection.exporters.geopackage import geopackage, has_geopackage
 from fissura.inspection.exporters.systems import coordinate_systems
 from fissura.inspection.record import PIXELS, Record
-from fissura.measurement.crack import FIGURES, Crack
+from fissura.measurement.crack import METRICS, Crack
 
 UTM = (0.001, 0.0, 500000.0, 0.0, -0.001, 5500000.0)  # pixels of 1 mm
 TURNED = (0.0006, 0.0008, 500000.0, 0.0008, -0.0006, 5500000.0)
@@ -35,7 +35,7 @@ def crack(number=1, mm=1.0, lines=None, **changes):
         "length": 70.0, "longest_path": 70.0, "width_mean": 2.5, "width_median": 2.4,
         "width_p95": 4.0, "width_max": 5.0, "widest_at": (10.0, 20.0), "width_error": 0.2,
         "area": 175.0, "orientation": 33.0, "branches": 2, "box": (8, 8, 52, 43),
-        "places": np.array([[10.0, 20.0], [30.0, 40.0]]), "widths": np.array([5.0, 2.0]),
+        "samples": np.array([[10.0, 20.0], [30.0, 40.0]]), "widths": np.array([5.0, 2.0]),
         "width_errors": np.array([0.2, math.nan]),
     }  # fmt: skip
     return Crack(number=number, lines=lines, mm_per_pixel=mm, **(known | changes))
@@ -93,7 +93,7 @@ def test_a_gis_reads_back_what_was_measured(tmp_path, suffix, transform):
     assert list(table["orientation_deg"]) == [33.0, 33.0]
     # Map units are meters.
     np.testing.assert_allclose(table.length * 1000, table["length_mm"], rtol=1e-4)
-    expected = crack().figures()
+    expected = crack().metrics()
     assert set(expected) <= set(table.columns)
     assert {name: table[name][0] for name in expected} == pytest.approx(expected)
     # The first pixel's center is half a pixel from the corner: row 10, column 20 is 20.5, 10.5.
@@ -172,7 +172,7 @@ def test_what_could_not_be_measured_is_null(tmp_path):
     unknown = dict.fromkeys(("width_mean", "width_max", "width_error"), math.nan)
     nothing = np.empty((0, 2))
     bare = crack(
-        lines=[np.array([[3.0, 4.0]])], widest_at=(math.nan, math.nan), places=nothing,
+        lines=[np.array([[3.0, 4.0]])], widest_at=(math.nan, math.nan), samples=nothing,
         widths=nothing[:, 0], width_errors=nothing[:, 0], **unknown,
     )  # fmt: skip
     write_vectors(tmp_path, [photo([bare, crack(2)])])
@@ -265,7 +265,7 @@ def test_without_pyogrio_there_is_geojson_alone(tmp_path, monkeypatch):
 def test_every_figure_is_an_attribute(write, tmp_path):
     write(geojson_file(tmp_path / "c.geojson", None), [photo([crack(mm=None)])])
     (feature,) = json.loads((tmp_path / "c.geojson").read_text())["features"]
-    for name, power in FIGURES.items():
+    for name, power in METRICS.items():
         assert f"{name}_px{'2' if power == 2 else ''}" in feature["properties"]
 
 

@@ -84,8 +84,8 @@ def _image(number: int, record: Record) -> dict[str, Any]:
 
 def _attributes(crack: Crack) -> dict[str, float]:
     """Return the measurements of a crack, rounded to seven digits."""
-    figures = crack.figures() | {"orientation_deg": crack.orientation}
+    metrics = crack.metrics() | {"orientation_deg": crack.orientation}
     known = {
-        name: float(f"{value:.7g}") for name, value in figures.items() if not math.isnan(value)
+        name: float(f"{value:.7g}") for name, value in metrics.items() if not math.isnan(value)
     }
     return {"crack": crack.number} | known | {"branches": crack.branches}

@@ -59,7 +59,7 @@ def properties(record: Record, crack: Crack) -> dict[str, Any]:
     values = {
         "photo": record.text_name,
         "crack": crack.number,
-        **crack.figures(),
+        **crack.metrics(),
         "orientation_deg": crack.orientation,
         "branches": crack.branches,
         "mm_per_pixel": crack.mm_per_pixel,

@@ -52,7 +52,7 @@ def geojson_file(path: Path, crs: str | None) -> Iterator[Add]:
     """Write the cracks of photos of one coordinate system, `crs`, as GeoJSON.
 
     Each crack is a feature with its centerline as a MultiLineString, and the properties photo,
-    crack (its number), the `figures` of the crack with the unit in their names, orientation_deg,
+    crack (its number), the `metrics` of the crack with the unit in their names, orientation_deg,
     branches, mm_per_pixel, and widest_x and widest_y, where its largest width is. A value that
     could not be measured is null.
 

@@ -19,7 +19,7 @@ from fissura.inspection.exporters import Add
 from fissura.inspection.exporters.features import coordinates, crack_lines, properties
 from fissura.inspection.exporters.systems import System
 from fissura.inspection.record import Record
-from fissura.measurement.crack import Crack, figure_names
+from fissura.measurement.crack import Crack, metric_names
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -107,7 +107,7 @@ def _row(record: Record, crack: Crack) -> Row:
     return Row(
         properties=properties(record, crack),
         lines=crack_lines(crack, record.transform),
-        points=coordinates(crack.places.reshape(-1, 2), record.transform),
+        points=coordinates(crack.samples.reshape(-1, 2), record.transform),
         widths={
             "photo": record.text_name,
             "crack": crack.number,
@@ -124,8 +124,8 @@ def _add_cracks(path: Path, layer: str, rows: list[Row], system: System) -> None
     geometries = np.empty(len(rows), object)
     for index, row in enumerate(rows):
         geometries[index] = shapely.MultiLineString(row.lines) if row.lines else None
-    figures = (name for unit in system.units for name in figure_names(unit))
-    names = ["photo", "crack", *figures, "orientation_deg", "branches", "mm_per_pixel", "widest_x",
+    metrics = (name for unit in system.units for name in metric_names(unit))
+    names = ["photo", "crack", *metrics, "orientation_deg", "branches", "mm_per_pixel", "widest_x",
              "widest_y"]  # fmt: skip
     # NaN where a number is missing, which becomes NULL.
     columns = {

@@ -20,13 +20,13 @@ from fissura.files.failures import printable
 from fissura.inspection.exporters import Add, Exporter
 from fissura.inspection.record import Record
 from fissura.inspection.totals import totals, verdict
-from fissura.measurement.crack import Crack, figure_names
+from fissura.measurement.crack import Crack, metric_names
 
 CRACK_COLUMNS = [
     "photo",
     "crack",
-    *figure_names("mm"),
-    *figure_names("px"),
+    *metric_names("mm"),
+    *metric_names("px"),
     "orientation_deg",
     "branches",
     "widest_row",
@@ -120,10 +120,10 @@ def _table(
 def _width_rows(record: Record, crack: Crack) -> Iterator[dict[str, Any]]:
     """Yield a row per width of a crack."""
     scale = record.mm_per_pixel
-    for begin in range(0, len(crack.places), CHUNK):
+    for begin in range(0, len(crack.samples), CHUNK):
         some = slice(begin, begin + CHUNK)
         points, widths, errors = (
-            values[some].tolist() for values in (crack.places, crack.widths, crack.width_errors)
+            values[some].tolist() for values in (crack.samples, crack.widths, crack.width_errors)
         )
         for (row, column), width, error in zip(points, widths, errors, strict=True):
             yield {
@@ -143,11 +143,11 @@ def _crack_row(record: Record, crack: Crack) -> dict[str, Any]:
     top, left, bottom, right = crack.box
     measured = not math.isnan(crack.width_max)
     row, column = crack.widest_at if measured else (None, None)
-    in_mm = replace(crack, mm_per_pixel=record.mm_per_pixel).figures()
+    in_mm = replace(crack, mm_per_pixel=record.mm_per_pixel).metrics()
     return {
         "photo": record.text_name,
         "crack": crack.number,
-        **replace(crack, mm_per_pixel=None).figures(),
+        **replace(crack, mm_per_pixel=None).metrics(),
         **(in_mm if record.mm_per_pixel is not None else {}),
         "orientation_deg": crack.orientation,
         "branches": crack.branches,

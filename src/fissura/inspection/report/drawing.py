@@ -126,7 +126,7 @@ def widths_along(crack: Crack, line: NDArray[np.float64]) -> NDArray[np.float64]
     known = np.isfinite(crack.widths)
     if not known.any():
         return np.full(len(line), np.nan)
-    points, widths = crack.places[known], crack.widths[known]
+    points, widths = crack.samples[known], crack.widths[known]
     if len(points) == 1:  # the second nearest is the same
         points, widths = np.repeat(points, 2, axis=0), np.repeat(widths, 2)
     distances, nearest = KDTree(points).query(line, k=2)

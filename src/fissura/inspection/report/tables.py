@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fissura.inspection.limits import Limits, is_judged
 from fissura.inspection.record import Record
 from fissura.inspection.totals import totals, verdict
-from fissura.measurement.crack import FIGURES, Crack
+from fissura.measurement.crack import METRICS, Crack
 
 TITLES = {
     "length": "Length",
@@ -93,10 +93,10 @@ def photo_heads(unit: str, judged: bool) -> list[Head]:
 
 def crack_heads(unit: str) -> list[Head]:
     """Return the headings of the table of cracks."""
-    figures = [
-        f"{TITLES[name]}, {unit}{'²' if power == 2 else ''}" for name, power in FIGURES.items()
+    metrics = [
+        f"{TITLES[name]}, {unit}{'²' if power == 2 else ''}" for name, power in METRICS.items()
     ]
-    return [Head(text) for text in ["Photo", "Crack", *figures, "Direction, °", "Branches"]]
+    return [Head(text) for text in ["Photo", "Crack", *metrics, "Direction, °", "Branches"]]
 
 
 def photo_row(record: Record, number: int, *, judged: bool) -> PhotoRow:
@@ -123,7 +123,7 @@ def crack_rows(record: Record, number: int, limits: Limits | None) -> list[Crack
     failed = verdict(record) == "fail"
     rows = []
     for crack in record.cracks:
-        figures = replace(crack, mm_per_pixel=record.mm_per_pixel).figures()
+        metrics = replace(crack, mm_per_pixel=record.mm_per_pixel).metrics()
         over = _over(crack, limits, record.mm_per_pixel) if failed else set()
         rows.append(
             CrackRow(
@@ -133,7 +133,7 @@ def crack_rows(record: Record, number: int, limits: Limits | None) -> list[Crack
                 box=box_in_widths(record, crack.box),
                 cells=[
                     _cell(value, over=name in over)
-                    for name, value in zip(FIGURES, figures.values(), strict=True)
+                    for name, value in zip(METRICS, metrics.values(), strict=True)
                 ],
                 orientation=f"{crack.orientation:.0f}",
                 branches=crack.branches,
@@ -169,7 +169,7 @@ def _cell(value: float, *, over: bool = False) -> Cell:
 
 
 def _over(crack: Crack, limits: Limits | None, mm_per_pixel: float | None) -> set[str]:
-    """Return the names of a crack's figures that exceed a limit."""
+    """Return the names of a crack's metrics that exceed a limit."""
     if limits is None or not is_judged(limits, crack, mm_per_pixel):
         return set()
     rules = [
