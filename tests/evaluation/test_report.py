@@ -10,7 +10,7 @@ from PIL import Image
 
 from fissura.errors import InputError
 from fissura.evaluation.figures import choose_examples, encode, panels, shrink
-from fissura.evaluation.report import Report, headline_figures, write_report
+from fissura.evaluation.report import Report, headline_metrics, write_report
 from fissura.evaluation.score import score
 from fissura.evaluation.summary import summarize
 from fissura.metrics.counts import iou
@@ -60,9 +60,9 @@ def test_report_folder(tmp_path, prepared, guess, threshold):
     page.feed((folder / "report.html").read_text())
     assert page.open == []
     # Self-contained: nothing is loaded from elsewhere.
-    pictures = [source for source in page.sources if not source.startswith("#")]
-    assert pictures
-    assert all(source.startswith("data:image/") for source in pictures)
+    images = [source for source in page.sources if not source.startswith("#")]
+    assert images
+    assert all(source.startswith("data:image/") for source in images)
     assert f"{summary['at_half']['pooled']['iou']['value']:.3f}" in page.text
     assert "Worst" in page.text
 
@@ -140,8 +140,22 @@ def test_no_crack_at_all_still_gives_a_report(tmp_path, prepared):
     scores = score(probs, data)
     summary = summarize(scores, resamples=5)
     write_report(scores, summary, tmp_path / "r")
-    assert dict(headline_figures(summary))["Recall"] == "undefined"
-    assert "undefined" in (tmp_path / "r" / "report.html").read_text()
+    assert dict(headline_metrics(summary))["Recall"] == "undefined"
+    page = (tmp_path / "r" / "report.html").read_text()
+    assert "undefined" in page
+    assert "<b>0.333</b>" in page
+    assert "1 of 3 images, 1 component" in page
+    assert "at least 20 pixels crack" in page
+    said = Report(summary | {"warnings": []}, scores, tmp_path).headline()
+    assert "on 1 of 3 images without crack" in said
+
+
+def test_false_alarms_are_not_mentioned_where_every_image_has_a_crack(tmp_path, data, guess):
+    scores = score(guess(data), data)
+    summary = summarize(scores, resamples=5) | {"warnings": []}
+    write_report(scores, summary, tmp_path / "r")
+    assert "False alarms" not in (tmp_path / "r" / "report.html").read_text()
+    assert "False alarms" not in Report(summary, scores, tmp_path).headline()
 
 
 def test_shrinking_keeps_hairlines():
@@ -155,16 +169,16 @@ def test_shrinking_keeps_hairlines():
     assert shrink(image, mask, longest=2001)[0] is image
 
 
-def test_pictures_are_readable(tmp_path, data, guess):
+def test_images_are_readable(tmp_path, data, guess):
     scores = score(guess(data), data)
     captions = []
-    for caption, picture in panels(scores, 0):
+    for caption, image in panels(scores, 0):
         captions.append(caption)
-        kind, content = encode(picture)
+        kind, content = encode(image)
         path = tmp_path / f"{caption}.{kind.split('/')[1]}"
         path.write_bytes(content)
         with Image.open(path) as opened:
-            np.testing.assert_array_equal(np.asarray(opened), picture)
+            np.testing.assert_array_equal(np.asarray(opened), image)
     assert captions == ["image", "truth", "result"]
     assert encode(np.zeros((300, 300, 3), np.uint8))[0] == "image/jpeg"
 
@@ -172,7 +186,7 @@ def test_pictures_are_readable(tmp_path, data, guess):
 def test_headline_for_the_terminal(tmp_path, data, guess):
     scores = score(guess(data), data, tolerance=1.5)
     summary = summarize(scores, resamples=5) | {"warnings": ["Mind the gap."]}
-    lines = dict(headline_figures(summary))
+    lines = dict(headline_metrics(summary))
     assert list(lines)[:4] == ["Recall", "Precision", "F1", "IoU"]
     assert "F1, 1.5 px tolerance" in lines
     assert lines["IoU"].startswith(f"{summary['at_half']['pooled']['iou']['value']:.4f}  (")

@@ -84,12 +84,12 @@ class TestReadLimits:
 
 
 class TestJudge:
-    def test_width_names_crack_figure_and_place(self, straight):
+    def test_width_names_crack_width_and_point(self, straight):
         cracks = [straight(9, 2.0), straight(30, 4.2, number=2)]
         failures = judge(Limits(max_width_mm=0.3), cracks, **SIZE, mm_per_pixel=0.1)
         assert failures == [
             "Crack 2 is 0.420 mm wide, 0.4 mm from the left and 3.0 mm from the top; "
-            "at most 0.3 mm are allowed."
+            "at most 0.3 mm is allowed."
         ]
 
     def test_a_value_at_its_limit_passes(self, straight):
@@ -102,7 +102,7 @@ class TestJudge:
         [
             (Limits(max_width_px=3.9), "Crack 1 is 4.00 px wide"),
             (Limits(max_width_px=3.9999), "is 4.00 px wide"),
-            (Limits(max_length_px=39), "Crack 1 is 40.0 px long; at most 39 px are allowed."),
+            (Limits(max_length_px=39), "Crack 1 is 40.0 px long; at most 39 px is allowed."),
             (Limits(max_length_mm=19), "Crack 1 is 20.0 mm long; at most 19 mm"),
             (Limits(max_cracks=0), "There is 1 crack; at most 0 are allowed."),
             (Limits(max_area_percent=0.5), "Cracks cover 0.800 % of the photo; at most 0.5 %"),

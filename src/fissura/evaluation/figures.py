@@ -40,8 +40,12 @@ class Example:
 def choose_examples(scores: Scores, each: int = EACH) -> list[Example]:
     """Choose the best, the median and the worst images, by IoU at the headline's threshold.
 
-    Among the images with crack, none twice; of three images or fewer one of each kind, as far as
-    they go. Then, of the images without crack, those with the most pixels called crack.
+    They come from the images with crack, none twice; of three images or fewer there is one of each
+    kind, as far as they go. The images without crack that have the most pixels called crack follow.
+
+    Args:
+        scores: Scores of the images.
+        each: Number of images of each kind.
     """
     counts = scores.headline.counts
     values = iou(counts)
@@ -85,8 +89,16 @@ def shrink(
 ) -> tuple[NDArray[Any], ...]:
     """Shrink an image and its masks by a whole number, so that the longest side fits.
 
-    The image by area, masks so that a pixel is crack where any of its old pixels was: hairlines
-    stay visible.
+    The image is averaged by area; a pixel of a mask is crack where any of its old pixels was, so
+    that hairlines stay visible.
+
+    Args:
+        image: RGB (h, w, 3).
+        masks: Masks (h, w).
+        longest: Greatest number of pixels on the longest side.
+
+    Returns:
+        The image and the masks.
     """
     factor = -(-max(image.shape[:2]) // longest)
     if factor == 1:
@@ -149,7 +161,7 @@ def draw_curve(scores: Scores) -> dict[str, bytes]:
     axes.set_ylabel("precision: fraction of the predicted crack pixels that is right")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="lower left", fontsize=9, framealpha=0.9)
-    # A fixed salt and no date: the same figures give the same file.
+    # A fixed salt and no date: the same scores give the same file.
     files = {}
     with rc_context({"svg.hashsalt": "fissura"}):
         for suffix, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
@@ -160,7 +172,7 @@ def draw_curve(scores: Scores) -> dict[str, bytes]:
 
 
 def _draw_equal_f1(axes: Axes) -> None:
-    """Thin lines of equal F1 behind the curve."""
+    """Draw thin lines of equal F1 behind the curve."""
     for value in (0.2, 0.4, 0.6, 0.8):
         x = np.linspace(value / (2 - value), 1, 100)
         axes.plot(x, value * x / (2 * x - value), color="0.88", linewidth=1, zorder=0)
@@ -175,4 +187,5 @@ def _draw_equal_f1(axes: Axes) -> None:
 
 
 def _hex(color: Color) -> str:
+    """Return a color as matplotlib has it."""
     return "#" + "".join(f"{channel:02x}" for channel in color)

@@ -73,7 +73,8 @@ def page(scores: Scores, summary: dict[str, Any], curve_svg: str) -> str:
                 "values": [_at(point, path) for point in points],
             }
             for path, name, meaning in HEADLINE
-        ],
+        ]
+        + _false_alarms(points),
         # An XML declaration in front of the element has no place in HTML.
         curve=Markup(curve_svg[curve_svg.index("<svg") :]),
         headline_threshold=scores.headline.threshold,
@@ -88,6 +89,29 @@ def page(scores: Scores, summary: dict[str, Any], curve_svg: str) -> str:
         ],
         provenance=_provenance(summary),
     )
+
+
+def _false_alarms(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the row of false alarms, where there are images without crack."""
+    alarms = [point["false_alarms"] for point in points]
+    if not alarms[0]["images"]:
+        return []
+    least = counted(alarms[0]["least_pixels"], "pixel")
+    return [
+        {
+            "name": "False alarms",
+            "meaning": "of the images without crack, the fraction on which the model calls a "
+            f"connected component of at least {least} crack",
+            "values": [
+                one["fraction"]
+                | {
+                    "note": f"{one['with_alarm']:,} of {counted(one['images'], 'image')}, "
+                    f"{counted(one['components'], 'component')}"
+                }
+                for one in alarms
+            ],
+        }
+    ]
 
 
 def _about(summary: dict[str, Any]) -> list[str]:

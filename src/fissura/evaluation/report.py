@@ -13,6 +13,7 @@ from fissura.evaluation.figures import draw_curve
 from fissura.evaluation.page import HEADLINE, page
 from fissura.evaluation.score import Scores
 from fissura.files import new_folder
+from fissura.html.pages import counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,9 +36,9 @@ class Report:
         level = f"{self.summary['bootstrap']['level']:.0%}"
         lines = [f"Warning: {text}" for text in self.summary["warnings"]]
         lines += [
-            f"{self.summary['images']} images, threshold {point['threshold']:.3g} "
+            f"{counted(self.summary['images'], 'image')}, threshold {point['threshold']:.3g} "
             f"({point['source_in_words']}); in brackets: {level} interval",
-            *(f"  {name:<24} {text}" for name, text in headline_figures(self.summary)),
+            *(f"  {name:<24} {text}" for name, text in headline_metrics(self.summary)),
             *(["  " + text] if (text := false_alarms(point)) else []),
             f"The report is {self.folder / 'report.html'}",
         ]
@@ -50,7 +51,8 @@ def false_alarms(point: dict[str, Any]) -> str:
     if not alarms["images"]:
         return ""
     return (
-        f"{'False alarms':<24} on {alarms['with_alarm']} of {alarms['images']} images without crack"
+        f"{'False alarms':<24} on {alarms['with_alarm']:,} of "
+        f"{counted(alarms['images'], 'image')} without crack"
     )
 
 
@@ -86,19 +88,19 @@ def refuse_existing(folder: Path) -> None:
         )
 
 
-def headline_figures(summary: dict[str, Any]) -> list[tuple[str, str]]:
+def headline_metrics(summary: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the most important metrics as (name, value with its interval)."""
     point = summary[summary["headline"]]
     lines = []
     for path, name, _ in HEADLINE:
-        figure = point
+        metric = point
         for step in path:
-            figure = figure[step]
-        if figure["value"] is None:
+            metric = metric[step]
+        if metric["value"] is None:
             text = "undefined"
-        elif figure["low"] is None:
-            text = f"{figure['value']:.4f}"
+        elif metric["low"] is None:
+            text = f"{metric['value']:.4f}"
         else:
-            text = f"{figure['value']:.4f}  ({figure['low']:.4f} to {figure['high']:.4f})"
+            text = f"{metric['value']:.4f}  ({metric['low']:.4f} to {metric['high']:.4f})"
         lines.append((name.format(tolerance=f"{summary['tolerance_px']:g}"), text))
     return lines

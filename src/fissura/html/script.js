@@ -71,7 +71,7 @@
           all += 1;
         }
       }
-      form.querySelector("output").textContent = `${shown} of ${all} cracks`;
+      form.querySelector("output").textContent = `${shown} of ${all} crack${all === 1 ? "" : "s"}`;
     };
     form.addEventListener("input", filter);
     form.addEventListener("submit", (event) => event.preventDefault());

@@ -16,8 +16,8 @@ from fissura.measurement.crack import Crack
 
 # The demand of each rule, in words.
 RULES = {
-    "max_width_mm": "no crack is wider, at its widest place",
-    "max_width_px": "no crack is wider, at its widest place",
+    "max_width_mm": "no crack is wider, at its widest point",
+    "max_width_px": "no crack is wider, at its widest point",
     "max_length_mm": "no crack is longer, all its branches together",
     "max_length_px": "no crack is longer, all its branches together",
     "max_cracks": "no photo shows more cracks",
@@ -35,7 +35,18 @@ class Limits:
     """The rules that a photo must keep; None where there is no such rule.
 
     A value equal to its limit is allowed. Cracks shorter than `min_length` count in no rule, not
-    in the sums either. All are 0 or more; `max_area_percent` is at most 100.
+    in the sums either. All are 0 or more.
+
+    Attributes:
+        max_width_mm: Greatest width of a crack, at its widest point.
+        max_width_px: The same in pixels.
+        max_length_mm: Greatest length of a crack, all its branches together.
+        max_length_px: The same in pixels.
+        max_cracks: Greatest number of cracks on a photo.
+        max_area_percent: Greatest percentage of a photo's pixels that are crack, at most 100.
+        total_length_mm_per_m2: Greatest length of all cracks of a photo, per square meter.
+        min_length_mm: Length from which on a crack is judged.
+        min_length_px: The same in pixels.
     """
 
     max_width_mm: float | None = None
@@ -57,7 +68,7 @@ class Limits:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     @property
-    def need_scale(self) -> list[str]:
+    def in_millimeters(self) -> list[str]:
         """Names of the rules in millimeters."""
         return [name for name in self.given() if "_mm" in name]
 
@@ -65,9 +76,11 @@ class Limits:
 def read_limits(path: Path) -> Limits:
     """Read a `limits.yaml`: a line such as `max_width_mm: 0.3` per rule; `RULES` has them all.
 
-    Raises `InputError` where the file cannot be read or holds no rule, a rule twice, one that is
-    not known, or one whose value is not a number of its range. A misspelt rule is never passed
-    over: what it should have caught would pass.
+    A misspelt rule is never passed over, for a crack that it should catch would pass.
+
+    Raises:
+        InputError: The file cannot be read or holds no rule, a rule twice, one that is not known,
+            or one whose value is not a number of its range.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -104,24 +117,27 @@ def judge(
 ) -> list[str]:
     """Return why a photo fails, a sentence per violation; nothing where it keeps all rules.
 
-    size_hw:      height and width of the photo, in pixels.
-    mm_per_pixel: its scale, or None where it is not known. Then each rule in millimeters is itself
-                  a reason to fail, and a `min_length_mm` leaves no crack out: what cannot be judged
-                  does not pass.
+    A photo that cannot be judged does not pass: without a resolution each rule in millimeters is
+    itself a reason to fail, and `min_length_mm` leaves no crack out. A crack whose width could not
+    be measured (NaN) fails a `max_width` rule, unless the diagonal of its box, which no width
+    exceeds, is within the limit.
 
-    So with a crack whose width could not be measured (NaN): it fails a `max_width` rule, unless
-    the diagonal of its box, which no width exceeds, is within the limit.
+    Args:
+        limits: The rules.
+        cracks: Cracks of the photo.
+        size_hw: Height and width of the photo, in pixels.
+        mm_per_pixel: Its resolution, or None where it is not known.
     """
     failures = []
     if mm_per_pixel is None:
         failures = [
             f"{name} cannot be judged: the resolution of the photo is not known. {ADVICE}"
-            for name in limits.need_scale
+            for name in limits.in_millimeters
         ]
     judged = [crack for crack in cracks if is_judged(limits, crack, mm_per_pixel)]
-    for unit, scale in (("mm", mm_per_pixel), ("px", 1.0)):
-        if scale is not None:
-            failures += _each(limits, judged, unit, scale)
+    for unit, per_pixel in (("mm", mm_per_pixel), ("px", 1.0)):
+        if per_pixel is not None:
+            failures += _each(limits, judged, unit, per_pixel)
     return failures + list(_together(limits, judged, size_hw, mm_per_pixel))
 
 
@@ -134,40 +150,47 @@ def is_judged(limits: Limits, crack: Crack, mm_per_pixel: float | None) -> bool:
     return crack.length * mm_per_pixel >= limits.min_length_mm
 
 
-def _each(limits: Limits, cracks: Sequence[Crack], unit: str, scale: float) -> Iterator[str]:
+def _each(limits: Limits, cracks: Sequence[Crack], unit: str, per_pixel: float) -> Iterator[str]:
+    """Yield the violations of rules for each crack; `per_pixel` is the length of a pixel."""
     widest: float | None = getattr(limits, f"max_width_{unit}")
     longest: float | None = getattr(limits, f"max_length_{unit}")
     for crack in cracks:
         if widest is not None and math.isnan(crack.width_max):
-            if _diagonal(crack) * scale > widest:
+            if _diagonal(crack) * per_pixel > widest:
+                where = _where(*_middle(crack), per_pixel, unit)
                 yield (
-                    f"The width of crack {crack.number}, {_where(*_middle(crack), scale, unit)}, "
-                    f"could not be measured; at most {widest:g} {unit} are allowed. Look at it, or "
+                    f"The width of crack {crack.number}, {where}, "
+                    f"could not be measured; at most {widest:g} {unit} is allowed. Look at it, or "
                     f"leave short cracks out with min_length_{unit}."
                 )
-        elif widest is not None and crack.width_max * scale > widest:
+        elif widest is not None and crack.width_max * per_pixel > widest:
+            width = _above(crack.width_max * per_pixel, widest)
+            where = _where(*crack.widest_at, per_pixel, unit)
             yield (
-                f"Crack {crack.number} is {_above(crack.width_max * scale, widest)} {unit} wide, "
-                f"{_where(*crack.widest_at, scale, unit)}; at most {widest:g} {unit} are allowed."
+                f"Crack {crack.number} is {width} {unit} wide, {where}; "
+                f"at most {widest:g} {unit} is allowed."
             )
-        if longest is not None and crack.length * scale > longest:
+        if longest is not None and crack.length * per_pixel > longest:
+            length = _above(crack.length * per_pixel, longest)
             yield (
-                f"Crack {crack.number} is {_above(crack.length * scale, longest)} {unit} long; "
-                f"at most {longest:g} {unit} are allowed."
+                f"Crack {crack.number} is {length} {unit} long; "
+                f"at most {longest:g} {unit} is allowed."
             )
 
 
 def _together(
     limits: Limits, cracks: Sequence[Crack], size_hw: tuple[int, int], mm_per_pixel: float | None
 ) -> Iterator[str]:
+    """Yield the violations of rules for all cracks of a photo together."""
     if limits.max_cracks is not None and len(cracks) > limits.max_cracks:
         counted = "is 1 crack" if len(cracks) == 1 else f"are {len(cracks)} cracks"
-        yield f"There {counted}; at most {limits.max_cracks} are allowed."
+        allowed = f"{limits.max_cracks} {'is' if limits.max_cracks == 1 else 'are'} allowed"
+        yield f"There {counted}; at most {allowed}."
     pixels = size_hw[0] * size_hw[1]
     percent, most = 100 * sum(crack.area for crack in cracks) / pixels, limits.max_area_percent
     if most is not None and percent > most:
         yield (
-            f"Cracks cover {_above(percent, most)} % of the photo; at most {most:g} % are allowed."
+            f"Cracks cover {_above(percent, most)} % of the photo; at most {most:g} % is allowed."
         )
     most = limits.total_length_mm_per_m2
     if most is not None and mm_per_pixel is not None:
@@ -176,7 +199,7 @@ def _together(
         if density > most:
             yield (
                 f"The cracks are {_above(density, most)} mm long per square meter, all together; "
-                f"at most {most:g} mm per square meter are allowed."
+                f"at most {most:g} mm per square meter is allowed."
             )
 
 
@@ -192,30 +215,33 @@ def _above(value: float, limit: float) -> str:
     return f"{value:.{decimals}f}"
 
 
-def _where(row: float, column: float, scale: float, unit: str) -> str:
+def _where(row: float, column: float, per_pixel: float, unit: str) -> str:
     """Say where a point lies, as one would look for it on the photo.
 
     >>> _where(169.4, 107.0, 0.2, "mm"), _where(3.0, 1024.0, 1.0, "px")
     ('21 mm from the left and 34 mm from the top', '1024 px from the left and 3 px from the top')
     """
     x, y = (
-        f"{value * scale:.{0 if value * scale >= 10 or unit == 'px' else 1}f} {unit}"
-        for value in (column, row)
+        f"{value:.{0 if value >= 10 or unit == 'px' else 1}f} {unit}"
+        for value in (column * per_pixel, row * per_pixel)
     )
     return f"{x} from the left and {y} from the top"
 
 
 def _middle(crack: Crack) -> tuple[float, float]:
+    """Return row and column of the middle of a crack's box."""
     top, left, bottom, right = crack.box
     return (top + bottom - 1) / 2, (left + right - 1) / 2
 
 
 def _diagonal(crack: Crack) -> float:
+    """Return the diagonal of a crack's box in pixels."""
     top, left, bottom, right = crack.box
     return math.hypot(bottom - top, right - left)
 
 
 def _known(path: Path, key: Any) -> str:
+    """Return the name of a rule, or refuse one that is not known."""
     if key in RULES:
         return key
     near = difflib.get_close_matches(str(key), RULES, n=1)
@@ -227,6 +253,7 @@ def _known(path: Path, key: Any) -> str:
 
 
 def _number(path: Path, key: str, value: Any) -> float:
+    """Return the value of a rule, or refuse one that is no number of its range."""
     if value is None:
         wrong = "has no value. Write a number behind the colon, or remove the line."
     elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
@@ -243,4 +270,5 @@ def _number(path: Path, key: str, value: Any) -> float:
 
 
 def _example() -> str:
+    """Say what limits look like."""
     return f"Write a rule per line, such as 'max_width_mm: 0.3'. The rules are {', '.join(RULES)}."

@@ -128,7 +128,7 @@ class Inspector:
         return self._measured(file, name, image, prob, mask, source.threshold or 0.5)
 
     def _kind(self, file: Path) -> Kind:
-        """What the file has to be; own results are no photos, whoever calls them so."""
+        """Return what the file has to be; results of Fissura are never photos."""
         if self.kind == "photo" and not self.told:
             known = own_result(file)
             if known is not None:
@@ -188,10 +188,12 @@ class Inspector:
             console=self.console,
         )
         give_back_freed_memory()
-        with probability_reader(predicted.probability) as levels:
+        with probability_reader(predicted.probability) as probability:
 
             def read(top: int, left: int, bottom: int, right: int) -> NDArray[np.float32]:
-                return levels.read(top, left, bottom, right).astype(np.float32) / np.float32(255)
+                return probability.read(top, left, bottom, right).astype(np.float32) / np.float32(
+                    255
+                )
 
             record = self._measured_raster(raster, name, read, None, predicted.threshold)
         files = {**record.files, "probability": f"{PROBABILITIES}/{name}.tif"}
@@ -281,7 +283,9 @@ class Inspector:
         """Return the resolution that the options tell, or the one that is known without them."""
         found = find_resolution(self.resolution, file, image, size_hw) or known
         if found and found.warning and self.console:
-            self.console.print(found.warning, style="yellow", highlight=False, markup=False)
+            self.console.print(
+                found.warning, style="yellow", highlight=False, markup=False, soft_wrap=True
+            )
         return found
 
     def _draw(

@@ -228,10 +228,14 @@ def _run(task: _Task) -> Inspection:
     )
     if not measured_only and (depth := common_depth(files)):
         inspector.depth = depth
-        console.print(printable(f"Brightness: {depth}."), highlight=False, markup=False)
+        console.print(
+            printable(f"Brightness: {depth}."), highlight=False, markup=False, soft_wrap=True
+        )
     edited = _edited_masks(out, [name for name in names.values() if _stored(out, name).is_file()])
     for sentence in edited:
-        console.print(printable(sentence), style="yellow", highlight=False, markup=False)
+        console.print(
+            printable(sentence), style="yellow", highlight=False, markup=False, soft_wrap=True
+        )
     failures = _measure_all(inspector, names, console)
     if not task.report:
         _tell_kinds(inspector.understood, console)
@@ -320,7 +324,11 @@ def _measure_all(inspector: Inspector, names: dict[Path, str], console: Console)
         except Exception as error:
             failures.append(failure(file, error))
             console.print(
-                f"Left out: {failures[-1].reason}", style="red", highlight=False, markup=False
+                f"Left out: {failures[-1].reason}",
+                style="red",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
             )
     return failures
 

@@ -1,4 +1,4 @@
-"""The record of one inspected photo: its cracks, its resolution, its place, its verdict."""
+"""The record of one inspected photo: its cracks, resolution, coordinates and verdict."""
 
 from __future__ import annotations
 

@@ -21,10 +21,17 @@ if TYPE_CHECKING:
 
 
 def crack_lines(crack: Crack, transform: Transform) -> list[NDArray[np.float64]]:
-    """Return the centerline in coordinates, an (n, 2) array of x and y for each branch, n ≥ 2.
+    """Return the centerline of a crack in coordinates.
 
     A branch of a single pixel is left out, unless the crack has no other. Then it is a line of
-    length 0. Empty where not even one point of the crack is known.
+    length 0.
+
+    Args:
+        crack: The crack.
+        transform: Coefficients that turn its pixels into coordinates.
+
+    Returns:
+        For each branch (n, 2) x and y, n ≥ 2; empty where not even one point of the crack is known.
     """
     lines = [line for line in crack.lines if len(line) > 1]
     if not lines:
@@ -37,9 +44,15 @@ def crack_lines(crack: Crack, transform: Transform) -> list[NDArray[np.float64]]
 def coordinates(
     points: Float64[np.ndarray, "n 2"], transform: Transform
 ) -> Float64[np.ndarray, "n 2"]:
-    """Turn points (row, column), (0, 0) the first pixel's center, into x and y.
+    """Turn points into coordinates, rounded to about a thousandth of a pixel.
 
-    They are rounded to about a thousandth of a pixel.
+    Args:
+        points: (n, 2) row and column; (0, 0) is the center of the first pixel.
+        transform: Coefficients (a, b, c, d, e, f): x = a·column + b·row + c and
+            y = d·column + e·row + f, from the outer corner of the first pixel.
+
+    Returns:
+        (n, 2) x and y.
 
     >>> from fissura.inspection.record import PIXELS
     >>> coordinates(np.array([[0.0, 2.0]]), PIXELS).tolist()

@@ -103,7 +103,7 @@ def geopackage(path: Path, systems: Mapping[str, System]) -> Iterator[Add]:
 
 def _row(record: Record, crack: Crack) -> Row:
     """Return a crack as it is written; nothing of it refers to the record."""
-    scale, unit = crack.mm_per_pixel or 1.0, crack.unit
+    per_pixel, unit = crack.mm_per_pixel or 1.0, crack.unit
     return Row(
         properties=properties(record, crack),
         lines=crack_lines(crack, record.transform),
@@ -111,8 +111,8 @@ def _row(record: Record, crack: Crack) -> Row:
         widths={
             "photo": record.text_name,
             "crack": crack.number,
-            f"width_{unit}": crack.widths * scale,
-            f"error_{unit}": crack.width_errors * scale,
+            f"width_{unit}": crack.widths * per_pixel,
+            f"error_{unit}": crack.width_errors * per_pixel,
         },
     )
 

@@ -119,7 +119,7 @@ def _table(
 
 def _width_rows(record: Record, crack: Crack) -> Iterator[dict[str, Any]]:
     """Yield a row per width of a crack."""
-    scale = record.mm_per_pixel
+    mm_per_pixel = record.mm_per_pixel
     for begin in range(0, len(crack.samples), CHUNK):
         some = slice(begin, begin + CHUNK)
         points, widths, errors = (
@@ -133,8 +133,8 @@ def _width_rows(record: Record, crack: Crack) -> Iterator[dict[str, Any]]:
                 "column": column,
                 "width_px": width,
                 "width_error_px": error,
-                "width_mm": None if scale is None else width * scale,
-                "width_error_mm": None if scale is None else error * scale,
+                "width_mm": None if mm_per_pixel is None else width * mm_per_pixel,
+                "width_error_mm": None if mm_per_pixel is None else error * mm_per_pixel,
             }
 
 
@@ -164,7 +164,7 @@ def _crack_row(record: Record, crack: Crack) -> dict[str, Any]:
 def _photo_row(record: Record) -> dict[str, Any]:
     """Return the row of a photo."""
     height, width = record.size_hw
-    found, scale, area = totals(record), record.mm_per_pixel, record.area_m2
+    found, mm_per_pixel, area = totals(record), record.mm_per_pixel, record.area_m2
     row: dict[str, Any] = {
         "photo": record.text_name,
         "file": printable(str(record.file)),
@@ -175,16 +175,16 @@ def _photo_row(record: Record) -> dict[str, Any]:
         "area_percent": found.percent,
         "height_px": height,
         "width_px": width,
-        "mm_per_pixel": scale,
+        "mm_per_pixel": mm_per_pixel,
         "resolution_source": record.resolution_source,
     }
     if found.widest is not None:
         row |= {"width_max_px": found.widest.width_max, "widest_crack": found.widest.number}
-    if scale is not None and area is not None:
-        row |= {"total_length_mm": found.length * scale, "area_m2": area}
-        row["length_mm_per_m2"] = found.length * scale / area
+    if mm_per_pixel is not None and area is not None:
+        row |= {"total_length_mm": found.length * mm_per_pixel, "area_m2": area}
+        row["length_mm_per_m2"] = found.length * mm_per_pixel / area
         if found.widest is not None:
-            row["width_max_mm"] = found.widest.width_max * scale
+            row["width_max_mm"] = found.widest.width_max * mm_per_pixel
     return row
 
 

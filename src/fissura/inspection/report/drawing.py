@@ -1,4 +1,4 @@
-"""Draw measured cracks over a photo: centerlines colored by width, numbers, a scale."""
+"""Measured cracks drawn over a photo: centerlines colored by width, numbers, a legend."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from fissura.inspection.report.legend import UNMEASURED, draw_legend
+from fissura.inspection.report.legend import UNMEASURED, Legend, draw_legend
 from fissura.inspection.report.number_labels import draw_numbers
 from fissura.measurement.crack import Crack
 from fissura.overlay import YELLOW, overlay
@@ -26,10 +26,18 @@ COLORMAP, DARKEST = "plasma", 0.3  # the dark end would drown in the casing
 SHADES = 64
 SUBPIXEL = 4  # bits behind the point in OpenCV's coordinates
 
+Path = tuple[NDArray[np.float64], NDArray[np.float64]]  # (k, 2) x and y, (k,) widths
+
 
 @dataclass(frozen=True)
 class Look:
-    """Sizes in the drawing, in its pixels."""
+    """Sizes in the drawing, in its pixels.
+
+    Attributes:
+        line: Width of the centerlines.
+        casing: Width of the dark casing on either side of them.
+        font: Height of letters.
+    """
 
     line: int
     casing: int
@@ -62,51 +70,45 @@ def draw_cracks(
     square, so that numbers are readable. So the result is (k·h + legend, k·w, 3): its upper rows
     lie on the photo where both are given the same width.
 
-    image:        RGB, (h, w, 3): the photo, or shrunk.
-    labels:       (h, w), 0 outside cracks: they get a yellow outline; None for none.
-    scale:        size of `image` over that of the photo, which the cracks are measured in.
-    mm_per_pixel: of the photo, or None: lengths and widths are in its pixels then.
-    widest:       width that the colors end at, in mm (or pixels); None for the widest here.
+    Args:
+        image: Photo as RGB (h, w, 3), whole or shrunk; it is not changed.
+        cracks: Its cracks, the longest first, in pixels of the whole photo.
+        labels: (h, w), 0 outside cracks: they get a yellow outline; None for no outline.
+        scale: Size of `image` over that of the whole photo.
+        mm_per_pixel: Resolution of the whole photo; None for lengths and widths in its pixels.
+        widest: Width at the end of the colors, in mm or pixels; by default the greatest one here.
+
+    Returns:
+        RGB (k·h + legend, k·w, 3).
     """
-    drawn = image.copy()
-    if labels is not None:
-        drawn = overlay(drawn, labels > 0, YELLOW, alpha=0.0, outline=1)
-    height, width = image.shape[:2]
-    wanted = math.ceil(SMALLEST / math.sqrt(height * width))
-    zoom = max(1, min(wanted, LARGEST // max(height, width)))
-    if zoom > 1:
-        drawn = np.repeat(np.repeat(drawn, zoom, axis=0), zoom, axis=1)
+    drawn, zoom = _canvas(image, labels)
+    size = scale * zoom
     look = _look(drawn.shape[0], drawn.shape[1])
     per_pixel = mm_per_pixel or 1.0
     end = (widest or _widest(cracks) * per_pixel) / per_pixel
-    lines = [_paths(crack, scale * zoom) for crack in cracks]
-    for paths in lines:
-        _polylines(drawn, [xy for xy, _ in paths], CASING, look.line + 2 * look.casing)
-    # The longest last, upon the others.
-    for paths in reversed(lines):
-        _draw_by_width(drawn, paths, end, look)
+    lines = [_paths(crack, size) for crack in cracks]
+    _draw_lines(drawn, lines, end, look)
     numbered = _numbered(cracks)
-    rings = _draw_rings(drawn, numbered, scale * zoom, look)
-    free = [xy for paths in lines for xy, _ in paths]
+    rings = _draw_rings(drawn, numbered, size, look)
     draw_numbers(
         drawn,
-        [(crack.number, _anchors(crack, scale * zoom)) for crack in numbered],
-        free,
+        [(crack.number, _anchors(crack, size)) for crack in numbered],
+        [xy for paths in lines for xy, _ in paths],
         [(x, y, look.ring) for x, y in rings],
         font=look.font,
         clearance=look.line + 2 * look.casing,
     )
-    return draw_legend(
-        drawn,
+    legend = Legend(
         font=look.font,
         unit="px" if mm_per_pixel is None else "mm",
-        per_pixel=per_pixel / (scale * zoom),
+        per_pixel=per_pixel / size,
         widest=end * per_pixel if cracks and end > 0 else None,
         colors=shades(),
         unmeasured=any(np.isnan(widths).any() for paths in lines for _, widths in paths),
         numbered=len(numbered),
         cracks=len(cracks),
     )
+    return draw_legend(drawn, legend)
 
 
 def shades() -> NDArray[np.uint8]:
@@ -120,8 +122,13 @@ def shades() -> NDArray[np.uint8]:
 def widths_along(crack: Crack, line: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the width at each point of a line, between those of the nearest two measurements.
 
-    line: (k, 2) points. Returns (k,), in pixels; NaN where no width was measured nearby, that is
-    within twice the crack's width: so junctions are spanned, and bridged gaps are not.
+    Args:
+        crack: The crack with its measured widths.
+        line: (k, 2) points, row and column.
+
+    Returns:
+        (k,) widths in pixels; NaN where none was measured nearby, that is within twice the crack's
+        width: so junctions are spanned, and bridged gaps are not.
     """
     known = np.isfinite(crack.widths)
     if not known.any():
@@ -135,19 +142,36 @@ def widths_along(crack: Crack, line: NDArray[np.float64]) -> NDArray[np.float64]
     return np.where(distances[:, 0] <= 2 * widths.max() + 3, along, np.nan)
 
 
+def _canvas(
+    image: NDArray[np.uint8], labels: NDArray[np.int32] | None
+) -> tuple[NDArray[np.uint8], int]:
+    """Return a copy to draw on, with outlines and enlarged where it is small, and its zoom."""
+    drawn = image.copy()
+    if labels is not None:
+        drawn = overlay(drawn, labels > 0, YELLOW, alpha=0.0, outline=1)
+    height, width = image.shape[:2]
+    wanted = math.ceil(SMALLEST / math.sqrt(height * width))
+    zoom = max(1, min(wanted, LARGEST // max(height, width)))
+    if zoom > 1:
+        drawn = np.repeat(np.repeat(drawn, zoom, axis=0), zoom, axis=1)
+    return drawn, zoom
+
+
 def _look(height: int, width: int) -> Look:
+    """Return the sizes that suit a drawing of height × width pixels."""
     side = math.sqrt(height * width)
     line = max(2, round(side / 420))
     return Look(line=line, casing=max(1, round(line / 3)), font=max(12, round(side / 58)))
 
 
 def _widest(cracks: Sequence[Crack]) -> float:
+    """Return the greatest measured width in pixels; 0 where there is none."""
     widths = [crack.width_max for crack in cracks if math.isfinite(crack.width_max)]
     return max(widths, default=0.0)
 
 
 def _numbered(cracks: Sequence[Crack]) -> list[Crack]:
-    """The longest cracks, and the widest one."""
+    """Return the longest cracks, and the widest one."""
     shown = list(cracks[:NUMBERED])
     measured = [crack for crack in cracks if math.isfinite(crack.width_max)]
     if measured:
@@ -162,7 +186,7 @@ def _to_xy(points: NDArray[np.float64], size: float) -> NDArray[np.float64]:
     return (points[:, ::-1] + 0.5) * size - 0.5
 
 
-def _paths(crack: Crack, size: float) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+def _paths(crack: Crack, size: float) -> list[Path]:
     """Return each branch as (k, 2) x, y and (k,) widths, no denser than the drawing shows."""
     step = max(1, int(1.5 / size))
     kept = [
@@ -187,16 +211,22 @@ def _polylines(
     color: tuple[int, int, int],
     thickness: int,
 ) -> None:
+    """Draw lines (k, 2) of x and y in one color."""
     points = [np.rint(line * 2**SUBPIXEL).astype(np.int32) for line in lines]
     cv2.polylines(drawn, points, False, color, thickness, cv2.LINE_AA, SUBPIXEL)
 
 
-def _draw_by_width(
-    drawn: NDArray[np.uint8],
-    paths: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]],
-    end: float,
-    look: Look,
+def _draw_lines(
+    drawn: NDArray[np.uint8], lines: Sequence[list[Path]], end: float, look: Look
 ) -> None:
+    """Draw the centerlines of all cracks in their casings."""
+    for paths in lines:
+        _polylines(drawn, [xy for xy, _ in paths], CASING, look.line + 2 * look.casing)
+    for paths in reversed(lines):  # the longest last, upon the others
+        _draw_by_width(drawn, paths, end, look)
+
+
+def _draw_by_width(drawn: NDArray[np.uint8], paths: Sequence[Path], end: float, look: Look) -> None:
     """Draw branches in the colors of their widths, runs of one color at once."""
     colors = shades()
     for xy, widths in paths:
@@ -228,7 +258,7 @@ def _draw_rings(
 
 
 def _anchors(crack: Crack, size: float) -> NDArray[np.float64]:
-    """Points that a crack's number may stand beside: along its longest branch, its middle first."""
+    """Return points of the longest branch that a number may stand beside, its middle first."""
     line = max(crack.lines, key=len, default=np.zeros((0, 2)))
     if not len(line):
         return _to_xy(np.array([crack.widest_at]), size)

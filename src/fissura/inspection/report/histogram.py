@@ -1,4 +1,4 @@
-"""How widths are spread, counted as photos come by, and drawn as SVG for the report."""
+"""The histogram of widths: counted as photos come by, drawn as SVG for the report."""
 
 from __future__ import annotations
 
@@ -17,13 +17,17 @@ BARS = 16  # at least, where the widths fill the axis
 
 
 class Widths:
-    """Measured widths of one unit, counted after rounding to three digits."""
+    """Measured widths of one unit, counted after rounding to three digits.
+
+    Attributes:
+        counts: Number of widths by rounded width.
+    """
 
     def __init__(self) -> None:
         self.counts: Counter[float] = Counter()
 
     def add(self, widths: NDArray[np.floating]) -> None:
-        """Count further widths; NaN and 0 are left out."""
+        """Count further widths (n,); NaN and 0 are left out."""
         widths = widths[np.isfinite(widths) & (widths > 0)]
         if not widths.size:
             return
@@ -37,19 +41,22 @@ class Widths:
         return np.array([pair[0] for pair in pairs]), np.array([float(pair[1]) for pair in pairs])
 
     def quantile(self, fraction: float) -> float:
-        """Return the width that `fraction` of all widths do not exceed."""
+        """Return the width that `fraction` (0 to 1) of all widths do not exceed."""
         values, counts = self.sorted()
         reached = np.cumsum(counts) >= fraction * counts.sum() * (1 - 1e-12)
         return float(values[np.argmax(reached)])
 
 
 def histogram_svg(widths: Widths, unit: str, limit: float | None = None) -> str:
-    """Return the fractions of widths, in percent of all measured ones, as SVG.
+    """Return a histogram of widths, in percent of all measured ones, as SVG.
 
-    limit: the greatest width allowed, drawn as a line; None for none.
+    A few widths far above all others are counted in the last bar, which says so. Colors are classes
+    of the stylesheet, so that it prints and darkens with the page.
 
-    A few widths far above all others are counted in the last bar, which says so.
-    Colors are classes of the report's style sheet, so that it prints and darkens with the page.
+    Args:
+        widths: The widths; at least one.
+        unit: Their unit.
+        limit: Greatest width allowed, drawn as a line; None for no line.
     """
     values, counts = widths.sorted()
     end = min(values[-1], max(1.25 * widths.quantile(0.99), 1.2 * (limit or 0.0)))
@@ -93,6 +100,7 @@ def histogram_svg(widths: Widths, unit: str, limit: float | None = None) -> str:
 
 
 def _axis(bars: int, step: float, across: float, title: str) -> list[str]:
+    """Return the elements of the axis of widths."""
     base = HEIGHT - BOTTOM
     elements = [f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{base}" y2="{base}"/>']
     every = max(1, -(-bars // 10))
@@ -107,6 +115,7 @@ def _axis(bars: int, step: float, across: float, title: str) -> list[str]:
 
 
 def _limit_line(x: float, limit: float, unit: str) -> list[str]:
+    """Return the elements of the line at the greatest width allowed."""
     anchor, text_x = ("start", x + 5) if x < WIDTH * 0.75 else ("end", x - 5)
     return [
         f'<line class="limit" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 14}" y2="{HEIGHT - BOTTOM}"/>',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,64 +19,52 @@ UNMEASURED = (205, 205, 205)
 SUBSTANCE = 11  # widths of an entry, in heights of its letters
 
 
-def draw_legend(
-    drawn: NDArray[np.uint8],
-    *,
-    font: int,
-    unit: str,
-    per_pixel: float,
-    widest: float | None,
-    colors: NDArray[np.uint8],
-    unmeasured: bool,
-    numbered: int,
-    cracks: int,
-) -> NDArray[np.uint8]:
-    """Return a drawing with a legend under it.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Legend:
+    """The content of a legend.
 
-    drawn:      RGB (h, w, 3).
-    font:       height of the letters, in pixels.
-    unit:       mm or px.
-    per_pixel:  how many of `unit` a pixel of `drawn` is.
-    widest:     the width at the end of the colors, in `unit`; None where no width was measured.
-    colors:     (n, 3), from width 0 to `widest`.
-    unmeasured: whether lines without a measured width are in the drawing.
-    numbered, cracks: how many have their number in the drawing, and how many there are.
+    Attributes:
+        font: Height of the letters in pixels.
+        unit: Unit of lengths and widths: mm or px.
+        per_pixel: Length of a pixel of the drawing, in `unit`.
+        widest: Width at the end of the colors, in `unit`; None where no width was measured.
+        colors: RGB (n, 3), from width 0 to `widest`.
+        unmeasured: Whether lines without a measured width are in the drawing.
+        numbered: Number of cracks that have their number in the drawing.
+        cracks: Number of all cracks.
+    """
+
+    font: int
+    unit: str
+    per_pixel: float
+    widest: float | None
+    colors: NDArray[np.uint8]
+    unmeasured: bool
+    numbered: int
+    cracks: int
+
+
+def draw_legend(drawn: NDArray[np.uint8], legend: Legend) -> NDArray[np.uint8]:
+    """Return a drawing, RGB (h, w, 3), with a legend under it.
+
+    Its entries stand beside one another where there is room, else below.
     """
     from PIL import Image
     from PIL.ImageDraw import Draw
 
-    width = drawn.shape[1]
-    margin = font
-    entries = ["scale"]
-    entries += ["widths"] if widest is not None else []
-    entries += ["marks"]
-    # Beside one another where there is room, else below.
-    columns = max(1, min(len(entries), (width - margin) // ((SUBSTANCE + 2) * font)))
+    entries = [_draw_length, *([_draw_widths] if legend.widest is not None else []), _draw_marks]
+    width, margin = drawn.shape[1], legend.font
+    columns = max(1, min(len(entries), (width - margin) // ((SUBSTANCE + 2) * legend.font)))
     rows = math.ceil(len(entries) / columns)
-    high = round(3.6 * font)
-    legend = Image.new("RGB", (width, rows * high + margin // 2), PAPER)
-    draw = Draw(legend)
-    wide = (width - margin) // columns
+    high, wide = round(3.6 * legend.font), (width - margin) // columns
+    image = Image.new("RGB", (width, rows * high + margin // 2), PAPER)
+    draw = Draw(image)
+    room = max(legend.font, min(wide - margin, 2 * SUBSTANCE * legend.font))
     for index, entry in enumerate(entries):
         left = margin + index % columns * wide
         top = margin // 2 + index // columns * high
-        room = max(font, min(wide - margin, 2 * SUBSTANCE * font))
-        if entry == "scale":
-            _draw_scale_bar(draw, left, top, room, font, unit, per_pixel)
-        elif entry == "widths" and widest is not None:
-            _draw_color_bar(draw, left, top, room, font, f"Crack width, {unit}", widest, colors)
-        else:
-            _draw_marks(
-                draw,
-                left,
-                top,
-                font,
-                cracks=cracks,
-                numbered=numbered,
-                measured=widest is not None,
-                unmeasured=unmeasured,
-            )
-    return np.concatenate([drawn, np.asarray(legend)])
+        entry(draw, left, top, room, legend)
+    return np.concatenate([drawn, np.asarray(image)])
 
 
 def round_length(longest: float) -> float:
@@ -103,18 +92,12 @@ def written_length(length: float, unit: str) -> str:
     return f"{length * 1000:g} µm"
 
 
-def _draw_scale_bar(
-    draw: ImageDraw,
-    left: int,
-    top: int,
-    room: int,
-    font: int,
-    unit: str,
-    per_pixel: float,
-) -> None:
-    length = round_length(room * per_pixel)
-    pixels = round(length / per_pixel)
-    text = written_length(length, unit)
+def _draw_length(draw: ImageDraw, left: int, top: int, room: int, legend: Legend) -> None:
+    """Draw a bar of a round length."""
+    font = legend.font
+    length = round_length(room * legend.per_pixel)
+    pixels = round(length / legend.per_pixel)
+    text = written_length(length, legend.unit)
     draw.text((left, top), "Length", font=letters(font), fill=FAINT)
     y, thick, tick = top + round(1.75 * font), max(2, font // 7), font // 3
     draw.rectangle((left, y - thick // 2, left + pixels, y - thick // 2 + thick - 1), fill=INK)
@@ -123,17 +106,10 @@ def _draw_scale_bar(
     draw.text((left, top + round(2.1 * font)), text, font=letters(font), fill=INK)
 
 
-def _draw_color_bar(
-    draw: ImageDraw,
-    left: int,
-    top: int,
-    room: int,
-    font: int,
-    title: str,
-    widest: float,
-    colors: NDArray[np.uint8],
-) -> None:
-    draw.text((left, top), title, font=letters(font), fill=FAINT)
+def _draw_widths(draw: ImageDraw, left: int, top: int, room: int, legend: Legend) -> None:
+    """Draw the colors of widths as a bar with numbers."""
+    font, colors, widest = legend.font, legend.colors, legend.widest or 0.0
+    draw.text((left, top), f"Crack width, {legend.unit}", font=letters(font), fill=FAINT)
     y, thick = top + round(1.4 * font), round(0.65 * font)
     for x in range(room):
         shade = tuple(colors[x * len(colors) // room].tolist())
@@ -153,33 +129,26 @@ def _draw_color_bar(
     draw.text((left + room, text_y), end, font=face, fill=INK, anchor="ra")
 
 
-def _draw_marks(
-    draw: ImageDraw,
-    left: int,
-    top: int,
-    font: int,
-    *,
-    cracks: int,
-    numbered: int,
-    measured: bool,
-    unmeasured: bool,
-) -> None:
+def _draw_marks(draw: ImageDraw, left: int, top: int, room: int, legend: Legend) -> None:
+    """Draw the marks that are in the drawing, with their meaning."""
+    del room  # text is as long as it is
+    font = legend.font
     face, x, radius = letters(font), left + round(1.2 * font), round(0.36 * font)
-    if not cracks:
+    if not legend.cracks:
         draw.text((left, top), "No crack was found", font=face, fill=INK)
         return
-    if measured:
+    if legend.widest is not None:
         middle = top + round(0.62 * font)
         box = (left, middle - radius, left + 2 * radius, middle + radius)
         draw.ellipse(box, outline=INK, width=max(1, font // 8))
         draw.text((x, top), "widest point of a crack", font=face, fill=FAINT)
         top += round(1.25 * font)
-    if unmeasured:
+    if legend.unmeasured:
         middle = top + round(0.62 * font)
         box = (left, middle - font // 8, left + 2 * radius, middle + font // 8)
         draw.rectangle(box, fill=UNMEASURED, outline=INK)
         draw.text((x, top), "width not measured", font=face, fill=FAINT)
         top += round(1.25 * font)
-    if numbered < cracks:
-        text = f"{numbered} of {cracks:,} cracks are numbered"
+    if legend.numbered < legend.cracks:
+        text = f"{legend.numbered} of {legend.cracks:,} cracks are numbered"
         draw.text((left, top), text, font=face, fill=FAINT)

@@ -1,4 +1,4 @@
-"""Put the numbers of cracks beside them: off the lines and off one another."""
+"""Numbers of cracks, put beside them: off the lines and off one another."""
 
 from __future__ import annotations
 
@@ -33,17 +33,21 @@ def draw_numbers(
     font: int,
     clearance: int,
 ) -> list[Box]:
-    """Draw each number in a box near one of its anchors; return the boxes.
+    """Draw each number in a box near one of its anchors.
 
-    drawn:     RGB (h, w, 3), drawn upon.
-    numbers:   number and anchors, (k, 2) x and y, the preferred first.
-    lines:     (k, 2) x and y of all centerlines, to keep off.
-    rings:     x, y and radius of marks, to keep off.
-    font:      height of the letters, in pixels.
-    clearance: how wide the lines are drawn.
+    The position is taken that covers least: of other numbers first, then of lines, and among
+    equals the nearest. A number that stands off gets a line to its anchor.
 
-    Of all positions, that is taken which covers least: of other numbers first, then of lines, and
-    among equals the nearest. A number that stands off gets a line to its anchor.
+    Args:
+        drawn: RGB (h, w, 3), drawn upon.
+        numbers: Number and anchors, (k, 2) x and y, the preferred first.
+        lines: Centerlines to keep off, (k, 2) x and y.
+        rings: Marks to keep off: x, y and radius.
+        font: Height of the letters in pixels.
+        clearance: Width of the lines as they are drawn, in pixels.
+
+    Returns:
+        The boxes, in the order of `numbers`.
     """
     taken = _Taken(drawn.shape[0], drawn.shape[1], lines, rings, clearance)
     boxes: list[Box] = []
@@ -69,7 +73,7 @@ def letters(size: int) -> FreeTypeFont:
 
 
 class _Taken:
-    """How much of a box lies over lines and rings, from a coarse integral image."""
+    """Pixels taken by lines and rings, as a coarse integral image."""
 
     def __init__(
         self,
@@ -150,6 +154,7 @@ def _overlap(one: Box, other: Box) -> float:
 
 
 def _box_size(text: str, font: int) -> tuple[int, int]:
+    """Return width and height of the box of a number."""
     height = round(1.35 * font)
     return max(height, round(letters(font).getlength(text)) + round(0.7 * font)), height
 
@@ -157,6 +162,7 @@ def _box_size(text: str, font: int) -> tuple[int, int]:
 def _leader(
     drawn: NDArray[np.uint8], box: Box, anchor: tuple[float, float], thickness: int
 ) -> None:
+    """Draw a line from a box to its anchor, with a dot at the end."""
     start = (round((box[0] + box[2]) / 2), round((box[1] + box[3]) / 2))
     end = (round(anchor[0]), round(anchor[1]))
     cv2.line(drawn, start, end, BOX, 3 * thickness, cv2.LINE_AA)
@@ -166,6 +172,7 @@ def _leader(
 
 
 def _draw_box(drawn: NDArray[np.uint8], box: Box, text: str, font: int) -> None:
+    """Draw a number in its box."""
     from PIL import Image, ImageDraw
 
     left, top, right, bottom = box

@@ -92,8 +92,8 @@ def report(path: Path, about: About, *, limits: Limits | None, expected: int) ->
     ):
         gathered = _Gathered(stack, path.parent)
         pages = environment(Path(__file__).parent)
-        parts: Any = pages.get_template(
-            "parts.html", globals={"shown": SHOWN_REASONS, "tools": TOOLS}
+        macros: Any = pages.get_template(
+            "macros.html", globals={"shown": SHOWN_REASONS, "tools": TOOLS}
         ).module
 
         def add(record: Record) -> None:
@@ -102,14 +102,14 @@ def report(path: Path, about: About, *, limits: Limits | None, expected: int) ->
             for crack in record.cracks:
                 gathered.widths[unit].add(crack.widths * (record.mm_per_pixel or 1.0))
             row = photo_row(record, number, judged=limits is not None)
-            gathered.photo_rows[unit].write(parts.photo_row(row))
+            gathered.photo_rows[unit].write(macros.photo_row(row))
             rows = crack_rows(record, number, limits)
-            gathered.crack_rows[unit].write(parts.crack_rows(rows))
-            gathered.photos.write(parts.photo_section(photo_view(record, number, longest=longest)))
+            gathered.crack_rows[unit].write(macros.crack_rows(rows))
+            gathered.photos.write(macros.photo_section(photo_view(record, number, longest=longest)))
 
         yield add
         page = pages.get_template("report.html")
-        for text in page.generate(_context(gathered, about, limits), open_table=parts.open_table):
+        for text in page.generate(_context(gathered, about, limits), open_table=macros.open_table):
             file.write(text)
 
 
@@ -137,7 +137,7 @@ class _Spool:
 
 
 class _Gathered:
-    """What is kept of all photos: sums, and rows and sections as HTML."""
+    """Sums over all photos, and their rows and sections as HTML."""
 
     def __init__(self, stack: ExitStack, folder: Path) -> None:
         self.sums = Sums()

@@ -19,7 +19,7 @@ NAMED = 12  # failing photos, files left out and sources of resolutions that are
 
 @dataclass
 class Sums:
-    """Sums over photos; `length` and `widest` by unit, mm or px.
+    """Sums over photos, by unit (mm or px) where they have one.
 
     Attributes:
         photos: Number of photos.
@@ -47,14 +47,14 @@ class Sums:
 
     def add(self, record: Record) -> None:
         """Add a photo."""
-        found, scale, unit = totals(record), record.mm_per_pixel or 1.0, record.unit
+        found, per_pixel, unit = totals(record), record.mm_per_pixel or 1.0, record.unit
         self.photos += 1
         self.cracks += len(record.cracks)
         self.verdicts[verdict(record)] += 1
         self.units[unit] += 1
-        self.length[unit] = self.length.get(unit, 0.0) + found.length * scale
+        self.length[unit] = self.length.get(unit, 0.0) + found.length * per_pixel
         if found.widest is not None:
-            widest = (found.widest.width_max * scale, found.widest.number, record.text_name)
+            widest = (found.widest.width_max * per_pixel, found.widest.number, record.text_name)
             self.widest[unit] = max(self.widest.get(unit, widest), widest)
         if record.mm_per_pixel is not None:
             self.resolutions[record.resolution_source.rstrip(".")] += 1
@@ -66,7 +66,15 @@ class Sums:
 
 @dataclass(frozen=True)
 class Tile:
-    """A number of the summary, with its title and, where it has them, unit and note."""
+    """A number of the summary.
+
+    Attributes:
+        title: Its title.
+        value: The number as it is read.
+        unit: Its unit, if any.
+        note: A line below it, if any.
+        kind: "pass" or "fail" for a color; empty for none.
+    """
 
     title: str
     value: str

@@ -26,6 +26,7 @@ UNITS = {
     "mm": "Photos with a resolution, in millimeters",
     "px": "Photos without a resolution, in pixels",
 }
+NBSP = "\u00a0"  # keeps a unit on the line of its heading's last word
 REASON = 160  # letters of a reason in the table of photos; all of it is beside the photo
 
 
@@ -58,7 +59,19 @@ class Cell:
 
 @dataclass(frozen=True)
 class PhotoRow:
-    """A row of the table of photos."""
+    """A row of the table of photos.
+
+    Attributes:
+        number: Number of the photo in the report, from 1.
+        name: Its name.
+        judged: Whether there were limits.
+        verdict: "pass", "fail" or "not judged".
+        cracks: Number of its cracks.
+        cells: Total length, greatest width, percentage of crack.
+        resolution: Millimeters per pixel, or "unknown".
+        reason: The first reason to fail, cut where it is long.
+        more: Number of further reasons.
+    """
 
     number: int
     name: str
@@ -73,7 +86,17 @@ class PhotoRow:
 
 @dataclass(frozen=True)
 class CrackRow:
-    """A row of the table of cracks."""
+    """A row of the table of cracks.
+
+    Attributes:
+        photo: Number of its photo in the report.
+        name: Name of the photo.
+        number: Number of the crack on it.
+        box: Its box, as `box_in_widths` returns it.
+        cells: Its measurements, in the order of `METRICS`.
+        orientation: Its direction in degrees.
+        branches: Number of its branches.
+    """
 
     photo: int
     name: str
@@ -87,23 +110,29 @@ class CrackRow:
 def photo_heads(unit: str, judged: bool) -> list[Head]:
     """Return the headings of the table of photos."""
     heads = ["Photo", *(["Verdict"] if judged else []), "Cracks"]
-    heads += [f"Total length, {unit}", f"Widest, {unit}", "Crack area, %", "mm per pixel"]
+    heads += [
+        f"Total length,{NBSP}{unit}",
+        f"Widest,{NBSP}{unit}",
+        f"Crack area,{NBSP}%",
+        "mm per pixel",
+    ]
     return [Head(text) for text in [*heads, *(["Reasons"] if judged else [])]]
 
 
 def crack_heads(unit: str) -> list[Head]:
     """Return the headings of the table of cracks."""
     metrics = [
-        f"{TITLES[name]}, {unit}{'²' if power == 2 else ''}" for name, power in METRICS.items()
+        f"{TITLES[name]},{NBSP}{unit}{'²' if power == 2 else ''}" for name, power in METRICS.items()
     ]
-    return [Head(text) for text in ["Photo", "Crack", *metrics, "Direction, °", "Branches"]]
+    return [Head(text) for text in ["Photo", "Crack", *metrics, f"Direction,{NBSP}°", "Branches"]]
 
 
 def photo_row(record: Record, number: int, *, judged: bool) -> PhotoRow:
     """Return the row of a photo, which stands at #photo-NUMBER."""
-    found, scale = totals(record), record.mm_per_pixel
+    found, mm_per_pixel = totals(record), record.mm_per_pixel
     widest = found.widest.width_max if found.widest else math.nan
-    numbers = [found.length * (scale or 1.0), widest * (scale or 1.0), found.percent]
+    per_pixel = mm_per_pixel or 1.0
+    numbers = [found.length * per_pixel, widest * per_pixel, found.percent]
     first = record.failures[0] if record.failures else ""
     return PhotoRow(
         number=number,
@@ -112,7 +141,7 @@ def photo_row(record: Record, number: int, *, judged: bool) -> PhotoRow:
         verdict=verdict(record),
         cracks=len(record.cracks),
         cells=[_cell(value) for value in numbers],
-        resolution="unknown" if scale is None else f"{scale:.4g}",
+        resolution="unknown" if mm_per_pixel is None else f"{mm_per_pixel:.4g}",
         reason=first if len(first) <= REASON else f"{first[:REASON]}…",
         more=max(0, len(record.failures) - 1),
     )
@@ -180,6 +209,6 @@ def _over(crack: Crack, limits: Limits | None, mm_per_pixel: float | None) -> se
     ]
     return {
         name
-        for name, most, scale in rules
-        if most is not None and scale is not None and getattr(crack, name) * scale > most
+        for name, most, per_pixel in rules
+        if most is not None and per_pixel is not None and getattr(crack, name) * per_pixel > most
     }

@@ -65,7 +65,13 @@ class PhotoView:
 
 
 def photo_view(record: Record, number: int, *, longest: int) -> PhotoView:
-    """Return a photo as its section shows it; `longest` is the side that images are shrunk to."""
+    """Return a photo as its section shows it.
+
+    Args:
+        record: Its record.
+        number: Its number in the report, from 1.
+        longest: Pixels of the longer side that images are shrunk to.
+    """
     drawing = draw_cracks(
         record.preview, record.cracks, scale=record.preview_scale, mm_per_pixel=record.mm_per_pixel
     )
@@ -88,20 +94,22 @@ def photo_view(record: Record, number: int, *, longest: int) -> PhotoView:
 def facts(record: Record) -> str:
     """Return what was found on a photo, in a line of plain text."""
     height, width = record.size_hw
-    found, scale, unit = totals(record), record.mm_per_pixel or 1.0, record.unit
+    found, per_pixel, unit = totals(record), record.mm_per_pixel or 1.0, record.unit
     said = [f"{width:,} × {height:,} pixels"]
     if record.mm_per_pixel is None:
         said.append("resolution unknown: lengths and widths in pixels")
     else:
-        said.append(
-            f"{record.mm_per_pixel:.4g} mm per pixel ({record.resolution_source.rstrip('.')})"
+        resolution, source = (
+            f"{record.mm_per_pixel:.4g} mm per pixel",
+            record.resolution_source.rstrip("."),
         )
+        said.append(source if resolution in source else f"{resolution} ({source})")
     if not record.cracks:
         return " · ".join([*said, "no crack found"])
     said.append(counted(len(record.cracks), "crack"))
-    said.append(f"{number_text(found.length * scale)} {unit} long in all")
+    said.append(f"{number_text(found.length * per_pixel)} {unit} long in all")
     if found.widest is not None:
-        widest = number_text(found.widest.width_max * scale)
+        widest = number_text(found.widest.width_max * per_pixel)
         said.append(f"widest {widest} {unit} (crack {found.widest.number})")
     said.append(f"{number_text(found.percent)} % of the area")
     return " · ".join(said)
