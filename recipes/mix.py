@@ -5,7 +5,7 @@
 DATA holds deepcrack and crack500, each with train/images and train/masks; their test splits are
 not touched. OUT gets train and val folders that link to those photos, and panels beside them.
 
-- DeepCrack: whole photos (by `group_of`) go to validation, a tenth of the pictures. The others
+- DeepCrack: whole photos (by `group_of`) go to validation, a tenth of the images. The others
   are linked three times, since a photo has 1.6 times the pixels of a CRACK500 crop and there are
   four times as many of those, with coarser masks.
 - CRACK500: neighboring numbers can come from one photo, so validation takes a whole block of 74,
@@ -34,15 +34,15 @@ def mix(data: Path, out: Path, every: int) -> None:
     """Make the folder `out`; every run makes the same one."""
     with new_folder(out) as folder:
         deepcrack = find_pairs(data / "deepcrack").splits["train"]
-        parts = split_groups([pair.name for pair in deepcrack], {"train": 9, "val": 1}, SEED)
+        chosen = split_groups([pair.name for pair in deepcrack], {"train": 9, "val": 1}, SEED)
         for split, copies in (("train", DEEPCRACK_COPIES), ("val", 1)):
-            for pair in (deepcrack[index] for index in parts[split]):
+            for pair in (deepcrack[index] for index in chosen[split]):
                 for copy in range(copies):
                     name = f"deepcrack_{Path(pair.name).name}_copy{copy}"
                     _link(folder / split, name, pair.image, pair.mask)
-        for place, pair in enumerate(find_pairs(data / "crack500").splits["train"]):
-            split = "val" if place // BLOCK == VALIDATION_BLOCK else "train"
-            if split == "train" and place % every:
+        for number, pair in enumerate(find_pairs(data / "crack500").splits["train"]):
+            split = "val" if number // BLOCK == VALIDATION_BLOCK else "train"
+            if split == "train" and number % every:
                 continue
             _link(folder / split, f"crack500_{Path(pair.name).name}", pair.image, pair.mask)
         panels = folder / "panels"
@@ -59,6 +59,7 @@ def mix(data: Path, out: Path, every: int) -> None:
 
 
 def _link(split: Path, name: str, image: Path, mask: Path) -> None:
+    """Link a photo and its mask into a split, under another name."""
     for kind, file in (("images", image), ("masks", mask)):
         (split / kind).mkdir(parents=True, exist_ok=True)
         (split / kind / f"{name}{file.suffix}").symlink_to(file.resolve())

@@ -3,7 +3,7 @@
     python recipes/ship.py RUN DATA
 
 Writes src/fissura/shipped/crackseg_small: the weights of RUN in 16 bits, config.json, card.md with
-figures measured on those weights, and failures.jpg. DATA holds deepcrack, crack500 and, as a look
+metrics measured on those weights, and failures.jpg. DATA holds deepcrack, crack500 and, as a look
 outside the domain, magnetic_tile.
 """
 
@@ -34,7 +34,7 @@ NAME = "crackseg-small"
 FOLDER = Path(__file__).parents[1] / "src/fissura/shipped/crackseg_small"
 TERMS = "for non-commercial research and education only (as DeepCrack's images are)"
 PANEL_SEED = 1  # the training panels have seed 0
-HEIGHT = 260  # of a picture of a failure, in pixels
+HEIGHT = 260  # of an image of a failure, in pixels
 
 SETS = {
     "DeepCrack test": "deepcrack",
@@ -48,7 +48,7 @@ NOTES = {
     "synthetic panels": "60 of 256×256 pixels, `fissura synth --seed 1`",
     "Magnetic Tile": "57 cracked tiles; nothing like it was trained on",
 }
-FIGURES = {
+METRICS = {
     "IoU": ("pooled", "iou"),
     "F1": ("pooled", "f1"),
     "recall": ("pooled", "recall"),
@@ -72,9 +72,9 @@ def ship(run: Path, data: Path) -> None:
         cv2.imwrite(str(temporary), failures(reports), [cv2.IMWRITE_JPEG_QUALITY, 85])
     with replacing(FOLDER / "card.md") as temporary:
         temporary.write_text(card(run, reports), encoding="utf-8")
-    figures = {name: report.summary for name, report in reports.items()}
+    summaries = {name: report.summary for name, report in reports.items()}
     with replacing(Path(__file__).parent / "crackseg_small.json") as temporary:
-        temporary.write_text(json.dumps(compact(figures), indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(compact(summaries), indent=1) + "\n", encoding="utf-8")
 
 
 def evaluate_all(data: Path) -> dict[str, Report]:
@@ -99,7 +99,7 @@ def find(data: Path, folder: str) -> Path:
 
 
 def compact(summaries: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The figures and where they come from, without the curves."""
+    """The metrics and where they come from, without the curves."""
     kept = ("images", "crack_fraction", "at_half", "at_chosen", "average_precision", "oracle",
             "tolerance_px", "bootstrap", "versions", "machine", "created", "seconds")  # fmt: skip
     return {
@@ -108,8 +108,8 @@ def compact(summaries: dict[str, dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def figure(summary: dict[str, Any], path: tuple[str, ...]) -> str:
-    """A figure at the stored threshold with its interval."""
+def metric(summary: dict[str, Any], path: tuple[str, ...]) -> str:
+    """A metric at the stored threshold with its interval."""
     value: Any = summary["at_chosen"]
     for step in path:
         value = value[step]
@@ -119,8 +119,8 @@ def figure(summary: dict[str, Any], path: tuple[str, ...]) -> str:
 
 
 def failures(reports: dict[str, Report]) -> np.ndarray:
-    """The worst pictures of each set side by side, BGR: found, falsely called, missed."""
-    pictures = []
+    """The worst images of each set side by side, BGR: found, falsely called, missed."""
+    drawn = []
     for name, count in (("DeepCrack test", 2), ("CRACK500 test", 2), ("Magnetic Tile", 1)):
         scores = reports[name].scores
         counts = scores.headline.counts
@@ -131,13 +131,13 @@ def failures(reports: dict[str, Report]) -> np.ndarray:
             pred = scores.prediction(int(index))
             both = np.hstack([image, error_overlay(image, pred, target)])
             width = round(both.shape[1] * HEIGHT / both.shape[0])
-            pictures.append(cv2.resize(both, (width, HEIGHT), interpolation=cv2.INTER_AREA))
-    widest = max(picture.shape[1] for picture in pictures)
+            drawn.append(cv2.resize(both, (width, HEIGHT), interpolation=cv2.INTER_AREA))
+    widest = max(image.shape[1] for image in drawn)
     rows = [
         cv2.copyMakeBorder(
-            picture, 0, 6, 0, widest - picture.shape[1], cv2.BORDER_CONSTANT, value=(255,) * 3
+            image, 0, 6, 0, widest - image.shape[1], cv2.BORDER_CONSTANT, value=(255,) * 3
         )
-        for picture in pictures
+        for image in drawn
     ]
     return np.ascontiguousarray(np.vstack(rows)[..., ::-1])
 
@@ -168,10 +168,10 @@ def card(run: Path, reports: dict[str, Report]) -> str:
     size = (FOLDER / "model.safetensors").stat().st_size
     stages = describe_stages(run)
     summary = reports["DeepCrack test"].summary
-    heads = " | ".join(FIGURES)
+    heads = " | ".join(METRICS)
     rows = "\n".join(
         f"| {name} | "
-        + " | ".join(figure(report.summary, path) for path in FIGURES.values())
+        + " | ".join(metric(report.summary, path) for path in METRICS.values())
         + " |"
         for name, report in reports.items()
     )
@@ -197,7 +197,7 @@ Epochs and the threshold {config["threshold"]:.3f} were chosen on validation ima
 At the stored threshold, native size, nothing chosen on these images; in brackets 95 % bootstrap intervals over photos. IoU, F1, recall and precision of the crack class from pooled counts; clDice is the mean over images.
 
 | data | {heads} |
-|---|{"--:|" * len(FIGURES)}
+|---|{"--:|" * len(METRICS)}
 {rows}
 
 {notes}

@@ -20,7 +20,7 @@ def seeded(seed=0):
 
 
 def photos(n=8, height=40, width=40, seed=0):
-    """Smooth colorful pictures with some noise, uint8, (n, 3, height, width)."""
+    """Smooth colorful images with some noise, uint8, (n, 3, height, width)."""
     rng = np.random.default_rng(seed)
     coarse = rng.uniform(-40, 295, (n, 5, 5, 3)).clip(0, 255).astype(np.float32)
     fine = [cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC) for image in coarse]
@@ -90,9 +90,9 @@ def test_shift_hsv_against_opencv_in_floating_point():
     rng = np.random.default_rng(0)
     shifts = rng.uniform(-1, 1, (3, 6)) * np.array([[20], [30], [20]])
     ours = as_numpy(policy.shift_hsv(image.float(), *torch.tensor(shifts, dtype=torch.float32)))
-    for i, picture in enumerate(as_numpy(image)):
-        hsv = cv2.cvtColor(picture.astype(np.float32), cv2.COLOR_RGB2HSV)
-        gray = picture.max(-1) == picture.min(-1)
+    for i, photo in enumerate(as_numpy(image)):
+        hsv = cv2.cvtColor(photo.astype(np.float32), cv2.COLOR_RGB2HSV)
+        gray = photo.max(-1) == photo.min(-1)
         hsv[..., 0] = (hsv[..., 0] + 2 * shifts[0, i]) % 360
         hsv[..., 1] = np.where(gray, 0, (hsv[..., 1] + shifts[1, i] / 255).clip(0, 1))
         hsv[..., 2] = (hsv[..., 2] + shifts[2, i]).clip(0, 255)
@@ -119,8 +119,8 @@ def test_brightness_and_contrast_against_albumentations(brightness, contrast):
     ours = as_numpy(
         policy.shift_brightness_contrast(image.float(), full(4, brightness), full(4, contrast))
     )
-    for mine, picture in zip(ours, as_numpy(image), strict=True):
-        theirs = peer(image=picture)["image"].astype(np.float32)
+    for mine, photo in zip(ours, as_numpy(image), strict=True):
+        theirs = peer(image=photo)["image"].astype(np.float32)
         assert np.abs(mine - theirs).max() <= 1  # theirs is cut to whole numbers
 
 
@@ -129,9 +129,9 @@ def test_add_noise_against_albumentations():
     noise_unit = torch.randn(image.shape, generator=seeded())
     variance = torch.tensor([10.0, 25.0, 50.0])
     ours = as_numpy(policy.add_noise(image.float(), noise_unit, variance))
-    for i, picture in enumerate(as_numpy(image)):
+    for i, photo in enumerate(as_numpy(image)):
         noise = as_numpy(noise_unit)[i] * float(variance[i]) ** 0.5
-        theirs = pixel.add_noise(picture.astype(np.float32) / 255, noise / 255) * 255
+        theirs = pixel.add_noise(photo.astype(np.float32) / 255, noise / 255) * 255
         np.testing.assert_allclose(ours[i], theirs, atol=1e-3)
 
 
@@ -140,11 +140,11 @@ def test_gaussian_blur_against_opencv():
     kernel_size = torch.tensor([1, 3, 5, 7]).repeat(5)
     sigma = torch.linspace(1, 8, 20)
     ours = as_numpy(policy.gaussian_blur(image.float(), kernel_size, sigma))
-    for i, picture in enumerate(as_numpy(image)):
+    for i, photo in enumerate(as_numpy(image)):
         k, s = int(kernel_size[i]), float(sigma[i])
-        exact = cv2.GaussianBlur(picture.astype(np.float32), (k, k), s)
+        exact = cv2.GaussianBlur(photo.astype(np.float32), (k, k), s)
         np.testing.assert_allclose(ours[i], exact, atol=0.01)
-        rounded = cv2.GaussianBlur(picture, (k, k), s).astype(np.float32)
+        rounded = cv2.GaussianBlur(photo, (k, k), s).astype(np.float32)
         assert np.abs(ours[i].round() - rounded).max() <= 1
 
 
@@ -161,26 +161,26 @@ def test_draw_has_the_frequencies_of_the_policy():
     n = 100_000
     drawn = draw(n, seeded())
 
-    def share(condition):
+    def fraction(condition):
         return float(condition.float().mean())
 
-    near = {"abs": 0.006}  # four standard errors of a share of one half
+    near = {"abs": 0.006}  # four standard errors of a fraction of one half
     for turns, expected in enumerate((5 / 8, 1 / 8, 1 / 8, 1 / 8)):
-        assert share(drawn.quarter_turns == turns) == pytest.approx(expected, **near)
+        assert fraction(drawn.quarter_turns == turns) == pytest.approx(expected, **near)
     both = drawn.horizontal & drawn.vertical
-    assert share(both) == pytest.approx(1 / 6, **near)
-    assert share(drawn.horizontal & ~both) == pytest.approx(1 / 6, **near)
-    assert share(drawn.vertical & ~both) == pytest.approx(1 / 6, **near)
+    assert fraction(both) == pytest.approx(1 / 6, **near)
+    assert fraction(drawn.horizontal & ~both) == pytest.approx(1 / 6, **near)
+    assert fraction(drawn.vertical & ~both) == pytest.approx(1 / 6, **near)
     hsv, linear = drawn.hue != 0, drawn.brightness != 0
-    assert share(hsv) == pytest.approx(1 / 4, **near)
-    assert share(linear) == pytest.approx(1 / 4, **near)
+    assert fraction(hsv) == pytest.approx(1 / 4, **near)
+    assert fraction(linear) == pytest.approx(1 / 4, **near)
     assert not (hsv & linear).any()
     assert torch.equal(hsv, drawn.value != 0)
     for size in (1, 3, 5, 7):
-        assert share(drawn.kernel_size == size) == pytest.approx(1 / 4, **near)
+        assert fraction(drawn.kernel_size == size) == pytest.approx(1 / 4, **near)
     # The gates know nothing of each other.
     turned = drawn.quarter_turns != 0
-    assert share(turned & hsv) == pytest.approx(3 / 32, **near)
+    assert fraction(turned & hsv) == pytest.approx(3 / 32, **near)
 
 
 @pytest.mark.parametrize(

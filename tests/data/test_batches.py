@@ -19,16 +19,16 @@ def test_an_epoch_shows_every_image_once(count, size, seed, epoch):
     assert 1 <= len(batches[-1]) <= size
 
 
-@given(count=counts, parts=sizes, world=st.integers(2, 4))
-def test_processes_share_every_batch_equally(count, parts, world):
-    size = parts * world
+@given(count=counts, each=sizes, world=st.integers(2, 4))
+def test_processes_share_every_batch_equally(count, each, world):
+    size = each * world
     whole = epoch_batches(count, size, seed=0, epoch=3)
-    shares = [
+    by_rank = [
         epoch_batches(count, size, seed=0, epoch=3, rank=rank, world=world) for rank in range(world)
     ]
     for step, batch in enumerate(whole):
-        together = [share[step] for share in shares]
-        assert len({len(part) for part in together}) == 1
+        together = [batches[step] for batches in by_rank]
+        assert len({len(own) for own in together}) == 1
         assert set(batch) <= set(np.concatenate(together))
 
 
@@ -49,14 +49,14 @@ def test_step_seeds_differ_in_every_coordinate():
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 
-def picture(height, width, offset=0):
+def photo(height, width, offset=0):
     rows, columns = np.mgrid[:height, :width]
     image = np.stack([rows, columns, np.full_like(rows, offset)], axis=-1).astype(np.uint8)
     return image, (rows + columns) % 2 == 0
 
 
 def test_a_uniform_store_gives_the_images_asked_for():
-    pairs = [picture(5, 7, offset) for offset in range(4)]
+    pairs = [photo(5, 7, offset) for offset in range(4)]
     store = ImageStore.of([i for i, _ in pairs], [m for _, m in pairs], CPU)
     assert store.uniform
     assert len(store) == 4
@@ -74,7 +74,7 @@ def test_a_uniform_store_gives_the_images_asked_for():
     seed=st.integers(0, 99),
 )
 def test_crops_come_from_the_image_and_keep_the_mask_aligned(shapes, crop, seed):
-    pairs = [picture(*shape) for shape in shapes]
+    pairs = [photo(*shape) for shape in shapes]
     store = ImageStore.of([i for i, _ in pairs], [m for _, m in pairs], CPU)
     rng = np.random.default_rng(seed)
     images, masks = store.batch(np.arange(len(shapes)), crop=crop, rng=rng)
@@ -89,7 +89,7 @@ def test_crops_come_from_the_image_and_keep_the_mask_aligned(shapes, crop, seed)
 
 
 def test_crops_fall_everywhere():
-    image, mask = picture(12, 12)
+    image, mask = photo(12, 12)
     store = ImageStore.of([image], [mask], CPU)
     corners = set()
     for seed in range(200):
@@ -99,7 +99,7 @@ def test_crops_fall_everywhere():
 
 
 def test_misuse_is_refused():
-    pairs = [picture(5, 7), picture(6, 7)]
+    pairs = [photo(5, 7), photo(6, 7)]
     store = ImageStore.of([i for i, _ in pairs], [m for _, m in pairs], CPU)
     with pytest.raises(ValueError, match="differing sizes"):
         store.batch(np.array([0]))

@@ -32,7 +32,7 @@ def test_layout_and_contents(tmp_path):
             for line, branch in zip(lines, panel.centerline, strict=True):
                 assert np.abs(np.array(line) - branch).max() <= 0.00051
             total += panel.mask.sum()
-    assert summary.share == pytest.approx(total / (10 * 40 * 56))
+    assert summary.crack_fraction == pytest.approx(total / (10 * 40 * 56))
     record = json.loads((out / "synth.json").read_text())
     assert record["options"] == {
         "count": 10,
@@ -41,7 +41,7 @@ def test_layout_and_contents(tmp_path):
         "test_fraction": 0.3,
         "seed": 5,
     }
-    assert record["measured"]["share"] == summary.share
+    assert record["measured"]["crack_fraction"] == summary.crack_fraction
     assert record["versions"].keys() == {"fissura", "numpy", "opencv"}
     assert [path.name for path in out.parent.iterdir()] == ["panels"]
 
@@ -87,7 +87,7 @@ def test_failure_leaves_nothing_behind(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"count": 0}, "at least 1 picture"),
+        ({"count": 0}, "at least 1 image"),
         ({"test_fraction": 1.5}, "test_fraction"),
         ({"crack_fraction": 0.9}, "crack_fraction"),
         ({"size_hw": (8, 8)}, "size_hw"),

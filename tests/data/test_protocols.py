@@ -22,14 +22,14 @@ from fissura.errors import InputError
 RNG = np.random.default_rng(0)
 
 
-def picture(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+def photo(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     return RNG.integers(0, 256, (height, width, 3), dtype=np.uint8), RNG.random(
         (height, width)
     ) < 0.1
 
 
 def area_fraction(mask: np.ndarray, size: tuple[int, int], row: int, column: int) -> Fraction:
-    """Share of crack in one new pixel, in fractions."""
+    """Fraction of crack in one new pixel, exactly."""
     height, width = Fraction(mask.shape[0], size[0]), Fraction(mask.shape[1], size[1])
     total = Fraction(0)
     for y, x in zip(*np.nonzero(mask), strict=True):
@@ -58,15 +58,15 @@ def test_masks_shrink_by_exact_areas(old, new, threshold, seed):
 
 def test_masks_shrink_as_opencv_does_between_ties():
     mask = RNG.random((360, 360)) < 0.1
-    share = cv2.resize(mask.astype(np.float64), (128, 128), interpolation=cv2.INTER_AREA)
-    clear = np.abs(share - 1 / 8) > 1e-5
+    fraction = cv2.resize(mask.astype(np.float64), (128, 128), interpolation=cv2.INTER_AREA)
+    clear = np.abs(fraction - 1 / 8) > 1e-5
     np.testing.assert_array_equal(
-        shrink_mask(mask, (128, 128), 1 / 8)[clear], (share >= 1 / 8)[clear]
+        shrink_mask(mask, (128, 128), 1 / 8)[clear], (fraction >= 1 / 8)[clear]
     )
 
 
 def test_deepcrack96_is_the_mean_of_4_by_4_blocks_of_the_center():
-    image, mask = picture(384, 544)
+    image, mask = photo(384, 544)
     small, labels = prepare(image, mask, PROTOCOLS["deepcrack96"])
     blocks = image[:, 80:464].reshape(96, 4, 96, 4, 3).astype(float).mean((1, 3))
     np.testing.assert_allclose(small, blocks, atol=0.51)
@@ -77,7 +77,7 @@ def test_deepcrack96_is_the_mean_of_4_by_4_blocks_of_the_center():
 
 
 def test_native_changes_nothing():
-    image, mask = picture(7, 5)
+    image, mask = photo(7, 5)
     for given_, result in zip(
         (image, mask), prepare(image, mask, PROTOCOLS["native"]), strict=True
     ):
@@ -86,7 +86,7 @@ def test_native_changes_nothing():
 
 @pytest.mark.parametrize("hw", [(128, 128), (200, 300), (300, 129)])
 def test_panel128_takes_the_largest_square(hw):
-    image, mask = picture(*hw)
+    image, mask = photo(*hw)
     small, labels = prepare(image, mask, PROTOCOLS["panel128"])
     assert small.shape == (128, 128, 3)
     assert labels.shape == (128, 128)
@@ -117,11 +117,11 @@ def test_crack500_cuts_large_photos_into_tiles(hw, tops, lefts, side):
 
 
 def test_tiles_show_what_they_should():
-    image, mask = picture(360, 640)
-    pieces = prepare_all(image, mask, replace(PROTOCOLS["crack500"], size_hw=None))
-    np.testing.assert_array_equal(pieces[1][0], image[:, 280:])
-    np.testing.assert_array_equal(pieces[1][1], mask[:, 280:])
-    with pytest.raises(ValueError, match="makes 2 pieces"):
+    image, mask = photo(360, 640)
+    tiles = prepare_all(image, mask, replace(PROTOCOLS["crack500"], size_hw=None))
+    np.testing.assert_array_equal(tiles[1][0], image[:, 280:])
+    np.testing.assert_array_equal(tiles[1][1], mask[:, 280:])
+    with pytest.raises(ValueError, match="makes 2 images"):
         prepare(image, mask, PROTOCOLS["crack500"])
 
 
@@ -129,7 +129,7 @@ def test_tiles_show_what_they_should():
 def test_photos_smaller_than_the_crop_give_the_largest_square(hw):
     (window,) = windows(hw, PROTOCOLS["deepcrack96"])
     assert window.height == window.width == min(*hw, 384)
-    assert prepare(*picture(*hw), PROTOCOLS["deepcrack96"])[0].shape == (96, 96, 3)
+    assert prepare(*photo(*hw), PROTOCOLS["deepcrack96"])[0].shape == (96, 96, 3)
 
 
 @pytest.mark.parametrize(("name", "hw"), [("deepcrack96", (95, 544)), ("crack500", (360, 100))])
@@ -137,14 +137,14 @@ def test_photos_smaller_than_the_result_are_refused(name, hw):
     with pytest.raises(
         InputError, match=rf"{hw[1]}×{hw[0]} pixels .* too small .* {name}: .* at least"
     ):
-        prepare(*picture(*hw), PROTOCOLS[name])
+        prepare(*photo(*hw), PROTOCOLS[name])
 
 
 def test_other_aspects():
     protocol = Protocol("wide", (100, 200), (10, 20))
     (window,) = windows((90, 400), protocol)
     assert (window.height, window.width, window.left) == (90, 180, 110)
-    assert prepare(*picture(90, 400), protocol)[1].shape == (10, 20)
+    assert prepare(*photo(90, 400), protocol)[1].shape == (10, 20)
 
 
 def test_scales():

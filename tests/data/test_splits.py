@@ -29,7 +29,7 @@ from fissura.errors import InputError
         ("train/images/11215-7", "train/images/11215-8"),
     ],
 )
-def test_pictures_of_one_thing(first, second):
+def test_images_of_one_thing(first, second):
     assert group_of(first) == group_of(second)
 
 
@@ -49,7 +49,7 @@ def test_pictures_of_one_thing(first, second):
         ("_r0_c0", "_r0_c1x"),
     ],
 )
-def test_pictures_of_different_things(first, second):
+def test_images_of_different_things(first, second):
     assert group_of(first) != group_of(second)
 
 
@@ -59,41 +59,41 @@ names = st.lists(
     max_size=60,
     unique=True,
 )
-parts = st.dictionaries(
+wanted = st.dictionaries(
     st.sampled_from(["train", "val", "test"]), st.floats(0.05, 1), min_size=1, max_size=3
 )
 
 
-@given(names=names, shares=parts, seed=st.integers(0, 2**32), order=st.randoms())
+@given(names=names, fractions=wanted, seed=st.integers(0, 2**32), order=st.randoms())
 @settings(deadline=None)
-def test_splits(names: list[str], shares: dict[str, float], seed: int, order: random.Random):
+def test_splits(names: list[str], fractions: dict[str, float], seed: int, order: random.Random):
     groups = {group_of(name) for name in names}
-    if len(groups) < len(shares):
+    if len(groups) < len(fractions):
         with pytest.raises(InputError, match="cannot be split"):
-            split_groups(names, shares, seed)
+            split_groups(names, fractions, seed)
         return
-    chosen = split_groups(names, shares, seed)
-    assert list(chosen) == list(shares)
-    assert sorted(index for part in chosen.values() for index in part) == list(range(len(names)))
-    assert all(part and part == sorted(part) for part in chosen.values())
-    by_part = [{group_of(names[index]) for index in part} for part in chosen.values()]
-    assert sum(map(len, by_part)) == len(groups)
+    chosen = split_groups(names, fractions, seed)
+    assert list(chosen) == list(fractions)
+    assert sorted(index for split in chosen.values() for index in split) == list(range(len(names)))
+    assert all(split and split == sorted(split) for split in chosen.values())
+    by_split = [{group_of(names[index]) for index in split} for split in chosen.values()]
+    assert sum(map(len, by_split)) == len(groups)
     shuffled = order.sample(names, len(names))
-    again = split_groups(shuffled, shares, seed)
-    for part, indices in chosen.items():
-        assert {names[i] for i in indices} == {shuffled[i] for i in again[part]}
+    again = split_groups(shuffled, fractions, seed)
+    for split, indices in chosen.items():
+        assert {names[i] for i in indices} == {shuffled[i] for i in again[split]}
 
 
-@given(count=st.integers(10, 200), share=st.floats(0.1, 0.9), seed=st.integers(0, 99))
+@given(count=st.integers(10, 200), fraction=st.floats(0.1, 0.9), seed=st.integers(0, 99))
 @settings(deadline=None)
-def test_single_pictures_hit_the_share(count: int, share: float, seed: int):
-    chosen = split_groups([str(i) for i in range(count)], {"a": share, "b": 1 - share}, seed)
-    assert abs(len(chosen["a"]) - share * count) <= 1
+def test_single_images_hit_the_fraction(count: int, fraction: float, seed: int):
+    chosen = split_groups([str(i) for i in range(count)], {"a": fraction, "b": 1 - fraction}, seed)
+    assert abs(len(chosen["a"]) - fraction * count) <= 1
 
 
 @given(names=names, seed=st.integers(0, 99))
 @settings(deadline=None)
-def test_groups_miss_the_share_by_no_more_than_a_group(names: list[str], seed: int):
+def test_groups_miss_the_fraction_by_no_more_than_a_group(names: list[str], seed: int):
     sizes = [sum(group_of(other) == group_of(name) for other in names) for name in names]
     if len({group_of(name) for name in names}) < 4:
         return
@@ -116,7 +116,7 @@ def test_own_groups():
 
 
 def test_one_photo_cannot_be_split():
-    with pytest.raises(InputError, match=r"only 1 different photo \(wall\)"):
+    with pytest.raises(InputError, match=r"^2 images cannot .* only 1 photo \(wall\), and tiles"):
         split_groups(["wall_r0_c0", "wall_r0_c1"], {"train": 0.8, "test": 0.2}, 0)
     with pytest.raises(ValueError, match="positive"):
         split_groups(["1"], {"train": 0.0}, 0)

@@ -80,9 +80,9 @@ def counts_by_comparison(prob, target, k):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_ods_and_ois_by_hand(seed):
-    pictures = list(images(seed))
-    stack = np.stack([histograms(*picture) for picture in pictures])
-    table = [[counts_by_comparison(*picture, k) for k in range(256)] for picture in pictures]
+    several = list(images(seed))
+    stack = np.stack([histograms(*drawn) for drawn in several])
+    table = [[counts_by_comparison(*drawn, k) for k in range(256)] for drawn in several]
     pooled = [sum((row[k] for row in table), Counts()).f1 for k in range(256)]
     found = ods(stack)
     assert found.value == max(pooled)

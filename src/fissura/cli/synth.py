@@ -36,8 +36,9 @@ def synth(
         seed=seed,
         progress=sys.stderr.isatty(),
     )
+    images = "1 image" if summary.train == 1 else f"{summary.train} images"
     print(
-        f"{summary.train} pictures to train and {summary.test} to test are in {summary.folder}; "
-        f"{summary.share:.2%} of their pixels are crack."
+        f"{summary.folder} has {images} to train on and {summary.test} to test on; "
+        f"{summary.crack_fraction:.2%} of their pixels are crack."
     )
     return 0

@@ -23,14 +23,18 @@ LARGEST_KERNEL = 7
 class Draw:
     """One set of random parameters per sample; a step that is not drawn has its neutral value.
 
-    quarter_turns:         counter-clockwise quarter turns, 0 to 3; 0 or 2 for oblong images.
-    horizontal, vertical:  whether columns (rows) are reversed after the turn.
-    hue:                   shift in OpenCV's units, 180 for the full circle; −20 to 20.
-    saturation, value:     shifts in 8-bit units, −30 to 30 and −20 to 20.
-    brightness:            shift as a fraction of 255, −0.2 to 0.2.
-    contrast:              relative change, −0.2 to 0.2.
-    variance:              of the noise, in squared 8-bit units, 10 to 50.
-    kernel_size, sigma:    of the blur, in pixels; 1, 3, 5 or 7, and 1 to 8.
+    Attributes:
+        quarter_turns: Counter-clockwise quarter turns, 0 to 3; 0 or 2 for oblong images.
+        horizontal: Whether columns are reversed after the turn.
+        vertical: Whether rows are reversed after the turn.
+        hue: Shift in OpenCV's units, 180 for the full circle; −20 to 20.
+        saturation: Shift in 8-bit units, −30 to 30.
+        value: Shift in 8-bit units, −20 to 20.
+        brightness: Shift as a fraction of 255, −0.2 to 0.2.
+        contrast: Relative change, −0.2 to 0.2.
+        variance: Of the noise, in squared 8-bit units, 10 to 50.
+        kernel_size: Of the blur, in pixels: 1, 3, 5 or 7.
+        sigma: Of the blur, in pixels, 1 to 8.
     """
 
     quarter_turns: Int[Tensor, " n"]
@@ -62,6 +66,17 @@ def draw(n: int, generator: torch.Generator, *, square: bool = True) -> Draw:
 
     Differs from albumentations 1, with which the paper's policy was most likely run: its `OneOf`
     applies the chosen one always, and its blur draws kernels 1, 3, 5, 7 as 1 : 2 : 2 : 2.
+
+    Args:
+        n: Number of samples.
+        generator: The source of randomness, on the CPU.
+        square: Whether the images are square, so that quarter turns keep their size.
+
+    Returns:
+        The parameters, on the CPU.
+
+    Raises:
+        ValueError: The generator is not on the CPU.
 
     >>> drawn = draw(4, torch.Generator().manual_seed(0))
     >>> drawn.quarter_turns.tolist(), drawn.kernel_size.tolist()
@@ -105,18 +120,19 @@ def augment(
     """Vary each image of a batch at random as the paper's Fig. 2 does, and its mask with it.
 
     In this order: turn, flip, color, noise, blur; `draw` tells the chances, `Draw` the ranges.
-
-    Arguments: `image`, RGB in 8-bit units, 0 to 255, uint8 or float; `mask` of any type, which
-    follows the turns and flips alone; `generator`, on the CPU whatever device holds the batch.
-
-    Returns the image as float32, 0 to 255, and the mask in its own type. Values are clipped to
-    0…255 after each step as 8-bit images are, but never rounded (the rounding error's variance,
-    1/12, vanishes beside the noise's 10).
-
-    The same seed gives the same result on one device; another device draws the same parameters
-    but other noise.
+    Values are clipped to 0…255 after each step as 8-bit images are, but never rounded (the rounding
+    error's variance, 1/12, vanishes beside the noise's 10). The same seed gives the same result on
+    one device; another device draws the same parameters but other noise.
 
     Source: the paper, Fig. 2.
+
+    Args:
+        image: RGB in 8-bit units, 0 to 255, uint8 or float.
+        mask: Of any type; it follows the turns and flips alone.
+        generator: The source of randomness, on the CPU whatever device holds the batch.
+
+    Returns:
+        The image as float32, 0 to 255, and the mask in its own type.
     """
     n, _, height, width = image.shape
     drawn = draw(n, generator, square=height == width)
@@ -128,7 +144,10 @@ def augment(
 def fill_with_noise(noise_unit: Float[Tensor, "n 3 h w"], generator: torch.Generator) -> None:
     """Overwrite `noise_unit`, on any device, with standard normal values.
 
-    They are determined by `generator`, on the CPU, and the kind of device.
+    Args:
+        noise_unit: The tensor to fill.
+        generator: The source of randomness, on the CPU; it and the kind of device determine the
+            values.
     """
     if noise_unit.device.type != "cpu":
         seed = int(torch.randint(2**62, (1,), generator=generator))
@@ -145,11 +164,20 @@ def apply(
 ) -> tuple[Float[Tensor, "n 3 h w"], Shaped[Tensor, "n 1 h w"]]:
     """Run the steps of Fig. 2 with parameters drawn before; no randomness in here.
 
-    Arguments: as in `augment`; `drawn`, on the CPU or the device of the image, with even
-    `quarter_turns` where the images are not square; `noise_unit`, standard normal values on the
-    device of the image.
-
     On an accelerator the host waits for nothing.
+
+    Args:
+        image: As in `augment`.
+        mask: As in `augment`.
+        drawn: The parameters, on the CPU or the device of the image, with even `quarter_turns`
+            where the images are not square.
+        noise_unit: Standard normal values on the device of the image.
+
+    Returns:
+        As `augment` does.
+
+    Raises:
+        ValueError: Oblong images shall be turned by a quarter.
     """
     _check_turns(image, drawn.quarter_turns)
     drawn = drawn.to(image.device)
@@ -174,8 +202,17 @@ def rotate90(
 ) -> tuple[Shaped[Tensor, "n c h w"], Shaped[Tensor, "n d h w"]]:
     """Turn each image and its mask counter-clockwise by its number of quarter turns.
 
-    Raises `ValueError` for an odd number of quarter turns of images that are not square: the
-    batch would no longer have one size.
+    Args:
+        image: A batch of images.
+        mask: Their masks.
+        quarter_turns: How often each is turned.
+
+    Returns:
+        Images and masks of the same shapes.
+
+    Raises:
+        ValueError: Images that are not square shall be turned by an odd number of quarters: the
+            batch would no longer have one size.
 
     >>> image = torch.tensor([[1, 2], [3, 4]]).view(1, 1, 2, 2)
     >>> rotate90(image, image, torch.tensor([1]))[0].squeeze().tolist()
@@ -192,7 +229,17 @@ def flip(
     horizontal: Bool[Tensor, " n"],
     vertical: Bool[Tensor, " n"],
 ) -> tuple[Shaped[Tensor, "n c h w"], Shaped[Tensor, "n d h w"]]:
-    """Reverse the columns (`horizontal`) and the rows (`vertical`) of the samples that are true."""
+    """Reverse the columns and the rows of some samples.
+
+    Args:
+        image: A batch of images.
+        mask: Their masks.
+        horizontal: True for the samples whose columns are reversed.
+        vertical: True for the samples whose rows are reversed.
+
+    Returns:
+        Images and masks of the same shapes.
+    """
     stay = torch.zeros_like(horizontal)
     return _move(image, stay, vertical, horizontal), _move(mask, stay, vertical, horizontal)
 
@@ -207,7 +254,16 @@ def shift_hsv(
 
     Hue goes round, saturation and value are clipped to 0…255. Gray pixels stay gray, as in
     albumentations 2 (version 1 turned them reddish). Differs from OpenCV on 8-bit images in not
-    rounding the three, which there costs some levels.
+    rounding the three, which there costs some gray levels.
+
+    Args:
+        image: RGB, 0 to 255.
+        hue: Shift of each sample, in units of 180 for the full circle.
+        saturation: Shift of each sample, in units of 255.
+        value: Shift of each sample, in units of 255.
+
+    Returns:
+        RGB, 0 to 255.
 
     >>> red = torch.tensor([255.0, 0.0, 0.0]).view(1, 3, 1, 1)
     >>> shift_hsv(red, *torch.tensor([[60.0], [0.0], [-55.0]])).flatten().tolist()
@@ -226,14 +282,14 @@ def shift_hsv(
         torch.where(top == green, (blue - red) / divisor + 2, (red - green) / divisor + 4),
     )
     sextant = (sextant + hue / 30).remainder_(6)
-    share = (chroma / top.clamp(min=1e-6) + saturation / 255).clamp_(0, 1) * colored
+    saturated = (chroma / top.clamp(min=1e-6) + saturation / 255).clamp_(0, 1) * colored
     top = (top + value).clamp_(0, 255)
 
     # A channel falls from the top to the bottom as the hue goes from one to two sextants from it.
     home = torch.arange(0.0, 6.0, 2.0, device=image.device).view(3, 1, 1)
     distance = (sextant.unsqueeze(1) - home).abs_()
     fall = torch.minimum(distance, 6 - distance).sub_(1).clamp_(0, 1)
-    return top.unsqueeze(1) * (1 - share.unsqueeze(1) * fall)
+    return top.unsqueeze(1) * (1 - saturated.unsqueeze(1) * fall)
 
 
 def shift_brightness_contrast(
@@ -242,6 +298,11 @@ def shift_brightness_contrast(
     """Return (1 + contrast)·image + 255·brightness, clipped to 0…255.
 
     As albumentations with `brightness_by_max`: contrast is about black, not about the mean.
+
+    Args:
+        image: RGB, 0 to 255.
+        brightness: Shift of each sample, as a fraction of 255.
+        contrast: Relative change of each sample.
     """
     factor, shift = (1 + contrast).view(-1, 1, 1, 1), (255 * brightness).view(-1, 1, 1, 1)
     return (image * factor).add_(shift).clamp_(0, 255)
@@ -254,8 +315,10 @@ def add_noise(
 ) -> Float[Tensor, "n 3 h w"]:
     """Return image + √variance·noise_unit, clipped to 0…255.
 
-    `noise_unit` holds standard normal values, one per pixel and channel; `variance` is in squared
-    8-bit units.
+    Args:
+        image: RGB, 0 to 255.
+        noise_unit: Standard normal values, one per pixel and channel.
+        variance: Of each sample's noise, in squared 8-bit units.
     """
     return image.addcmul(noise_unit, variance.sqrt().view(-1, 1, 1, 1)).clamp_(0, 255)
 
@@ -265,9 +328,18 @@ def gaussian_blur(
 ) -> Float[Tensor, "n c h w"]:
     """Blur each image with its own Gaussian, k(x) ∝ exp(−x²/2σ²) for |x| ≤ (kernel_size − 1)/2.
 
-    Arguments: `kernel_size`, odd, 1 to 7 pixels, 1 for no blur; `sigma` > 0, in pixels.
-    The border is mirrored about its outermost pixel, OpenCV's BORDER_REFLECT_101, for which an
-    image must be at least 4 pixels high and wide (`ValueError`).
+    The border is mirrored about its outermost pixel, OpenCV's BORDER_REFLECT_101.
+
+    Args:
+        image: A batch of images.
+        kernel_size: Of each sample, odd, 1 to 7 pixels; 1 for no blur.
+        sigma: Of each sample, above 0, in pixels.
+
+    Returns:
+        Images of the same shape.
+
+    Raises:
+        ValueError: The images are less than 4 pixels high or wide, too small to be mirrored.
     """
     n, channels, height, width = image.shape
     radius = LARGEST_KERNEL // 2

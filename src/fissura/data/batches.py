@@ -1,4 +1,4 @@
-"""From prepared images to batches: what a training step sees, as a function of seed and position.
+"""From prepared images to batches: the input of a training step, by seed and position.
 
 Nothing here keeps state. The order of an epoch depends on (seed, epoch), the draws of a step on
 (seed, epoch, step); a training that was stopped goes on with the same bits, and trainings with the
@@ -30,7 +30,9 @@ ORDER, STEP = 0, 1
 class ImageStore:
     """Images and masks as uint8 tensors on one device; one stacked tensor each where sizes allow.
 
-    images: (n, 3, h, w), or a list of (3, h, w).  masks: the same with one channel of 0 and 1.
+    Attributes:
+        images: (n, 3, h, w), or a list of (3, h, w).
+        masks: The same with one channel of 0 and 1.
     """
 
     images: Tensor | list[Tensor]
@@ -43,7 +45,13 @@ class ImageStore:
         masks: Sequence[NDArray[np.bool_]],
         device: torch.device,
     ) -> ImageStore:
-        """Copy (h, w, 3) images and (h, w) masks to `device`."""
+        """Copy images and masks to a device.
+
+        Args:
+            images: RGB, each of shape (h, w, 3).
+            masks: True where there is crack, each of shape (h, w).
+            device: Where they shall lie.
+        """
         image_tensors = [
             torch.from_numpy(np.ascontiguousarray(i.transpose(2, 0, 1))) for i in images
         ]
@@ -69,8 +77,17 @@ class ImageStore:
     ) -> tuple[UInt8[Tensor, "n 3 h w"], UInt8[Tensor, "n 1 h w"]]:
         """Return the images and masks at `indices`, cropped to crop×crop where that is given.
 
-        Images of differing sizes need `crop`. Positions are drawn from `rng`; an image smaller
-        than the crop is continued by its mirror image.
+        Args:
+            indices: Of the images, in the order of the batch.
+            crop: Side of the crops in pixels; images of differing sizes need it. An image smaller
+                than the crop is continued by its mirror image.
+            rng: The positions of the crops are drawn from it.
+
+        Returns:
+            Images (n, 3, h, w) and masks (n, 1, h, w), uint8.
+
+        Raises:
+            ValueError: The images differ in size and there is no `crop`, or a `crop` without `rng`.
         """
         if crop is None:
             if not (isinstance(self.images, Tensor) and isinstance(self.masks, Tensor)):
@@ -90,9 +107,19 @@ def epoch_batches(
 ) -> list[NDArray[np.int64]]:
     """Return the indices of every batch of an epoch, in a random order, for process `rank`.
 
-    `batch_size` is that of all processes together; each gets an equal part of every batch. The
-    last batch may be smaller. With several processes it is filled up from the front of the order,
-    so that each part has the same size.
+    The last batch may be smaller. With several processes it is filled up from the front of the
+    order, so that each process gets equally many images of it.
+
+    Args:
+        count: Number of images.
+        batch_size: Of all processes together; each gets an equal fraction of every batch.
+        seed: Of the training.
+        epoch: Number of the epoch.
+        rank: Number of the process.
+        world: How many processes there are.
+
+    Returns:
+        The indices of each batch's images, of this process alone.
 
     >>> [batch.tolist() for batch in epoch_batches(5, 2, seed=0, epoch=0)]
     [[2, 4], [3, 0], [1]]
@@ -106,7 +133,17 @@ def epoch_batches(
 
 
 def step_seed(seed: int, epoch: int, step: int, rank: int = 0) -> int:
-    """Return the seed of everything drawn in one step: crops, augmentation, dropout."""
+    """Return the seed of everything drawn in one step: crops, augmentation, dropout.
+
+    Args:
+        seed: Of the training.
+        epoch: Number of the epoch.
+        step: Number of the step in the epoch.
+        rank: Number of the process.
+
+    Returns:
+        A seed, 0 or more and below 2⁶³.
+    """
     sequence = np.random.SeedSequence([seed, STEP, epoch, step, rank])
     return int(sequence.generate_state(1, np.uint64)[0] >> 1)
 
@@ -117,6 +154,7 @@ def _random_crop(
     crop: int,
     rng: np.random.Generator,
 ) -> tuple[UInt8[Tensor, "3 c c"], UInt8[Tensor, "1 c c"]]:
+    """Cut the same random square from an image and its mask."""
     image, mask = _mirror_up_to(image, crop), _mirror_up_to(mask, crop)
     top = int(rng.integers(image.shape[1] - crop + 1))
     left = int(rng.integers(image.shape[2] - crop + 1))
@@ -125,6 +163,7 @@ def _random_crop(
 
 
 def _mirror_up_to(plane: UInt8[Tensor, "c h w"], least: int) -> UInt8[Tensor, "c H W"]:
+    """Continue an image by its mirror image until both sides are at least `least`."""
     while (below := least - plane.shape[1]) > 0 or least > plane.shape[2]:
         # One reflection can at most double a side, so small images take several.
         below = min(max(below, 0), plane.shape[1] - 1)

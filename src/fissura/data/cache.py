@@ -26,7 +26,7 @@ THREADS = min(8, os.cpu_count() or 1)
 
 @dataclass(frozen=True)
 class Stored:
-    """What a cache entry holds; the fields are those of `PreparedSet`."""
+    """The content of a cache entry; the fields are those of `fissura.data.load.PreparedSet`."""
 
     images: list[NDArray[np.uint8]]
     masks: list[NDArray[np.bool_]]
@@ -37,7 +37,7 @@ class Stored:
 
 
 def default_dir() -> Path:
-    """`$FISSURA_CACHE`, or `fissura/` in `$XDG_CACHE_HOME` (by default `~/.cache`)."""
+    """Return `$FISSURA_CACHE`, or `fissura/` in `$XDG_CACHE_HOME` (by default `~/.cache`)."""
     if own := os.environ.get("FISSURA_CACHE"):
         return Path(own).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fissura"
@@ -48,6 +48,14 @@ def key(pairs: list[tuple[str, Path, Path]], masks: list[Path], options: dict[st
 
     Content is read in full, at the disk's speed: a file changed in place, or copied with a new
     date, is never mistaken.
+
+    Args:
+        pairs: Name, image and mask of each pair.
+        masks: All masks that have a say in how masks are decoded.
+        options: Everything else that the result depends on; JSON must hold it.
+
+    Returns:
+        32 hexadecimal digits.
     """
     files = list(dict.fromkeys([path for _, *both in pairs for path in both] + masks))
     with ThreadPoolExecutor(THREADS) as pool:
@@ -64,6 +72,7 @@ def key(pairs: list[tuple[str, Path, Path]], masks: list[Path], options: dict[st
 
 
 def _content(path: Path) -> str:
+    """Hash of a file's content."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "blake2b").hexdigest()
@@ -72,7 +81,14 @@ def _content(path: Path) -> str:
 
 
 def read(entry: Path) -> Stored | None:
-    """Read an entry; None where there is none, or where it is damaged."""
+    """Read an entry.
+
+    Args:
+        entry: Its file.
+
+    Returns:
+        The content, or None where there is no such file, or where it is damaged.
+    """
     try:
         # Opened here, since numpy leaves a damaged file open.
         with entry.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
@@ -97,7 +113,12 @@ def read(entry: Path) -> Stored | None:
 
 
 def write(entry: Path, stored: Stored) -> None:
-    """Write an entry whole or not at all; a folder that cannot be written to is no error."""
+    """Write an entry whole or not at all; a folder that cannot be written to is no error.
+
+    Args:
+        entry: Its file.
+        stored: The content.
+    """
     about = {
         "names": stored.names,
         "sizes": [mask.shape for mask in stored.masks],

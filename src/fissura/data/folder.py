@@ -94,8 +94,8 @@ def find_pairs(root: Path, *, skip_bad: bool = False) -> Folder:
     if not masks or not images:
         found, missing = ("images", "masks") if images else ("masks", "images")
         raise InputError(
-            f"{root} holds {len(files)} {found} (such as {_below(files[0].path, root)}) but no "
-            f"{missing}.\n{LAYOUTS}"
+            f"{root} holds {found} (such as {_below(files[0].path, root)}) but no {missing}.\n"
+            f"{LAYOUTS}"
         )
     pairs, lone_images, lone_masks = match(images, masks)
     if not pairs:

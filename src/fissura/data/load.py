@@ -115,10 +115,12 @@ def load_split(
         split_seed: Of the split that is drawn where the folder has none.
         group_of: Gives names that show one thing the same group.
 
+    Returns:
+        The images and masks, with how they were read.
+
     Raises:
-        InputError: Where the folder does not have the split, where a file is damaged or too small
-            for the protocol, or where the masks cannot be decoded (see
-            `fissura.data.masks.choose_rule`).
+        InputError: The folder does not have the split, a file is damaged or too small for the
+            protocol, or the masks cannot be decoded (see `fissura.data.masks.choose_rule`).
     """
     pairs, split_rule = _choose_pairs(folder, split, split_seed, group_of)
     everything = [pair for listed in folder.splits.values() for pair in listed]
@@ -151,8 +153,8 @@ def load_split(
         cache.write(entry, stored)
     if not stored.names:
         raise InputError(
-            f"None of the {len(pairs)} images in the split '{split}' of {folder.root} shows a "
-            f"crack, and the protocol {protocol.name} leaves out those that don't."
+            f"No image in the split '{split}' of {folder.root} shows a crack, and "
+            f"the protocol {protocol.name} leaves out images without."
         )
     return PreparedSet(
         images=stored.images,
@@ -169,21 +171,22 @@ def load_split(
 
 
 def default_cache_dir() -> Path:
-    """`$FISSURA_CACHE`, or `fissura/` in `$XDG_CACHE_HOME` (by default `~/.cache`)."""
+    """Return `$FISSURA_CACHE`, or `fissura/` in `$XDG_CACHE_HOME` (by default `~/.cache`)."""
     return cache.default_dir()
 
 
 def _choose_pairs(
     folder: Folder, split: str, seed: int, group_of: Callable[[str], str]
 ) -> tuple[list[Pair], str]:
+    """Choose the pairs of a split, and say in words where the split comes from."""
     if split == "all":
         return [pair for listed in folder.splits.values() for pair in listed], "the whole folder"
     if split in folder.splits:
         return folder.splits[split], f"the folder's own split '{split}'"
     if "all" in folder.splits and split in ("train", "test"):
         pairs = folder.splits["all"]
-        shares = {"train": 1 - TEST_FRACTION, "test": TEST_FRACTION}
-        chosen = split_groups([p.name for p in pairs], shares, seed, group_of=group_of)[split]
+        fractions = {"train": 1 - TEST_FRACTION, "test": TEST_FRACTION}
+        chosen = split_groups([p.name for p in pairs], fractions, seed, group_of=group_of)[split]
         return [pairs[index] for index in chosen], (
             f"'{split}' of a split made by Fissura: {TEST_FRACTION:.0%} of the images for "
             f"testing, tiles of one photo together, seed {seed}"
@@ -193,6 +196,8 @@ def _choose_pairs(
 
 
 def _decode_rule(pairs: list[Pair], root: Path, skip_bad: bool) -> tuple[MaskRule, list[Skipped]]:
+    """Choose the rule that decodes all masks; return it with the files that cannot be read."""
+
     def look_at(pair: Pair) -> MaskLook | Skipped:
         try:
             return MaskLook.of(read_mask(pair.mask))
@@ -214,42 +219,42 @@ def _decode_rule(pairs: list[Pair], root: Path, skip_bad: bool) -> tuple[MaskRul
 def _prepare_pairs(
     pairs: list[Pair], rule: MaskRule, protocol: Protocol, depth: Depth | None
 ) -> tuple[cache.Stored, list[Skipped]]:
+    """Cut and shrink the photos; return the images, and the files that cannot be used."""
+
     def work(pair: Pair) -> list[tuple[str, NDArray[np.uint8], NDArray[np.bool_], float]] | Skipped:
         try:
-            photo, raw = read_pair(pair.image, pair.mask, depth=depth)
-            places = windows(photo.shape[:2], protocol)
-            pieces = prepare_all(photo, rule.apply(raw), protocol)
+            photo, values = read_pair(pair.image, pair.mask, depth=depth)
+            cut = windows(photo.shape[:2], protocol)
+            images = prepare_all(photo, rule.apply(values), protocol)
         except InputError as error:
             return _skipped(pair, error)
         return [
             (
-                pair.name if len(places) == 1 else f"{pair.name}_r{place.row}_c{place.column}",
+                pair.name if len(cut) == 1 else f"{pair.name}_r{window.row}_c{window.column}",
                 image,
                 mask,
-                mask.shape[0] / place.height,
+                mask.shape[0] / window.height,
             )
-            for place, (image, mask) in zip(places, pieces, strict=True)
+            for window, (image, mask) in zip(cut, images, strict=True)
             if mask.any() or not protocol.cracks_only
         ]
 
     with ThreadPoolExecutor(THREADS) as pool:
         outcomes = list(pool.map(work, pairs))
     bad = [outcome for outcome in outcomes if isinstance(outcome, Skipped)]
-    pieces = [
-        piece for outcome in outcomes if not isinstance(outcome, Skipped) for piece in outcome
-    ]
+    images = [one for outcome in outcomes if not isinstance(outcome, Skipped) for one in outcome]
     return cache.Stored(
-        images=[image for _, image, _, _ in pieces],
-        masks=[mask for _, _, mask, _ in pieces],
-        names=[name for name, _, _, _ in pieces],
-        scale=float(np.median([scale for _, _, _, scale in pieces])) if pieces else 1.0,
+        images=[image for _, image, _, _ in images],
+        masks=[mask for _, _, mask, _ in images],
+        names=[name for name, _, _, _ in images],
+        scale=float(np.median([scale for _, _, _, scale in images])) if images else 1.0,
         mask_rule=str(rule),
         skipped=[],
     ), bad
 
 
 def _skipped(pair: Pair, error: InputError) -> Skipped:
-    """The file at fault begins the message where it is not the image."""
+    """Tell which file of a pair cannot be used: it begins the message where it is not the image."""
     message = str(error).rstrip(".")
     file = pair.mask if message.startswith(f"{pair.mask}: ") else pair.image
     return Skipped(file, message.removeprefix(f"{file}: "))
@@ -260,7 +265,7 @@ def _check_memory(pairs: list[Pair], root: Path) -> None:
     needed = sum(8 * height * width for height, width in (read_size(p.image)[0] for p in pairs))
     if needed > (available := _memory()):
         raise InputError(
-            f"The {len(pairs)} images in {root} need about {needed / 2**30:.0f} GiB of memory at "
+            f"The images in {root} ({len(pairs)}) need about {needed / 2**30:.0f} GiB of memory at "
             f"their own size, and this machine has {available / 2**30:.0f} GiB. Take a --protocol "
             "that makes them smaller (crack500 cuts large photos into tiles), or fewer images."
         )

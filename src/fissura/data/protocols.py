@@ -15,13 +15,15 @@ from fissura.errors import InputError
 class Protocol:
     """How photos become training images. Sizes are (height, width).
 
-    crop_hw:        the piece that is cut out; None: all of the photo, or, where `size_hw` is
-                    given, the largest piece from its center of the same aspect as `size_hw`. A
-                    photo smaller than `crop_hw` is treated in that way, too.
-    size_hw:        the size that the piece is resampled to, by areas; None: its own.
-    area_threshold: share of a new pixel's area, in (0, 1], from which it is crack.
-    cracks_only:    leave out pieces without a crack pixel (`load_split` does).
-    tiled:          cut as many pieces of `crop_hw` as about fit, instead of one from the center.
+    Attributes:
+        name: The key in `PROTOCOLS`.
+        crop_hw: Size of the window that is cut out; None: all of the photo, or, where `size_hw` is
+            given, the largest window in its center of the same aspect as `size_hw`. A photo smaller
+            than `crop_hw` is treated in that way, too.
+        size_hw: The size that the window is resampled to, by areas; None: its own.
+        area_threshold: Fraction of a new pixel's area, in (0, 1], from which it is crack.
+        cracks_only: Leave out windows without a crack pixel (`load_split` does).
+        tiled: Cut as many windows of `crop_hw` as about fit, instead of one in the center.
 
     >>> from dataclasses import replace
     >>> replace(PROTOCOLS["deepcrack96"], area_threshold=0.5).area_threshold
@@ -51,7 +53,7 @@ PROTOCOLS: dict[str, Protocol] = {
     "native": Protocol("native", None, None),
     # DeepCrack-DB as in the paper's Section IV-A.
     "deepcrack96": Protocol("deepcrack96", (384, 384), (96, 96)),
-    # CRACK500 likewise: photos are cut into pieces of 512×512, crops that come smaller are kept.
+    # CRACK500 likewise: photos are cut into windows of 512×512, crops that come smaller are kept.
     "crack500": Protocol("crack500", (512, 512), (128, 128), cracks_only=True, tiled=True),
     # PanelCrack, and its synthetic stand-in.
     "panel128": Protocol("panel128", None, (128, 128)),
@@ -61,7 +63,16 @@ PROTOCOLS: dict[str, Protocol] = {
 def choose_protocol(name: str, area_threshold: float | None = None) -> Protocol:
     """Return a protocol by name, with another area threshold where one is given.
 
-    Raises `InputError` for an unknown name, or a threshold outside (0, 1].
+    Args:
+        name: A key of `PROTOCOLS`.
+        area_threshold: Fraction of a new pixel's area, in (0, 1], from which it is crack; None
+            keeps the protocol's.
+
+    Returns:
+        The protocol.
+
+    Raises:
+        InputError: The name is unknown, or the threshold lies outside (0, 1].
 
     >>> choose_protocol("deepcrack96", 0.5).area_threshold
     0.5
@@ -70,7 +81,8 @@ def choose_protocol(name: str, area_threshold: float | None = None) -> Protocol:
         raise InputError(f"There is no protocol {name!r}. Choose one of: {', '.join(PROTOCOLS)}.")
     if area_threshold is not None and not 0 < area_threshold <= 1:
         raise InputError(
-            f"The area threshold is {area_threshold}; it is a share of a pixel, above 0, at most 1."
+            f"The area threshold is {area_threshold}, but must be a fraction of a pixel's area, "
+            "above 0 and at most 1."
         )
     protocol = PROTOCOLS[name]
     return protocol if area_threshold is None else replace(protocol, area_threshold=area_threshold)
@@ -78,7 +90,7 @@ def choose_protocol(name: str, area_threshold: float | None = None) -> Protocol:
 
 @dataclass(frozen=True)
 class Window:
-    """A piece of a photo, in pixels, and its place in the grid of pieces."""
+    """A rectangle of a photo, in pixels, and its position in the grid of a photo's windows."""
 
     top: int
     left: int
@@ -89,13 +101,21 @@ class Window:
 
 
 def windows(photo_hw: tuple[int, int], protocol: Protocol) -> list[Window]:
-    """List the pieces that a protocol cuts from a photo, row by row.
+    """List the windows that a protocol cuts from a photo, row by row.
 
-    A single piece lies in the center. Tiles are spread evenly from edge to edge, as many as the
-    photo's sides hold, rounded; so they overlap a little, or leave gaps of less than half a tile.
+    A single window lies in the center. Several are spread evenly from edge to edge, as many as the
+    photo's sides hold, rounded; so they overlap a little, or leave gaps of less than half a window.
 
-    Raises `InputError` where the piece would be smaller than `size_hw`, so that shrinking it would
-    mean inventing pixels.
+    Args:
+        photo_hw: Height and width of the photo.
+        protocol: How it is cut.
+
+    Returns:
+        At least one window.
+
+    Raises:
+        InputError: The window would be smaller than `size_hw`, so that shrinking it would mean
+            inventing pixels.
 
     >>> windows((384, 544), PROTOCOLS["deepcrack96"])
     [Window(top=0, left=80, height=384, width=384, row=0, column=0)]
@@ -113,7 +133,7 @@ def windows(photo_hw: tuple[int, int], protocol: Protocol) -> list[Window]:
     if size is not None and (height < size[0] or width < size[1]):
         raise InputError(
             f"A photo of {photo_hw[1]}×{photo_hw[0]} pixels (width × height) is too small for the "
-            f"protocol {protocol.name}: a piece of {width}×{height} can be cut from it, but it "
+            f"protocol {protocol.name}: a window of {width}×{height} can be cut from it, but it "
             f"must have at least {size[1]}×{size[0]}. Take another --protocol, such as native."
         )
     tops = _spread(photo_hw[0], height, protocol.tiled)
@@ -128,36 +148,56 @@ def windows(photo_hw: tuple[int, int], protocol: Protocol) -> list[Window]:
 def prepare(
     image: NDArray[np.uint8], mask: NDArray[np.bool_], protocol: Protocol
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Cut and shrink a photo and its mask to the one piece that a protocol makes of it.
+    """Cut and shrink a photo and its mask to the one image that a protocol makes of it.
 
-    image: shape (height, width, 3); mask: shape (height, width).
+    Args:
+        image: RGB of shape (height, width, 3).
+        mask: True where there is crack, of shape (height, width).
+        protocol: How the photo is cut and shrunk.
 
-    Raises `InputError` as `windows` does, and `ValueError` where the protocol makes several pieces
-    (take `prepare_all`).
+    Returns:
+        The image and its mask.
+
+    Raises:
+        InputError: As `windows` does.
+        ValueError: The protocol makes several images (take `prepare_all`).
     """
-    pieces = prepare_all(image, mask, protocol)
-    if len(pieces) != 1:
-        raise ValueError(f"{protocol.name} makes {len(pieces)} pieces of an image {mask.shape}")
-    return pieces[0]
+    prepared = prepare_all(image, mask, protocol)
+    if len(prepared) != 1:
+        raise ValueError(f"{protocol.name} makes {len(prepared)} images of one {mask.shape}")
+    return prepared[0]
 
 
 def prepare_all(
     image: NDArray[np.uint8], mask: NDArray[np.bool_], protocol: Protocol
 ) -> list[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
-    """Cut and shrink all pieces of a photo and its mask, in the order of `windows`."""
+    """Cut and shrink all windows of a photo and its mask, in the order of `windows`.
+
+    Args:
+        image: RGB of shape (height, width, 3).
+        mask: True where there is crack, of shape (height, width).
+        protocol: How the photo is cut and shrunk.
+
+    Returns:
+        An image and its mask for each window.
+
+    Raises:
+        InputError: As `windows` does.
+        ValueError: Image and mask have different sizes.
+    """
     if image.shape[:2] != mask.shape or image.ndim != 3:
         raise ValueError(f"image {image.shape} and mask {mask.shape} don't fit")
-    pieces = []
+    prepared = []
     for window in windows(mask.shape, protocol):
         rows = slice(window.top, window.top + window.height)
         columns = slice(window.left, window.left + window.width)
-        piece, labels = image[rows, columns], mask[rows, columns]
+        cut, cut_mask = image[rows, columns], mask[rows, columns]
         size = protocol.size_hw
-        if size is not None and size != labels.shape:
-            piece = cv2.resize(piece, (size[1], size[0]), interpolation=cv2.INTER_AREA)
-            labels = shrink_mask(labels, size, protocol.area_threshold)
-        pieces.append((np.ascontiguousarray(piece), np.ascontiguousarray(labels)))
-    return pieces
+        if size is not None and size != cut_mask.shape:
+            cut = cv2.resize(cut, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+            cut_mask = shrink_mask(cut_mask, size, protocol.area_threshold)
+        prepared.append((np.ascontiguousarray(cut), np.ascontiguousarray(cut_mask)))
+    return prepared
 
 
 def shrink_mask(
@@ -166,7 +206,15 @@ def shrink_mask(
     """Shrink a mask: a new pixel is crack where at least `area_threshold` of its area is.
 
     The area is exact: old pixels that lie across the border of two new ones count for each by
-    their part, in whole numbers, so that a share equal to the threshold is never missed.
+    their overlap, in whole numbers, so that a fraction equal to the threshold is never missed.
+
+    Args:
+        mask: True where there is crack, of shape (height, width).
+        size_hw: Height and width of the result, not above those of the mask.
+        area_threshold: Fraction of a new pixel's area, in (0, 1], from which it is crack.
+
+    Returns:
+        A mask of shape `size_hw`.
 
     >>> corner = np.zeros((4, 4), bool); corner[0, :2] = True
     >>> shrink_mask(corner, (1, 1), 1 / 8), shrink_mask(corner, (1, 1), 1 / 7)
@@ -185,8 +233,8 @@ def _overlaps(old: int, new: int) -> NDArray[np.float64]:
     return np.maximum(overlap, 0).astype(np.float64)
 
 
-def _spread(length: int, piece: int, tiled: bool) -> list[int]:
-    """Starts of the pieces along one side."""
-    count = max(1, round(length / piece)) if tiled else 1
-    spare = length - piece
+def _spread(length: int, side: int, tiled: bool) -> list[int]:
+    """Starts of the windows along one side."""
+    count = max(1, round(length / side)) if tiled else 1
+    spare = length - side
     return [spare // 2] if count == 1 else [spare * i // (count - 1) for i in range(count)]

@@ -80,7 +80,7 @@ def choose_rule(looks: Sequence[tuple[Path, MaskLook]], where: Path) -> MaskRule
     _refuse(where, used, MaskLook.has_classes, "values that mean several things")
     _refuse(where, used, MaskLook.is_photo, "most values between background and crack, as photos")
     rule = MaskRule(_scales(used, where))
-    _refuseinverted(rule, looks, where)
+    _refuse_inverted(rule, looks, where)
     return rule
 
 
@@ -175,7 +175,7 @@ def _refuse(
     )
 
 
-def _refuseinverted(rule: MaskRule, looks: Sequence[tuple[Path, MaskLook]], where: Path) -> None:
+def _refuse_inverted(rule: MaskRule, looks: Sequence[tuple[Path, MaskLook]], where: Path) -> None:
     """Raise where more than half of a set, or nearly all of one of its files, would be crack."""
     crack = {path: _crack_pixels(rule, look) for path, look in looks}
     pixels = {path: int(look.counts.sum()) for path, look in looks}

@@ -1,6 +1,6 @@
-"""An endless, seeded stream of pictures of cracked industrial panels, with exact ground truth.
+"""An endless, seeded stream of images of cracked industrial panels, with exact ground truth.
 
-How a picture comes about, one module each: a bare panel of some material (`surfaces`), marks
+How an image comes about, one module each: a bare panel of some material (`surfaces`), marks
 that are no cracks (`marks`), cracks grown as branching random walks (`cracks`), their exact
 pixels (`raster`) and their looks (`rendering`), light and camera (`camera`).
 """
@@ -18,25 +18,26 @@ from scipy.special import betaincinv, gammaincinv
 from fissura.data.synthetic.camera import illumination, photograph
 from fissura.data.synthetic.cracks import choose_habit, grow_cracks
 from fissura.data.synthetic.marks import UNDER, UPON, lay_marks
-from fissura.data.synthetic.rendering import paint_cracks, tilt_pieces
+from fissura.data.synthetic.rendering import paint_cracks, tilt_shards
 from fissura.data.synthetic.surfaces import bare_panel
 from fissura.errors import InputError
 
 SMALLEST, MOST_CRACK = 32, 0.2
-CRACK_FREE = 0.04  # of the pictures, where cracks are asked for at all
-_SPREAD = 2.5  # shape of the distribution of crack shares: its coefficient of variation is ~ 0.6
+CRACK_FREE = 0.04  # of the images, where cracks are asked for at all
+_SPREAD = 2.5  # shape of the distribution of crack fractions: its coefficient of variation is ~ 0.6
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A picture of a panel and the truth about its cracks.
+    """An image of a panel and the truth about its cracks.
 
-    image:      (h, w, 3) uint8, RGB.
-    mask:       (h, w) bool, true where a crack covers at least half of the pixel, or, for a crack
-                finer than a pixel, half of what it can cover: where the pixel's center is within
-                max(width_px, 1)/2 of the centerline.
-    centerline: a (k, 3) float64 array per branch: row, column, width_px; (0, 0) is the center of
-                the first pixel. Lines that leave the picture end up to two pixels outside it.
+    Attributes:
+        image: RGB, (h, w, 3) uint8.
+        mask: (h, w) bool, true where a crack covers at least half of the pixel, or, for a crack
+            finer than a pixel, half of what it can cover: where the pixel's center is within
+            max(width_px, 1)/2 of the centerline.
+        centerline: A (k, 3) float64 array per branch: row, column, width_px; (0, 0) is the center
+            of the first pixel. Lines that leave the image end up to two pixels outside it.
     """
 
     image: NDArray[np.uint8]
@@ -51,26 +52,29 @@ def draw_panel(
     size_hw: tuple[int, int] = (128, 128),
     crack_fraction: float = 0.0315,
 ) -> Panel:
-    """Draw one cracked panel: picture number `index` of the endless set `seed`.
+    """Draw one cracked panel: image number `index` of the endless set `seed`.
 
     The same arguments give the same bits, whatever was drawn before (on one kind of machine:
     vectorized sines may differ in the last bit between processors).
 
-    The share of crack pixels varies from picture to picture: a beta distribution of mean
+    The fraction of crack pixels varies from image to image: a beta distribution of mean
     `crack_fraction` (coefficient of variation about 0.6, near a gamma distribution), with four
-    per cent of the pictures free of cracks. Its quantiles are visited by the golden-ratio
-    sequence along `index`, so that the mean of any run of pictures is near `crack_fraction`.
+    per cent of the images free of cracks. Its quantiles are visited by the golden-ratio
+    sequence along `index`, so that the mean of any run of images is near `crack_fraction`.
 
     Args:
-        seed: of the set, 0 or more.
-        index: of the picture, 0 or more.
-        size_hw: height and width in pixels, 32 or more each. Cracks and textures keep a
-            camera's scale: a larger picture shows more of the panel, and widths grow slowly, by
-            (shorter side / 128)^0.35.
-        crack_fraction: mean fraction of crack pixels, 0 to 0.2; 0 gives panels without any crack.
+        seed: Number of the set, 0 or more.
+        index: Number of the image, 0 or more.
+        size_hw: Height and width in pixels, 32 or more each. Cracks and textures keep a
+            camera's magnification: a larger image shows more of the panel, and widths grow slowly,
+            by (shorter side / 128)^0.35.
+        crack_fraction: Mean fraction of crack pixels, 0 to 0.2; 0 gives panels without any crack.
+
+    Returns:
+        The panel.
 
     Raises:
-        InputError: (a ValueError) where an argument is out of its range.
+        InputError: (a ValueError) An argument is out of its range.
 
     >>> panel = draw_panel(seed=1, index=2, size_hw=(64, 96))
     >>> panel.image.shape, panel.mask.shape, panel.centerline[0].shape[1]
@@ -90,7 +94,7 @@ def draw_panel(
         habit = choose_habit(of_cracks, size_hw, target, surface.brittle)
         centerline, mask = grow_cracks(of_cracks, allowed, target, habit)
     if surface.brittle > 0.5 and of_looks.random() < 0.4:
-        tilt_pieces(of_looks, color, mask, of_looks.uniform(0.02, 0.12))
+        tilt_shards(of_looks, color, mask, of_looks.uniform(0.02, 0.12))
     paint_cracks(of_looks, color, centerline, light_angle, brittle=surface.brittle)
     lay_marks(of_dust, color, allowed, UPON)
     falling, mirrored = illumination(of_camera, size_hw, light_angle, surface.gloss, surface.grain)
@@ -102,13 +106,22 @@ def draw_panel(
 def panels(
     seed: int, *, size_hw: tuple[int, int] = (128, 128), crack_fraction: float = 0.0315
 ) -> Iterator[Panel]:
-    """Yield `draw_panel(seed, 0)`, `draw_panel(seed, 1)` and so on, without end."""
+    """Draw the panels of a set one after the other, without end.
+
+    Args:
+        seed: As in `draw_panel`.
+        size_hw: As in `draw_panel`.
+        crack_fraction: As in `draw_panel`.
+
+    Yields:
+        `draw_panel(seed, 0)`, `draw_panel(seed, 1)` and so on.
+    """
     for index in count():
         yield draw_panel(seed, index, size_hw=size_hw, crack_fraction=crack_fraction)
 
 
 def _target_fraction(seed: int, index: int, crack_fraction: float) -> float:
-    """The share of crack pixels of one picture; see `draw_panel`."""
+    """The fraction of crack pixels of one image; see `draw_panel`."""
     if crack_fraction == 0:
         return 0.0
     offset = np.random.default_rng([seed, 0x5EED]).random()
@@ -123,7 +136,17 @@ def _target_fraction(seed: int, index: int, crack_fraction: float) -> float:
 
 
 def check_request(seed: int, index: int, size_hw: tuple[int, int], crack_fraction: float) -> None:
-    """Raise `InputError`, in a sentence, where an argument of `draw_panel` is out of range."""
+    """Check the arguments of `draw_panel`.
+
+    Args:
+        seed: Number of the set.
+        index: Number of the image.
+        size_hw: Height and width in pixels.
+        crack_fraction: Mean fraction of crack pixels.
+
+    Raises:
+        InputError: One is out of its range.
+    """
     if seed < 0 or index < 0:
         raise InputError(f"seed and index must be 0 or more, not {seed} and {index}.")
     if min(size_hw) < SMALLEST:

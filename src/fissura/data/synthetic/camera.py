@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fissura.data.synthetic.noise import Field, Picture, blurred, noise
+from fissura.data.synthetic.noise import Field, Image, blurred, noise
 
 
 def illumination(
@@ -16,11 +16,21 @@ def illumination(
     gloss: float,
     grain: float | None,
 ) -> tuple[Field, Field]:
-    """Return how much light falls on each point, and how much a glossy panel mirrors, both (h, w).
+    """Return how much light falls on each pixel, and how much a glossy panel mirrors.
 
-    The picture is reflectance times the first plus the second. The first falls off away from
+    The image is reflectance times the first plus the second. The first falls off away from
     the light, with a soft lamp spot, drifts, now and then a shadow's edge; the second has lamps
-    and, across brushed metal, bright bands.
+    and, across brushed metal, bright stripes.
+
+    Args:
+        rng: The source of randomness.
+        size_hw: Height and width in pixels.
+        light_angle: Direction that the light comes from, in radians.
+        gloss: 0 for a dull panel to 1 for a mirror.
+        grain: Direction of brushing, in radians, or None.
+
+    Returns:
+        Both fields, (h, w) each.
     """
     height, width = size_hw
     rows = (np.arange(height, dtype=np.float32)[:, None] / height - 0.5) * (height / max(size_hw))
@@ -45,14 +55,14 @@ def illumination(
     if grain is not None and rng.random() < 0.7:
         across = rows * np.float32(np.cos(grain)) - columns * np.float32(np.sin(grain))
         for _ in range(int(rng.integers(1, 4))):
-            band = (across - rng.uniform(-0.5, 0.5)) / rng.uniform(0.04, 0.2)
-            falling += np.float32(rng.uniform(-0.12, 0.3)) * np.exp(-(band**2))
+            stripe = (across - rng.uniform(-0.5, 0.5)) / rng.uniform(0.04, 0.2)
+            falling += np.float32(rng.uniform(-0.12, 0.3)) * np.exp(-(stripe**2))
     elif gloss > 0.5 and rng.random() < 0.35:
-        mirrored += _window(rng, rows, columns) * np.float32(rng.uniform(0.03, 0.16))
+        mirrored += _reflection(rng, rows, columns) * np.float32(rng.uniform(0.03, 0.16))
     return np.maximum(falling, 0.12, dtype=np.float32), mirrored
 
 
-def _window(rng: np.random.Generator, rows: Field, columns: Field) -> Field:
+def _reflection(rng: np.random.Generator, rows: Field, columns: Field) -> Field:
     """The blurred reflection of a window or a tube lamp: a slanted bar."""
     turn = rng.uniform(-0.8, 0.8)
     across = columns * np.float32(np.cos(turn)) + rows * np.float32(np.sin(turn))
@@ -62,11 +72,18 @@ def _window(rng: np.random.Generator, rows: Field, columns: Field) -> Field:
     return 1 / (1 + np.exp(np.clip(beside / np.float32(soft), -30, 30)))
 
 
-def photograph(rng: np.random.Generator, scene: Picture) -> NDArray[np.uint8]:
-    """Take a picture of an (h, w, 3) scene in [0, 1]: (h, w, 3) uint8.
+def photograph(rng: np.random.Generator, scene: Image) -> NDArray[np.uint8]:
+    """Take a photo of a scene.
 
     Exposure and white balance, defocus (evenly, or growing to one side), now and then motion,
     vignetting, a tone curve, noise that is correlated as after demosaicing, and JPEG.
+
+    Args:
+        rng: The source of randomness.
+        scene: RGB in [0, 1], (h, w, 3).
+
+    Returns:
+        RGB, (h, w, 3) uint8.
     """
     size_hw = (scene.shape[0], scene.shape[1])
     middle = float(scene[::4, ::4].mean())
@@ -80,13 +97,14 @@ def photograph(rng: np.random.Generator, scene: Picture) -> NDArray[np.uint8]:
     scene *= vignette[..., None]
     scene = _tone(scene, rng.uniform(0.0, 0.5), rng.uniform(0.0, 0.05))
     scene += _sensor_noise(rng, scene)
-    picture = np.clip(np.rint(scene * 255), 0, 255).astype(np.uint8)
+    image = np.clip(np.rint(scene * 255), 0, 255).astype(np.uint8)
     if rng.random() < 0.75:
-        picture = _jpeg(picture, int(rng.integers(72, 98)))
-    return picture
+        image = _jpeg(image, int(rng.integers(72, 98)))
+    return image
 
 
-def _defocus(rng: np.random.Generator, scene: Picture) -> Picture:
+def _defocus(rng: np.random.Generator, scene: Image) -> Image:
+    """Blur evenly, or more towards one side, or by motion."""
     sigma = float(rng.choice([rng.uniform(0.25, 0.5), rng.uniform(0.5, 0.95)], p=[0.55, 0.45]))
     sharp = cv2.GaussianBlur(scene, (0, 0), sigma)
     if rng.random() < 0.12:
@@ -106,12 +124,13 @@ def _defocus(rng: np.random.Generator, scene: Picture) -> Picture:
 
 
 def _vignette(size_hw: tuple[int, int], amount: float) -> Field:
+    """The light that is left towards the corners."""
     rows = np.linspace(-1, 1, size_hw[0], dtype=np.float32)[:, None]
     columns = np.linspace(-1, 1, size_hw[1], dtype=np.float32)
     return 1 / (1 + np.float32(amount) * (rows**2 + columns**2) / 2) ** 2
 
 
-def _tone(scene: Picture, contrast: float, black: float) -> Picture:
+def _tone(scene: Image, contrast: float, black: float) -> Image:
     """A gentle S-curve with a soft shoulder, on top of lifted blacks."""
     scene = np.clip(scene, 0, None)
     scene = np.where(scene > 0.8, 0.8 + 0.25 * np.tanh((scene - 0.8) / 0.25), scene)
@@ -121,7 +140,7 @@ def _tone(scene: Picture, contrast: float, black: float) -> Picture:
     return np.float32(black) + np.float32(1 - black) * scene
 
 
-def _sensor_noise(rng: np.random.Generator, scene: Picture) -> Picture:
+def _sensor_noise(rng: np.random.Generator, scene: Image) -> Image:
     """Shot and read noise, more of it in the light, coarser in color than in brightness."""
     height, width = scene.shape[:2]
     level = np.exp(rng.uniform(np.log(0.003), np.log(0.018)))
@@ -134,7 +153,8 @@ def _sensor_noise(rng: np.random.Generator, scene: Picture) -> Picture:
     return strength * (grain[..., None] + np.float32(rng.uniform(0.1, 0.7)) * color)
 
 
-def _jpeg(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+def _jpeg(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """Compress an image and decode it again."""
+    _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
     return np.ascontiguousarray(decoded[..., ::-1])

@@ -16,17 +16,19 @@ FINEST = 0.45  # px: width of the narrowest tip
 
 @dataclass(frozen=True)
 class Habit:
-    """How the cracks of one picture grow. Lengths in pixels, angles in radians.
+    """How the cracks of one image grow. Lengths in pixels, angles in radians.
 
-    style:     "meander", "star", "network" or "hairline".
-    width:     of a main crack.
-    unit:      length by which the bends are measured, 1 at 128², growing slowly with the picture.
-    wander:    standard deviation of the heading's slow bends.
-    jag:       of its sudden kinks, `jag_length` apart on average.
-    fork:      children per unit length of a parent.
-    fork_angle: (lowest, highest) between child and parent.
-    roughness: of the width, as a standard deviation of its logarithm.
-    stops:     a branch that meets another one ends there.
+    Attributes:
+        style: "meander", "star", "network" or "hairline".
+        width: Width of a main crack.
+        unit: Length by which the bends are measured, 1 at 128², growing slowly with the image.
+        wander: Standard deviation of the heading's slow bends.
+        jag: Standard deviation of its sudden kinks.
+        jag_length: Mean distance of the kinks.
+        fork: Children per unit length of a parent.
+        fork_angle: Lowest and highest angle between child and parent.
+        roughness: Of the width, as a standard deviation of its logarithm.
+        stops: Whether a branch that meets another one ends there.
     """
 
     style: str
@@ -43,7 +45,17 @@ class Habit:
 
 @dataclass(frozen=True)
 class Shoot:
-    """A branch about to grow. curvature is in radians per pixel; taper 1 narrows to a tip."""
+    """A branch about to grow. Lengths in pixels, angles in radians.
+
+    Attributes:
+        start_rc: Row and column of its first point.
+        heading: Its first direction; 0 lies along a row, π/2 points down.
+        length: Its length.
+        width: Its width at the start.
+        generation: 0 for a main crack, 1 for its children and so on.
+        curvature: Steady turn, in radians per pixel.
+        taper: 0 keeps the width, 1 narrows to a tip.
+    """
 
     start_rc: tuple[float, float]
     heading: float
@@ -55,7 +67,16 @@ class Shoot:
 
 
 def wave(rng: np.random.Generator, count: int, spacing: float) -> NDArray[np.float64]:
-    """Return smooth noise along a line: (count,), unit variance at knots `spacing` apart."""
+    """Return smooth noise along a line, of unit variance at its knots.
+
+    Args:
+        rng: The source of randomness.
+        count: Number of points.
+        spacing: Distance of the knots, in points.
+
+    Returns:
+        Values, (count,).
+    """
     knots = rng.standard_normal(int(count / spacing) + 3)
     return np.interp(np.arange(count) / spacing + rng.random(), np.arange(len(knots)), knots)
 
@@ -65,14 +86,18 @@ def choose_habit(
 ) -> Habit:
     """Choose how cracks grow that shall cover `target` pixels in all.
 
-    brittle: 0 for tough, grainy matter (kinks, meanders) to 1 for glass (smooth arcs, stars).
+    Args:
+        rng: The source of randomness.
+        size_hw: Height and width of the image in pixels.
+        target: Number of crack pixels.
+        brittle: 0 for tough, grainy matter (kinks, meanders) to 1 for glass (smooth arcs, stars).
     """
     unit = (min(size_hw) / 128) ** 0.35
-    share = target / (size_hw[0] * size_hw[1])
-    width = 2.1 * unit * float(np.exp(0.33 * rng.standard_normal())) * (share / 0.03) ** 0.22
+    fraction = target / (size_hw[0] * size_hw[1])
+    width = 2.1 * unit * float(np.exp(0.33 * rng.standard_normal())) * (fraction / 0.03) ** 0.22
     width = float(np.clip(width, 0.8 * unit, 4.0 * unit))
     width = min(width, (target / 14) ** 0.5)  # however little there is, it is longer than wide
-    # No more crack length than can lie in the picture without becoming a hatching.
+    # No more crack length than can lie in the image without becoming a hatching.
     width = max(width, target / (14.0 * sum(size_hw)))
     styles, weights = ("meander", "star", "network", "hairline"), np.array([0.52, 0.15, 0.2, 0.13])
     weights[1] *= 0.3 + 1.6 * brittle
@@ -104,11 +129,17 @@ def choose_habit(
 def grow_cracks(
     rng: np.random.Generator, allowed: NDArray[np.bool_], target: int, habit: Habit
 ) -> tuple[list[NDArray[np.float64]], NDArray[np.bool_]]:
-    """Grow branches until they cover `target` pixels, to about one per cent; return them and where.
+    """Grow branches until they cover `target` pixels, to about one per cent.
 
-    allowed: (h, w), where the panel is: a branch ends where it leaves it. Returns (k, 3) arrays
-    row, column, width_px, whose points may lie up to two pixels outside the picture, and the
-    (h, w) mask of the pixels that they cover.
+    Args:
+        rng: The source of randomness.
+        allowed: True where the panel is, (h, w); a branch ends where it leaves it.
+        target: Number of crack pixels.
+        habit: How cracks grow.
+
+    Returns:
+        The branches, arrays (k, 3) of row, column and width in pixels, whose points may lie up to
+        two pixels outside the image; and the mask (h, w) of the pixels that they cover.
     """
     mask = np.zeros(allowed.shape, dtype=bool)
     barrier = np.zeros(allowed.shape, dtype=np.uint8)
@@ -163,6 +194,7 @@ def _fit(
 def _new_pixels(
     branch: NDArray[np.float64], mask: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The pixels that a branch adds to a mask, and the segments that cover them first."""
     pixel, segment = covered_pixels(branch, mask.shape)
     new = ~mask.reshape(-1)[pixel]
     return pixel[new], segment[new]
@@ -272,17 +304,17 @@ def _children(
     if parent.generation >= (5 if habit.style == "network" else 3) or len(branch) < 12:
         return []
     count = int(rng.poisson(habit.fork * len(branch)))
-    places = np.sort(rng.integers(4, len(branch) - 4, count))
+    forks = np.sort(rng.integers(4, len(branch) - 4, count))
     children = []
-    for place in places:
-        step = branch[place + 3, :2] - branch[place - 3, :2]
+    for fork in forks:
+        step = branch[fork + 3, :2] - branch[fork - 3, :2]
         side = rng.choice([-1.0, 1.0]) * rng.uniform(*habit.fork_angle)
         heading = float(np.arctan2(step[0], step[1]) + side)
         if habit.style == "network":
             length, narrower = len(branch) * rng.uniform(0.5, 1.5), rng.uniform(0.65, 0.95)
         else:
             length, narrower = len(branch) * rng.uniform(0.12, 0.6), rng.uniform(0.45, 0.85)
-        own = max(branch[place, 2] * narrower, 0.7)
-        start = (float(branch[place, 0]), float(branch[place, 1]))
+        own = max(branch[fork, 2] * narrower, 0.7)
+        start = (float(branch[fork, 0]), float(branch[fork, 1]))
         children.append(Shoot(start, heading, max(length, 8.0), own, parent.generation + 1))
     return children

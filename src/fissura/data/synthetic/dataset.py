@@ -16,25 +16,28 @@ from fissura.errors import InputError
 from fissura.files import new_folder
 from fissura.version import __version__
 
-FORMAT = 1
+FORMAT = 2  # 1 called the measured fractions share, share_train and share_test
 
 
 @dataclass(frozen=True)
 class SynthSummary:
-    """What `synth` wrote; saved as `synth.json` too.
+    """The outcome of `synth`; saved as `synth.json` too.
 
-    folder:       where the data set lies.
-    train, test:  numbers of pictures.
-    share_train, share_test: measured fractions of crack pixels (0 for a split without pictures).
-    share:        the same over all pictures.
+    Attributes:
+        folder: Where the data set lies.
+        train: Number of images to train on.
+        test: Number of images to test on.
+        crack_fraction_train: Measured fraction of crack pixels; 0 for a split without images.
+        crack_fraction_test: The same of the test split.
+        crack_fraction: The same of all images.
     """
 
     folder: Path
     train: int
     test: int
-    share_train: float
-    share_test: float
-    share: float
+    crack_fraction_train: float
+    crack_fraction_test: float
+    crack_fraction: float
 
 
 def synth(
@@ -51,22 +54,25 @@ def synth(
 
     The folder holds `train/images/NAME.png` (8-bit RGB), `train/masks/NAME.png` (0 and 255), the
     same under `test/`, `centerlines/NAME.json` (a list of branches, each a list of
-    [row, column, width_px]) and `synth.json` (seed, options, versions, measured crack share).
-    Picture NAME = panel_000012 is `draw_panel(seed, 12, …)`; which pictures are for testing is
-    drawn from the seed. All of it is written beside `out` and renamed in the end, so that `out`
-    is never there in part.
+    [row, column, width_px]) and `synth.json` (seed, options, versions, measured crack fractions).
+    Image NAME = panel_000012 is `draw_panel(seed, 12, …)`; the seed decides which images are for
+    testing. The folder is written beside `out` and renamed in the end, so that `out` is never
+    there half written.
 
     Args:
-        out: folder to write, which must not exist or be empty.
-        count: number of pictures, 1 or more.
-        size_hw: height and width of each in pixels, 32 or more.
-        crack_fraction: mean fraction of crack pixels, 0 to 0.2.
-        test_fraction: fraction of the pictures that goes to `test/`, 0 to 1.
-        seed: the same seed and options give the same pictures.
-        progress: show a progress bar.
+        out: Folder to write, which must not exist or be empty.
+        count: Number of images, 1 or more.
+        size_hw: Height and width of each in pixels, 32 or more.
+        crack_fraction: Mean fraction of crack pixels, 0 to 0.2.
+        test_fraction: Fraction of the images that goes to `test/`, 0 to 1.
+        seed: The same seed and options give the same images.
+        progress: Show a progress bar.
+
+    Returns:
+        How many images were written, and how much of them is crack.
 
     Raises:
-        InputError: where `out` is not empty or an option is out of its range.
+        InputError: `out` is not empty or an option is out of its range.
     """
     _check_options(out, count, test_fraction)
     check_request(seed, 0, size_hw, crack_fraction)
@@ -92,19 +98,21 @@ def synth(
 
 
 def _summary(out: Path, cracks: dict[str, int], count: int, tests: int, area: int) -> SynthSummary:
+    """Count images and crack pixels; `area` is that of one image."""
     return SynthSummary(
         folder=out,
         train=count - tests,
         test=tests,
-        share_train=cracks["train"] / max(1, (count - tests) * area),
-        share_test=cracks["test"] / max(1, tests * area),
-        share=sum(cracks.values()) / (count * area),
+        crack_fraction_train=cracks["train"] / max(1, (count - tests) * area),
+        crack_fraction_test=cracks["test"] / max(1, tests * area),
+        crack_fraction=sum(cracks.values()) / (count * area),
     )
 
 
 def _check_options(out: Path, count: int, test_fraction: float) -> None:
+    """Raise `InputError` for options out of range and folders that hold something."""
     if count < 1:
-        raise InputError(f"A data set needs at least 1 picture; count is {count}.")
+        raise InputError(f"A data set needs at least 1 image; count is {count}.")
     if not 0 <= test_fraction <= 1:
         raise InputError(f"test_fraction must lie between 0 and 1; it is {test_fraction}.")
     if out.exists() and not out.is_dir():
@@ -117,6 +125,7 @@ def _check_options(out: Path, count: int, test_fraction: float) -> None:
 
 
 def _counted(count: int, progress: bool) -> Iterator[int]:
+    """Numbers from 0 on, with a bar where that is asked for."""
     if not progress:
         yield from range(count)
         return
@@ -126,10 +135,11 @@ def _counted(count: int, progress: bool) -> Iterator[int]:
 
 
 def _write(panel: Panel, folder: Path, split: str, name: str) -> None:
+    """Write the files of one panel."""
     images, masks = folder / split / "images", folder / split / "masks"
     centerlines = folder / "centerlines"
-    for place in (images, masks, centerlines):
-        place.mkdir(parents=True, exist_ok=True)
+    for below in (images, masks, centerlines):
+        below.mkdir(parents=True, exist_ok=True)
     Image.fromarray(panel.image).save(images / f"{name}.png")
     Image.fromarray(panel.mask.astype(np.uint8) * 255).save(masks / f"{name}.png")
     branches = [np.round(branch, 3).tolist() for branch in panel.centerline]
@@ -139,6 +149,7 @@ def _write(panel: Panel, folder: Path, split: str, name: str) -> None:
 
 
 def _record(file: Path, options: dict[str, object], summary: SynthSummary) -> None:
+    """Write `synth.json`."""
     measured = asdict(summary)
     del measured["folder"]
     versions = {"fissura": __version__, "numpy": np.__version__, "opencv": cv2.__version__}

@@ -1,4 +1,4 @@
-"""What lies on panels and is no crack: scratches, seams, holes, stains, print, dust."""
+"""Marks on panels that are no cracks: scratches, seams, holes, stains, print, dust."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from fissura.data.synthetic.cracks import wave
-from fissura.data.synthetic.noise import Field, Picture, clouds, noise, relief
+from fissura.data.synthetic.noise import Field, Image, clouds, noise, relief
 from fissura.data.synthetic.raster import coverage
 
 Skin = NDArray[np.bool_]  # (h, w), where cracks may run
-Mark = Callable[[Generator, Picture, Skin, float], None]
+Mark = Callable[[Generator, Image, Skin, float], None]
 _FINE = 4  # bits below the pixel in OpenCV's line coordinates
 
 
 def _stroke(layer: NDArray[np.uint8], xy: NDArray[np.floating], level: float, thick: int) -> None:
+    """Draw a line through points (k, 2) of x and y, to fractions of a pixel."""
     points = np.rint(xy * (1 << _FINE)).astype(np.int32).reshape(-1, 1, 2)
     cv2.polylines(layer, [points], False, float(level), thick, cv2.LINE_AA, _FINE)
 
 
-def _lay(color: Picture, layer: NDArray[np.uint8], target: NDArray[np.floating] | float) -> None:
+def _lay(color: Image, layer: NDArray[np.uint8], target: NDArray[np.floating] | float) -> None:
     """Blend `color` towards `target` where the layer is drawn; touches only its bounding box."""
     x, y, width, height = cv2.boundingRect(layer)
     box = np.s_[y : y + height, x : x + width]
@@ -31,10 +32,10 @@ def _lay(color: Picture, layer: NDArray[np.uint8], target: NDArray[np.floating] 
     color[box] += alpha * (np.asarray(target, np.float32) - color[box])
 
 
-def _window(
+def _patch(
     rng: Generator, size_hw: tuple[int, int], radius: float
 ) -> tuple[tuple[slice, slice], Field, Field]:
-    """Choose a place for a patch: its box, and offsets from its center in units of the radius."""
+    """Choose where a patch lies: its box, and offsets from its center in units of the radius."""
     center = rng.uniform(-0.1, 1.1, 2) * np.array(size_hw)
     low = np.clip((center - 1.5 * radius).astype(int), 0, np.array(size_hw) - 8)
     high = np.clip((center + 1.5 * radius).astype(int), low + 8, np.array(size_hw))
@@ -44,7 +45,7 @@ def _window(
     return box, rows.astype(np.float32), columns.astype(np.float32)
 
 
-def _scratches(rng: Generator, color: Picture, allowed: Skin, unit: float) -> None:
+def _scratches(rng: Generator, color: Image, allowed: Skin, unit: float) -> None:
     """Straight or gently bowed, of even width, lighter or darker; alone or in bundles."""
     size_hw = allowed.shape
     long = float(np.hypot(*size_hw))
@@ -61,12 +62,12 @@ def _scratches(rng: Generator, color: Picture, allowed: Skin, unit: float) -> No
             steps = length / 24 * np.stack([np.cos(turn), np.sin(turn)], axis=1)
             xy = begin + np.cumsum(steps, axis=0) - steps.sum(axis=0) / 2
             fade = np.clip(0.75 + 0.35 * wave(rng, 24, 5), 0.05, 1) * rng.uniform(0.5, 1)
-            for part in range(24):
-                _stroke(layer, xy[part : part + 2], strength * fade[part], thick)
+            for step in range(24):
+                _stroke(layer, xy[step : step + 2], strength * fade[step], thick)
         _lay(color, layer, min(0.95, tone + rng.uniform(0.2, 0.5)) if lighter else 0.35 * tone)
 
 
-def _scuff(rng: Generator, color: Picture, allowed: Skin, unit: float) -> None:
+def _scuff(rng: Generator, color: Image, allowed: Skin, unit: float) -> None:
     """A rubbed patch: many short, faint, parallel scratches."""
     layer = np.zeros(allowed.shape, np.uint8)
     center, spread = rng.uniform(0, 1, 2) * allowed.shape[::-1], rng.uniform(8, 26) * unit
@@ -79,7 +80,7 @@ def _scuff(rng: Generator, color: Picture, allowed: Skin, unit: float) -> None:
     _lay(color, layer, float(rng.choice([0.08, 0.85])))
 
 
-def _seam(rng: Generator, color: Picture, allowed: Skin, unit: float) -> None:
+def _seam(rng: Generator, color: Image, allowed: Skin, unit: float) -> None:
     """A joint between two panels: a straight groove with one lit edge, maybe crossed by another."""
     turn = float(rng.choice([0.0, np.pi / 2])) + rng.normal(0, 0.06)
     wide, depth = rng.uniform(0.8, 4.5) * unit, rng.uniform(0.3, 0.85)
@@ -95,17 +96,17 @@ def _seam(rng: Generator, color: Picture, allowed: Skin, unit: float) -> None:
         color += (lit * edge * 0.5)[..., None]
 
 
-def _panel_edge(rng: Generator, color: Picture, allowed: Skin, unit: float) -> None:
-    """The panel ends: behind its rim lies the rig or a dark gap; cracks end there too."""
+def _panel_edge(rng: Generator, color: Image, allowed: Skin, unit: float) -> None:
+    """The panel ends: behind its edge lies the rig or a dark gap; cracks end there too."""
     turn = float(rng.choice(np.arange(4) * np.pi / 2)) + rng.normal(0, 0.05)
     rows = np.linspace(-0.5, 0.5, allowed.shape[0], dtype=np.float32)[:, None] * allowed.shape[0]
     columns = np.linspace(-0.5, 0.5, allowed.shape[1], dtype=np.float32) * allowed.shape[1]
     away = columns * np.float32(np.cos(turn)) + rows * np.float32(np.sin(turn))
-    rim = float(away.max()) * rng.uniform(0.72, 0.95)
+    edge = float(away.max()) * rng.uniform(0.72, 0.95)
     bow = np.float32(rng.normal(0, 1.5) * unit) * noise(
         rng, allowed.shape, 0.6 * max(allowed.shape)
     )
-    away = (away + bow - rim).astype(np.float32)
+    away = (away + bow - edge).astype(np.float32)
     outside = np.clip(away + 0.5, 0, 1)[..., None]
     behind = np.float32(rng.choice([0.03, 0.08, 0.2, 0.55], p=[0.4, 0.3, 0.2, 0.1]))
     ground = behind * (1 + 0.06 * clouds(rng, allowed.shape, 15, 200))[..., None]
@@ -116,19 +117,19 @@ def _panel_edge(rng: Generator, color: Picture, allowed: Skin, unit: float) -> N
     allowed &= away < -1.0
 
 
-def _screw(rng: Generator, color: Picture, allowed: Skin, unit: float) -> None:
+def _screw(rng: Generator, color: Image, allowed: Skin, unit: float) -> None:
     """A hole, a rivet or a screw with its slot."""
     light = rng.uniform(0, 2 * np.pi)
     radius = rng.uniform(3.5, 11) * unit
-    box, rows, columns = _window(rng, allowed.shape, radius)
+    box, rows, columns = _patch(rng, allowed.shape, radius)
     away = np.sqrt(rows**2 + columns**2)
     inside = np.clip((1 - away) * radius + 0.5, 0, 1)
-    rim = np.exp(-(((away - 1) * radius / (0.9 * unit)) ** 2))
+    edge = np.exp(-(((away - 1) * radius / (0.9 * unit)) ** 2))
     shade = (columns * np.cos(light) + rows * np.sin(light)) / np.maximum(away, 0.1)
     if rng.random() < 0.5:
-        gain = 1 - rng.uniform(0.75, 0.97) * inside + 0.45 * rim * shade
+        gain = 1 - rng.uniform(0.75, 0.97) * inside + 0.45 * edge * shade
     else:
-        dome = 1 + 0.35 * shade * away**2 * inside + 0.3 * rim * shade - 0.3 * rim
+        dome = 1 + 0.35 * shade * away**2 * inside + 0.3 * edge * shade - 0.3 * edge
         turn = rng.uniform(0, np.pi)
         slot = np.abs(columns * np.cos(turn) + rows * np.sin(turn)) < 0.16
         gain = dome * (1 - 0.6 * (slot & (away < 0.75)))
@@ -138,13 +139,13 @@ def _screw(rng: Generator, color: Picture, allowed: Skin, unit: float) -> None:
     allowed[box] &= away > 1 + 1.5 / radius
 
 
-def _stain(rng: Generator, color: Picture, allowed: Skin, unit: float) -> None:
-    """A blot of oil, rust or dirt with a ragged, soft rim."""
-    box, rows, columns = _window(rng, allowed.shape, rng.uniform(8, 45) * unit)
+def _stain(rng: Generator, color: Image, allowed: Skin, unit: float) -> None:
+    """A blot of oil, rust or dirt with a ragged, soft edge."""
+    box, rows, columns = _patch(rng, allowed.shape, rng.uniform(8, 45) * unit)
     away = np.sqrt(rows**2 + columns**2)
     ragged = away + 0.3 * clouds(rng, away.shape, 3, len(rows) / 3, slope=0.8)
     alpha = 1 / (1 + np.exp(np.clip((ragged - 0.8) / rng.uniform(0.03, 0.25), -30, 30)))
-    alpha *= np.clip(3 * (1.45 - away), 0, 1)  # none of it reaches the window's straight rim
+    alpha *= np.clip(3 * (1.45 - away), 0, 1)  # none of it reaches the box's straight edge
     palette = ((0.35, 0.3, 0.25), (0.55, 0.36, 0.2), (0.15, 0.15, 0.16), (0.9, 0.9, 0.88),
                (0.5, 0.5, 0.5))  # fmt: skip
     target = np.array(palette[int(rng.integers(len(palette)))], np.float32)
@@ -153,23 +154,23 @@ def _stain(rng: Generator, color: Picture, allowed: Skin, unit: float) -> None:
     color[box] += (strength * alpha).astype(np.float32)[..., None] * (target - color[box])
 
 
-def _water_mark(rng: Generator, color: Picture, allowed: Skin, unit: float) -> None:
-    """A dried puddle: a thin winding rim, darker or lighter, around a slightly changed tone."""
-    box, rows, columns = _window(rng, allowed.shape, rng.uniform(10, 40) * unit)
+def _water_mark(rng: Generator, color: Image, allowed: Skin, unit: float) -> None:
+    """A dried puddle: a thin winding edge, darker or lighter, around a slightly changed tone."""
+    box, rows, columns = _patch(rng, allowed.shape, rng.uniform(10, 40) * unit)
     ragged = np.sqrt(rows**2 + columns**2)
     ragged = ragged + 0.16 * clouds(rng, ragged.shape, 9, 60, slope=1.0)
     slope = np.maximum(np.hypot(np.gradient(ragged, axis=0), np.gradient(ragged, axis=1)), 1e-4)
     level = rng.uniform(0.6, 1.0)
     pixels = (ragged - level) / slope
-    rim = np.exp(-np.abs(pixels) / rng.uniform(0.7, 1.6)) * np.clip(0.6 + 0.5 * noise(
+    edge = np.exp(-np.abs(pixels) / rng.uniform(0.7, 1.6)) * np.clip(0.6 + 0.5 * noise(
         rng, ragged.shape, 20), 0, 1)  # fmt: skip
     inner = 1 / (1 + np.exp(np.clip(pixels, -30, 30)))
     sign = rng.choice([-1.0, 1.0], p=[0.65, 0.35])
-    gain = 1 + sign * rng.uniform(0.08, 0.35) * rim + rng.uniform(-0.07, 0.05) * inner
+    gain = 1 + sign * rng.uniform(0.08, 0.35) * edge + rng.uniform(-0.07, 0.05) * inner
     color[box] *= gain.astype(np.float32)[..., None]
 
 
-def _print(rng: Generator, color: Picture, allowed: Skin, unit: float) -> None:
+def _print(rng: Generator, color: Image, allowed: Skin, unit: float) -> None:
     """Printed or pencilled lines: a serial number, bars, a cross-hair, a ruled line."""
     height, width = allowed.shape
     layer = np.zeros(allowed.shape, np.uint8)
@@ -198,9 +199,9 @@ def _print(rng: Generator, color: Picture, allowed: Skin, unit: float) -> None:
     _lay(color, layer, np.array(ink[int(rng.choice(4, p=[0.5, 0.15, 0.1, 0.25]))]))
 
 
-def _fingerprint(rng: Generator, color: Picture, allowed: Skin, unit: float) -> None:
+def _fingerprint(rng: Generator, color: Image, allowed: Skin, unit: float) -> None:
     """Grease ridges in a soft oval."""
-    box, rows, columns = _window(rng, allowed.shape, rng.uniform(16, 34) * unit)
+    box, rows, columns = _patch(rng, allowed.shape, rng.uniform(16, 34) * unit)
     ragged = rows**2 + columns**2 * 1.6
     warp = 0.5 * noise(rng, ragged.shape, 30 * unit)
     ridges = np.sin((np.sqrt(ragged) + 0.25 * warp) * rng.uniform(28, 50))
@@ -209,26 +210,26 @@ def _fingerprint(rng: Generator, color: Picture, allowed: Skin, unit: float) -> 
     color[box] *= gain.astype(np.float32)[..., None]
 
 
-def _dents(rng: Generator, color: Picture, allowed: Skin, unit: float) -> None:
+def _dents(rng: Generator, color: Image, allowed: Skin, unit: float) -> None:
     """Pits, chips and bubbles: small dimples shaded by the light."""
     light = rng.uniform(0, 2 * np.pi)
     for _ in range(int(1 + rng.poisson(3 * unit))):
         radius = float(rng.uniform(1.0, 4.5) * unit)
-        box, rows, columns = _window(rng, allowed.shape, 1.6 * radius)
+        box, rows, columns = _patch(rng, allowed.shape, 1.6 * radius)
         dimple = np.exp(-1.5 * (rows**2 + columns**2) * 2).astype(np.float32)
         gain = 1 + rng.uniform(0.3, 1.2) * radius * relief(dimple, light) - 0.25 * dimple
         color[box] *= np.clip(gain, 0.1, 2).astype(np.float32)[..., None]
 
 
-def _dust(rng: Generator, color: Picture, allowed: Skin, unit: float) -> None:
+def _dust(rng: Generator, color: Image, allowed: Skin, unit: float) -> None:
     """Specks, and lint: fine curled fibers of even width."""
     for tone in (0.9, 0.08):
         layer = np.zeros(allowed.shape, np.uint8)
         for _ in range(int(rng.poisson(rng.exponential(7) * unit**2))):
             reach = min(0.35 + rng.exponential(0.45), 2.5) * unit * rng.uniform(0.4, 1.2, (7, 1))
             around = np.linspace(0, 2 * np.pi, 7, endpoint=False)
-            rim = reach * np.stack([np.cos(around), np.sin(around)], axis=1)
-            corners = np.rint((rim + rng.uniform(0, 1, 2) * allowed.shape[::-1]) * (1 << _FINE))
+            outline = reach * np.stack([np.cos(around), np.sin(around)], axis=1)
+            corners = np.rint((outline + rng.uniform(0, 1, 2) * allowed.shape[::-1]) * (1 << _FINE))
             level = rng.uniform(40, 210)
             cv2.fillPoly(layer, [corners.astype(np.int32)], level, cv2.LINE_AA, _FINE)
         for _ in range(int(rng.poisson(0.45 * unit))):
@@ -263,14 +264,20 @@ UPON: dict[str, tuple[Mark, float]] = {
 
 def lay_marks(
     rng: Generator,
-    color: Picture,
+    color: Image,
     allowed: NDArray[np.bool_],
     kinds: dict[str, tuple[Mark, float]],
 ) -> None:
-    """Draw marks of each kind by its chance into `color` (h, w, 3) and clear `allowed` (h, w)
-    where the panel has none of its skin left for cracks; both are changed in place.
+    """Draw marks of each kind by its chance, in place.
 
-    Large pictures get more and somewhat larger marks, as they show more of the panel.
+    Large images get more and somewhat larger marks, as they show more of the panel.
+
+    Args:
+        rng: The source of randomness.
+        color: The panel, (h, w, 3); marks are drawn into it.
+        allowed: Where cracks may run, (h, w); it becomes false where a mark leaves no skin of the
+            panel.
+        kinds: The marks, each with the chance that a panel has it; such as `UNDER` and `UPON`.
     """
     unit = (min(allowed.shape) / 128) ** 0.35
     rounds = max(1, round((allowed.size / 128**2) ** 0.25))

@@ -1,4 +1,4 @@
-"""Smooth random fields, the stuff that textures, stains and lighting are made of."""
+"""Draw smooth random fields, from which textures, stains and lighting are made."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 Field = NDArray[np.floating]  # (h, w), float32
-Picture = NDArray[np.floating]  # (h, w, 3), float32, RGB in [0, 1]
+Image = NDArray[np.floating]  # (h, w, 3), float32, RGB in [0, 1]
 
 
 def blurred(white: Field, sigma: float) -> Field:
-    """Blur white noise, which makes it correlated, and keep its variance."""
+    """Blur white noise, which makes it correlated, and keep its variance.
+
+    Args:
+        white: Independent values, (h, w).
+        sigma: Of the Gaussian, in pixels.
+    """
     kernel = cv2.getGaussianKernel(2 * int(3 * sigma + 1) + 1, sigma)
     loss = np.float32((kernel**2).sum())
     return np.asarray(cv2.sepFilter2D(white, -1, kernel, kernel), np.float32) / loss
@@ -27,8 +32,14 @@ def noise(
 ) -> Field:
     """Return an (h, w) field of about unit variance whose features are `scale` pixels across.
 
-    stretch: features are that much longer along `angle` (radians; random where it is None).
     The grid behind the field is rotated, so that no rows and columns show.
+
+    Args:
+        rng: The source of randomness.
+        size_hw: Height and width in pixels.
+        scale: Size of the features, in pixels.
+        stretch: Features are that much longer along `angle`.
+        angle: In radians; random where it is None.
     """
     height, width = size_hw
     if scale >= 24 and stretch == 1.0 and angle is None:
@@ -70,7 +81,18 @@ def clouds(
     *,
     slope: float = 0.5,
 ) -> Field:
-    """Return fractal noise: octaves from `finest` to `coarsest` pixels, amplitude ∝ scale^slope."""
+    """Return fractal noise: octaves from `finest` to `coarsest` pixels, amplitude ∝ scale^slope.
+
+    Args:
+        rng: The source of randomness.
+        size_hw: Height and width in pixels.
+        finest: Size of the smallest features, in pixels.
+        coarsest: Size of the largest features, in pixels.
+        slope: How much the amplitude grows with the size.
+
+    Returns:
+        A field (h, w) of about unit variance.
+    """
     total, power, scale = np.zeros(size_hw, np.float32), 0.0, finest
     while scale <= max(coarsest, finest):
         weight = (scale / finest) ** slope
@@ -81,7 +103,15 @@ def clouds(
 
 
 def relief(height_map: Field, light_angle: float) -> Field:
-    """Return the slope of a height map towards the light: the shading of bumps, (h, w)."""
+    """Return the slope of a height map towards the light: the shading of bumps.
+
+    Args:
+        height_map: Heights, (h, w).
+        light_angle: Direction that the light comes from, in radians.
+
+    Returns:
+        The slope, (h, w).
+    """
     down = cv2.Sobel(height_map, cv2.CV_32F, 0, 1, ksize=3, scale=0.125)
     across = cv2.Sobel(height_map, cv2.CV_32F, 1, 0, ksize=3, scale=0.125)
     return down * np.float32(np.sin(light_angle)) + across * np.float32(np.cos(light_angle))

@@ -1,6 +1,6 @@
-"""Shapes of exactly known length and width, as the share of each pixel that they cover.
+"""Shapes of exactly known length and width, as the fraction of each pixel that they cover.
 
-They are what a perfect model would say of a picture, and the truth that measuring is held against.
+A perfect model would give them as probabilities; measuring is compared with their true sizes.
 """
 
 from __future__ import annotations
@@ -19,11 +19,17 @@ FINE = 8  # samples per pixel and axis
 def bar(
     size_hw: tuple[int, int], center: tuple[float, float], angle: float, length: float, width: float
 ) -> NDArray[np.float32]:
-    """Cover a straight bar with flat ends; return (h, w), 0 to 1.
+    """Cover a straight bar with flat ends.
 
-    center:         row and column; (0, 0) is the center of the first pixel.
-    angle:          in radians; 0 lies along a row, π/2 points down.
-    length, width:  in pixels.
+    Args:
+        size_hw: Height and width of the image in pixels.
+        center: Row and column; (0, 0) is the center of the first pixel.
+        angle: In radians; 0 lies along a row, π/2 points down.
+        length: In pixels.
+        width: In pixels.
+
+    Returns:
+        The covered fraction of each pixel, (h, w), 0 to 1.
 
     >>> round(float(bar((20, 40), (9.3, 19.8), 0.4, 20.0, 3.0).sum()), 1)
     60.0
@@ -46,10 +52,18 @@ def arc(
     turn: float,
     width: float,
 ) -> NDArray[np.float32]:
-    """Cover a part of a ring with flat ends; return (h, w), 0 to 1.
+    """Cover an arc with flat ends.
 
-    radius:       of its middle line, in pixels; so its length is radius·turn.
-    start, turn:  the angle it begins at and the one it covers, in radians.
+    Args:
+        size_hw: Height and width of the image in pixels.
+        center: Row and column; (0, 0) is the center of the first pixel.
+        radius: Of its middle line, in pixels; so its length is radius·turn.
+        start: The angle at which it begins, in radians.
+        turn: The angle that it covers, in radians.
+        width: In pixels.
+
+    Returns:
+        The covered fraction of each pixel, (h, w), 0 to 1.
     """
 
     def inside(row: NDArray[np.float64], column: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -64,14 +78,30 @@ def covered(
     size_hw: tuple[int, int],
     inside: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.bool_]],
 ) -> NDArray[np.float32]:
-    """Return the share of each pixel where `inside(row, column)` holds, from 8×8 samples."""
+    """Return the fraction of each pixel that lies inside a shape, from 8×8 samples.
+
+    Args:
+        size_hw: Height and width of the image in pixels.
+        inside: Tells for rows and columns, broadcast against each other, whether they lie inside.
+
+    Returns:
+        The covered fraction of each pixel, (h, w), 0 to 1.
+    """
     rows, columns = ((np.arange(side * FINE) + 0.5) / FINE - 0.5 for side in size_hw)
     hit = inside(rows[:, None], columns[None, :])
     return hit.reshape(size_hw[0], FINE, size_hw[1], FINE).mean((1, 3)).astype(np.float32)
 
 
 def lines(branches: Sequence[NDArray[np.float64]], size_hw: tuple[int, int]) -> NDArray[np.float32]:
-    """Cover branches (k, 3) of row, column and width, as of `Panel.centerline`; return (h, w)."""
+    """Cover branches.
+
+    Args:
+        branches: Row, column and width of the points of each, (k, 3), as of `Panel.centerline`.
+        size_hw: Height and width of the image in pixels.
+
+    Returns:
+        The covered fraction of each pixel, (h, w), 0 to 1.
+    """
     prob = np.zeros(size_hw[0] * size_hw[1])
     for branch in branches:
         for pairs in near_pixels(branch, size_hw, 1.0):
@@ -80,28 +110,40 @@ def lines(branches: Sequence[NDArray[np.float64]], size_hw: tuple[int, int]) -> 
 
 
 def length_within(branches: Sequence[NDArray[np.float64]], size_hw: tuple[int, int]) -> float:
-    """Add up the lengths of the branches' lines that can be seen in the picture, in pixels.
+    """Add up the lengths of the branches' lines that can be seen in the image, in pixels.
 
-    Left out is what lies outside the picture, and where a branch runs within another one before it:
-    within half of that one's width, and half a pixel.
+    Points outside the image don't count, nor does a branch where it runs within another one before
+    it: within half of that one's width, and half a pixel.
+
+    Args:
+        branches: Row, column and width of the points of each, (k, 3).
+        size_hw: Height and width of the image in pixels.
     """
     total = 0.0
     for index, branch in enumerate(branches):
-        places = branch[:, :2]
-        seen = np.all((places >= -0.5) & (places <= np.array(size_hw) - 0.5), axis=1)
+        points = branch[:, :2]
+        seen = np.all((points >= -0.5) & (points <= np.array(size_hw) - 0.5), axis=1)
         if index:
             before = np.concatenate(branches[:index])
-            distance, nearest = KDTree(before[:, :2]).query(places)
+            distance, nearest = KDTree(before[:, :2]).query(points)
             seen &= distance > before[nearest, 2] / 2 + 0.5
-        steps = np.hypot(*np.diff(places, axis=0).T)
+        steps = np.hypot(*np.diff(points, axis=0).T)
         total += float(steps[seen[1:] & seen[:-1]].sum())
     return total
 
 
 def true_widths(
-    branches: Sequence[NDArray[np.float64]], places: NDArray[np.float64]
+    branches: Sequence[NDArray[np.float64]], points: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the width of the branches at the point nearest to each place (n, 2); (n,)."""
-    points = np.concatenate(branches)
-    _, nearest = KDTree(points[:, :2]).query(places)
-    return points[nearest, 2]
+    """Return the width of the branches where they lie nearest to some points.
+
+    Args:
+        branches: Row, column and width of the points of each, (k, 3).
+        points: Rows and columns, (n, 2).
+
+    Returns:
+        Widths in pixels, (n,).
+    """
+    drawn = np.concatenate(branches)
+    _, nearest = KDTree(drawn[:, :2]).query(points)
+    return drawn[nearest, 2]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fissura.data.synthetic.noise import Field, Picture, clouds, noise, relief
+from fissura.data.synthetic.noise import Field, Image, clouds, noise, relief
 
 Color = tuple[float, float, float]
 
@@ -16,19 +16,20 @@ Color = tuple[float, float, float]
 class Surface:
     """A bare panel before light falls on it.
 
-    color:    (h, w, 3) RGB in [0, 1], as a camera would render it under even light.
-    gloss:    0 dull to 1 mirror: how strongly lamps show in it.
-    brittle:  0 tough to 1 glass: how its cracks run.
-    grain:    direction of brushing, radians, or None.
+    Attributes:
+        color: RGB in [0, 1], (h, w, 3), as a camera would render it under even light.
+        gloss: How strongly lamps show in it: 0 dull to 1 mirror.
+        brittle: How its cracks run: 0 tough to 1 glass.
+        grain: Direction of brushing, in radians, or None.
     """
 
-    color: Picture
+    color: Image
     gloss: float
     brittle: float
     grain: float | None = None
 
 
-def _tinted(base: Color, gain: Field, tint: Field | None = None, hue: Color = (0, 0, 0)) -> Picture:
+def _tinted(base: Color, gain: Field, tint: Field | None = None, hue: Color = (0, 0, 0)) -> Image:
     """Return base·gain as (h, w, 3), moved towards `hue` by the field `tint`."""
     color = gain[..., None] * np.array(base, np.float32)
     if tint is not None:
@@ -85,9 +86,9 @@ def _brushed_metal(rng: np.random.Generator, size_hw: tuple[int, int], light: fl
     grain = float(rng.choice([0.0, np.pi / 2]) + 0.06 * rng.standard_normal())
     fine = noise(rng, size_hw, 1.0, stretch=rng.uniform(15, 90), angle=grain)
     broad = noise(rng, size_hw, rng.uniform(2.5, 6), stretch=rng.uniform(15, 60), angle=grain)
-    bands = noise(rng, size_hw, rng.uniform(15, 40), stretch=12, angle=grain)
+    stripes = noise(rng, size_hw, rng.uniform(15, 40), stretch=12, angle=grain)
     amount = rng.uniform(0.03, 0.075)
-    gain = 1 + amount * (fine + 0.7 * broad) + rng.uniform(0.0, 0.1) * bands
+    gain = 1 + amount * (fine + 0.7 * broad) + rng.uniform(0.0, 0.1) * stripes
     gain += 0.02 * clouds(rng, size_hw, 1.2, 6)
     return Surface(_tinted(_pick(rng, palette), gain), rng.uniform(0.3, 0.8), 0.3, grain)
 
@@ -211,7 +212,13 @@ MATERIALS: dict[str, tuple[Callable[..., Surface], float]] = {
 
 
 def bare_panel(rng: np.random.Generator, size_hw: tuple[int, int], light_angle: float) -> Surface:
-    """Draw a bare panel of a random material; `light_angle` is where the light comes from."""
+    """Draw a bare panel of a random material.
+
+    Args:
+        rng: The source of randomness.
+        size_hw: Height and width in pixels.
+        light_angle: Direction that the light comes from, in radians.
+    """
     weights = np.array([weight for _, weight in MATERIALS.values()])
     chosen = int(rng.choice(len(weights), p=weights / weights.sum()))
     surface = list(MATERIALS.values())[chosen][0](rng, size_hw, light_angle)
