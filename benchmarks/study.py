@@ -1,6 +1,6 @@
 """How many trainings of a study end per hour: the study's engine against a plain loop?
 
-    python benchmarks/study.py [--runs 4] [--epochs 4] [--repeats 3] [--device auto]
+    python benchmarks/study.py [--runs 4] [--epochs 4] [--repeats 3] [--device auto] [--quick]
 
 The same trainings (losses of Table I on synthetic panels of 96×96, 300 images, width 16), with
 their evaluation, in three ways, interleaved:
@@ -11,7 +11,8 @@ their evaluation, in three ways, interleaved:
     loop, 1 thread   (on a CPU) the same with one thread
 
 Before any timing, engine and single-threaded loop must have given the same weights. Timings on a
-machine that does something else are worth nothing: see the load average in the result.
+machine that does something else are worth nothing: see the load average in the result. --quick
+shows that it works, with two trainings of two epochs at width 2, and records nothing.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -33,6 +35,7 @@ from fissura.checkpoint import versions
 from fissura.data.protocols import PROTOCOLS
 from fissura.data.synthetic.dataset import synth
 from fissura.device import choose_device, describe_machine
+from fissura.files import replacing
 from fissura.paper.losses import BASELINES, ours
 from fissura.study.data import panels
 from fissura.study.experiment import Run, experiment
@@ -43,18 +46,20 @@ RESULTS = Path(__file__).parent / "results" / "study.json"
 LOSSES = [*BASELINES.values(), *map(ours, (0.5, 1.0, 1.5))]
 
 
-def plan(data: Path, runs: int, epochs: int, device: torch.device) -> list[Job]:
-    """As many trainings as asked for: the losses of Table I, then the next seed."""
+def plan(data: Path, runs: int, epochs: int, width: int, device: torch.device) -> list[Job]:
+    """Return as many trainings as asked for: the losses of Table I, then the next seed."""
     chosen = islice(cycle(LOSSES), runs)
     jobs = []
     for index, options in enumerate(chosen):
         one = experiment(panels(0.05, 400), **options, accelerator=device.type)
-        one = one.at(epochs=epochs, protocol="native")
+        one = one.at(epochs=epochs, width=width, protocol="native")
         jobs.append(Job(Run(one, index // len(LOSSES)), data))
     return jobs
 
 
 def plain_loop(threads: int) -> Callable[[list[Job], Path], None]:
+    """Return the way of one process: a training after the other, with so many threads."""
+
     def run(jobs: list[Job], study: Path) -> None:
         torch.set_num_threads(threads)
         for job in jobs:
@@ -64,6 +69,8 @@ def plain_loop(threads: int) -> Callable[[list[Job], Path], None]:
 
 
 def engine(workers: int) -> Callable[[list[Job], Path], None]:
+    """Return the way of `fissura study`: so many worker processes."""
+
     def check(ended) -> None:
         assert ended.error is None, ended.error
 
@@ -74,7 +81,7 @@ def engine(workers: int) -> Callable[[list[Job], Path], None]:
 
 
 def same_weights(jobs: list[Job], one: Path, two: Path) -> bool:
-    """Whether two ways gave the same models, byte by byte."""
+    """Tell whether two ways gave the same models, byte by byte."""
     files = (run_folder(Path(), job.run.key) / "model" / "model.safetensors" for job in jobs)
     return all((one / file).read_bytes() == (two / file).read_bytes() for file in files)
 
@@ -86,7 +93,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--workers", type=int, help="trainings at once")
+    parser.add_argument("--quick", action="store_true", help="small, once, and not recorded")
     asked = parser.parse_args()
+    images, width = 400, 16
+    if asked.quick:
+        images, width, asked.runs, asked.epochs, asked.repeats = 24, 2, 2, 2, 1
     device = choose_device(asked.device)
     cores = os.cpu_count() or 1
     workers = asked.workers or (cores if device.type == "cpu" else 1)
@@ -98,8 +109,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         os.environ["FISSURA_CACHE"] = str(root / "cache")
-        synth(root / "data", count=400, size_hw=(96, 96), crack_fraction=0.05)
-        jobs = plan(root / "data", asked.runs, asked.epochs, device)
+        synth(root / "data", count=images, size_hw=(96, 96), crack_fraction=0.05)
+        jobs = plan(root / "data", asked.runs, asked.epochs, width, device)
         for split in ("train", "test"):  # into the cache, which all ways then read
             prepared(root / "data", split, PROTOCOLS["native"])
         for repeat in range(asked.repeats):
@@ -122,7 +133,7 @@ def report(
     load: float,
     rates: dict[str, list[float]],
 ) -> None:
-    """Write the result beside this script, one entry per kind of device, and print it."""
+    """Print the result, and record it unless it was --quick."""
     median = {name: statistics.median(values) for name, values in rates.items()}
     ratios = {
         f"engine / {name}": round(median["engine"] / median[name], 3)
@@ -140,10 +151,27 @@ def report(
         "versions": versions(),
         "date": datetime.now(UTC).date().isoformat(),
     }
-    known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    RESULTS.write_text(json.dumps(known | {device.type: entry}, indent=2) + "\n", encoding="utf-8")
+    if not asked.quick:
+        record(device.type, entry)
     for name, ratio in ratios.items():
         print(f"{name}: {ratio:.2f}")
+
+
+def record(kind: str, entry: dict[str, Any]) -> None:
+    """Write the entry of a kind of device into `RESULTS`; those of other kinds stay."""
+    known = read(RESULTS) if RESULTS.exists() else {}
+    with replacing(RESULTS) as temporary:
+        text = json.dumps(known | {kind: entry}, indent=2) + "\n"
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read(file: Path) -> dict[str, dict[str, Any]]:
+    """Return the entries by kind of device; those of version 0.1 call `workers` "together"."""
+    entries = json.loads(file.read_text(encoding="utf-8"))
+    for entry in entries.values():
+        if "together" in entry:
+            entry["workers"] = entry.pop("together")
+    return entries
 
 
 if __name__ == "__main__":

@@ -166,12 +166,12 @@ def make_run(experiment, seed=0, *, iou=0.7, images=24, photos=12, other=-0.03, 
     return replace(result, **changes)
 
 
-@pytest.fixture(name="make_run")
+@pytest.fixture(name="make_run", scope="session")
 def make_run_fixture():
     return make_run
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def with_ious(make_run):
     """Runs of one experiment, one per seed; their pooled IoUs are near those given."""
 
@@ -184,7 +184,7 @@ def with_ious(make_run):
     return build
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def by_key():
     """Results as `read_results` gives them, from lists of runs."""
     return lambda *lists: {run.key: run for runs in lists for run in runs}

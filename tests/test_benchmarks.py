@@ -79,3 +79,10 @@ def test_ways_are_timed_in_turn(shared):
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
 def test_every_script_can_be_read(shared, script):
     runpy.run_path(str(script), run_name="not main")
+
+
+def test_the_entries_of_a_study_of_version_0_1_are_read(tmp_path):
+    read = runpy.run_path(str(ROOT / "benchmarks" / "study.py"), run_name="not main")["read"]
+    file = tmp_path / "study.json"
+    file.write_text('{"cpu": {"runs": 4, "together": 2}, "cuda": {"workers": 1}}')
+    assert read(file) == {"cpu": {"runs": 4, "workers": 2}, "cuda": {"workers": 1}}

@@ -10,10 +10,10 @@ from fissura.study.results import index
 T1 = [row.experiment for row in tables.TABLE1.rows]
 
 
-def runs(make_run, recipe, scale, names, seeds=2):
+def runs(make_run, recipe, budget, names, seeds=2):
     return [
         make_run(row.experiment, seed)
-        for row in recipe.at(scale).rows
+        for row in recipe.at(budget).rows
         if row.name in names
         for seed in range(seeds)
     ]
@@ -28,7 +28,7 @@ def test_runs_are_found_by_what_they_are_not_by_their_seed(make_run):
     }
 
 
-def test_scales_are_those_of_the_results(make_run):
+def test_budgets_are_those_of_the_results(make_run):
     results = [
         *runs(make_run, tables.TABLE1, Budget(epochs=40), {"hf"}),
         *runs(make_run, tables.TABLE1, Budget(), {"bce"}),
@@ -54,26 +54,26 @@ def test_what_does_not_matter_to_a_table_does_not_repeat_it(make_run):
     indexed = index(results)
     assert len(reached(tables.TABLE1, indexed)) == 1
     third = reached(tables.TABLE3, indexed)
-    named = [(part.recipe.rows[0].experiment.data.name, len(part.runs)) for part in third]
+    named = [(table.recipe.rows[0].experiment.data.name, len(table.runs)) for table in third]
     assert named == [("panels-3.15pc-500", 2), ("panels-3.15pc-300", 2), ("magnetic_tile", 2)]
     fourth = reached(tables.TABLE4, indexed, by_data=False)
-    assert sorted(part.budget.pretrained for part in fourth) == [False, True]
-    for part in fourth:
-        assert set(part.found) == {"crackseg/hf", "transunet/hf"}
-        assert len({run.config["pretrained"] for run in part.found["transunet/hf"]}) == 1
+    assert sorted(table.budget.pretrained for table in fourth) == [False, True]
+    for table in fourth:
+        assert set(table.found) == {"crackseg/hf", "transunet/hf"}
+        assert len({run.config["pretrained"] for run in table.found["transunet/hf"]}) == 1
 
 
-def test_a_scale_within_another_is_not_shown_beside_it(make_run):
+def test_a_budget_within_another_is_not_shown_beside_it(make_run):
     results = [
         *runs(make_run, fig3.FIG3, Budget(panels=300), {"deepcrack/m0", "panels-1pc-2051/m0"}),
         *runs(make_run, tables.TABLE3, Budget(panels=500), {"hf"}),
     ]
-    (part,) = reached(fig3.FIG3, index(results), by_data=False)
-    assert part.budget.panels == 300
-    assert set(part.found) == {"deepcrack/m0", "panels-1pc-2051/m0"}
+    (table,) = reached(fig3.FIG3, index(results), by_data=False)
+    assert table.budget.panels == 300
+    assert set(table.found) == {"deepcrack/m0", "panels-1pc-2051/m0"}
 
 
-def test_parts_hold_runs_of_one_scale(make_run):
+def test_tables_hold_runs_of_one_budget(make_run):
     results = [
         run
         for epochs in (10, 40, 100)
@@ -82,19 +82,19 @@ def test_parts_hold_runs_of_one_scale(make_run):
         )
     ]
     found = reached(tables.TABLE1, index(results))
-    assert [{run.config["epochs"] for run in part.runs} for part in found] == [{100}, {40}, {10}]
-    assert [len(part.runs) for part in found] == [20, 8, 2]
+    assert [{run.config["epochs"] for run in table.runs} for table in found] == [{100}, {40}, {10}]
+    assert [len(table.runs) for table in found] == [20, 8, 2]
 
 
-def test_a_part_says_how_large_it_is(make_run):
-    def said(scale, **seeds):
+def test_a_table_says_how_large_it_is(make_run):
+    def said(budget, **seeds):
         results = [
             run
             for name, count in seeds.items()
-            for run in runs(make_run, tables.TABLE1, scale, {name}, seeds=count)
+            for run in runs(make_run, tables.TABLE1, budget, {name}, seeds=count)
         ]
-        (part,) = reached(tables.TABLE1, index(results))
-        return describe_reached(part)
+        (table,) = reached(tables.TABLE1, index(results))
+        return describe_reached(table)
 
     assert said(Budget(), hf=10, bce=12) == "100 epochs, width 16, 10 to 12 seeds"
     assert said(Budget(), hf=10, bce=3) == "100 epochs, width 16, 3 to 10 seeds: a small sample"

@@ -64,17 +64,17 @@ def test_networks_differ_by_the_loss_alone():
     assert [second.config.loss for _, second in pairs] == 2 * ["hybrid-focal", "bce-dice"]
 
 
-def test_rarity_takes_the_widest_span_of_shares_first():
+def test_rarity_takes_the_widest_range_of_fractions_first():
     contrasts = BY_NAME["fig3: margin and rarity"].contrasts
-    spans = [
+    ranges = [
         tuple(pair[0].data.panels.crack_fraction for pair in contrast.pairs)
         for contrast in contrasts
     ]
-    assert spans[0] == (min(FRACTIONS), max(FRACTIONS))
-    assert all(rare < common for rare, common in spans)
-    assert len(set(spans)) == len(FRACTIONS) * (len(FRACTIONS) - 1) / 2
+    assert ranges[0] == (min(FRACTIONS), max(FRACTIONS))
+    assert all(rare < common for rare, common in ranges)
+    assert len(set(ranges)) == len(FRACTIONS) * (len(FRACTIONS) - 1) / 2
     # The rarest that has runs counts first, then the commonest.
-    assert spans == sorted(spans, key=lambda span: (span[0], -span[1]))
+    assert ranges == sorted(ranges, key=lambda ends: (ends[0], -ends[1]))
     for contrast in contrasts:
         for with_margin, without in contrast.pairs:
             assert with_margin.config.margin == 1.5

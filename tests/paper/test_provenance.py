@@ -15,7 +15,7 @@ def lines(text, start):
     ]
 
 
-def test_runs_are_counted_by_scale_and_machine(make_run):
+def test_runs_are_counted_by_budget_and_machine(make_run):
     seconds = [{"train": value, "evaluate": 1.0} for value in (100.0, 500.0, 400.0)]
     dates = ["2031-05-07", "2031-05-05", "2031-05-06"]
     runs = [

@@ -70,7 +70,7 @@ def test_one_run_has_no_spread(make_run):
     assert line["IoU, here"] == f"{100 * found['hf'][0].iou:.2f}"
 
 
-def test_undefined_figures_are_told(make_run):
+def test_undefined_metrics_are_told(make_run):
     (row,) = [row for row in tables.TABLE3.rows if row.name == "bce"]
     runs = [make_run(row.experiment, seed) for seed in range(3)]
     nothing = [replace(run, metrics={**run.metrics, "precision": None}) for run in runs]
@@ -93,7 +93,7 @@ def test_data_sets_have_tables_of_their_own(make_run):
     assert "PanelCrack" not in table_markdown(tables.TABLE2, {})
 
 
-def test_grid_has_the_papers_figures_above_ours(make_run):
+def test_grid_has_the_papers_metrics_above_ours(make_run):
     first = runs_of(tables.TABLE4, "transunet/hf", [0.70, 0.72], make_run)
     second = runs_of(tables.TABLE4, "crackseg/ours-0.5", [0.75], make_run)
     (grid,) = read(grid_markdown(tables.TABLE4, first | second))
@@ -105,7 +105,7 @@ def test_grid_has_the_papers_figures_above_ours(make_run):
     assert [line["L_aUF"] for line in grid[1::2]] == 3 * ["not run"]
 
 
-def test_grid_without_the_papers_figures(make_run):
+def test_grid_without_the_papers_metrics(make_run):
     found = runs_of(fig3.FIG3, "panels-1pc-2051/m0.5", [0.4, 0.5, 0.6], make_run)
     (grid,) = read(grid_markdown(fig3.FIG3, found))
     assert len(grid) == len(fig3.DATA)

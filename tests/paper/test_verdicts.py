@@ -26,8 +26,8 @@ def comparison(low, high, n=10):
     return Comparison(seeds, (0.0,) * n, (low + high) / 2, 0.01, low, high, 0.5, "Wilcoxon")
 
 
-def verdict(results, name, scale=None):
-    (found,) = [one for one in judge(results, scale or Budget()) if one.claim.name == name]
+def verdict(results, name, budget=None):
+    (found,) = [one for one in judge(results, budget or Budget()) if one.claim.name == name]
     return found
 
 
@@ -172,7 +172,7 @@ def test_holm_is_over_the_claimed_differences_that_have_runs(with_ious, by_key):
     assert judged == [*adjusted, None, network]
 
 
-def test_scales_are_not_mixed(with_ious, by_key):
+def test_budgets_are_not_mixed(with_ious, by_key):
     a = with_ious(TABLE1["ours-0.5"].at(epochs=40), [0.72, 0.73, 0.71])
     b = with_ious(TABLE1["hf"], [0.70, 0.70, 0.70])
     results = by_key(a, b)
@@ -193,8 +193,8 @@ def test_stand_ins_name_the_papers_own_data(with_ious, by_key):
     assert "(+0.44 on PanelCrack)" in found.sentence
 
 
-def gains(with_ious, share, gain, count):
-    data, seeds = panels(share, 200), range(count)
+def gains(with_ious, fraction, gain, count):
+    data, seeds = panels(fraction, 200), range(count)
     return (
         with_ious(experiment(data, **ours(1.5)), [0.5 + gain + 0.001 * seed for seed in seeds]),
         with_ious(experiment(data, **ours(0)), [0.5 + 0.002 * seed for seed in seeds]),
@@ -220,6 +220,6 @@ def test_rarity_takes_the_rarest_and_the_commonest_that_have_runs(with_ious, by_
     assert found.sentence.endswith("; the paper gives no number.")
 
 
-def test_rarity_needs_two_shares(with_ious, by_key):
+def test_rarity_needs_two_fractions(with_ious, by_key):
     results = by_key(*gains(with_ious, 0.03, 0.05, 7))
     assert verdict(results, RARITY, Budget(panels=200)).outcome == "not run yet"

@@ -16,7 +16,7 @@ def test_real_data_lie_in_a_folder_of_their_name(tmp_path):
         locate(DEEPCRACK, None, tmp_path / "study")
 
 
-def test_panels_are_drawn_once_with_the_share_that_their_name_says(tmp_path):
+def test_panels_are_drawn_once_with_the_fraction_of_their_name(tmp_path):
     data = panels(0.05, 6)
     folder = locate(data, None, tmp_path)
     drawn = json.loads((folder / "synth.json").read_text())["options"]

@@ -149,7 +149,7 @@ def test_the_command(lines, tmp_path):
     done = subprocess.run(
         command(tmp_path, lines, *size, "--workers", "1"), check=True, capture_output=True
     )
-    assert b"Losses on my photos: 1 of 1 runs to do." in done.stdout
+    assert b"Losses on my photos: 1 of 1 run to do." in done.stdout
     assert (tmp_path / "compare_losses.md").is_file()
 
 

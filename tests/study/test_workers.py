@@ -7,28 +7,23 @@ import torch
 from fissura.errors import InputError
 from fissura.paper.data import DEEPCRACK
 from fissura.study.experiment import Run, experiment
-from fissura.study.one_run import Ended, claimed
+from fissura.study.one_run import Ended, claimed, run_folder
 from fissura.study.options import Budget
+from fissura.study.recipe import at_budget
+from fissura.study.results import read_results
 from fissura.study.workers import Job, _Worker, run_in_workers
 
-TOY = Budget(epochs=2, width=2)
-
-
-def jobs(data_root, *losses: dict, seeds: int = 1) -> list[Job]:
-    return [
-        Job(Run(TOY.of(experiment(DEEPCRACK, **options)), seed), data_root / "deepcrack")
-        for seed in range(seeds)
-        for options in losses
-    ]
+TOY = Budget(epochs=1, width=2)
 
 
 def test_a_run_that_another_process_finished_is_left_alone(data_root, tmp_path):
-    wanted = jobs(data_root, {"loss": "bce"})
+    run = Run(at_budget(experiment(DEEPCRACK, loss="bce"), TOY), 0)
     ends: list[Ended] = []
     for _ in range(2):
-        run_in_workers(wanted, tmp_path, workers=1, report=ends.append)
+        job = Job(run, data_root / "deepcrack")
+        run_in_workers([job], tmp_path, workers=1, report=ends.append)
     assert ends[0].result is not None
-    assert ends[1] == Ended(wanted[0].run)
+    assert ends[1] == Ended(run)
 
 
 def test_the_number_of_threads_is_given_back(data_root, tmp_path):
@@ -51,12 +46,26 @@ def test_a_claim_is_let_go_when_its_process_dies(tmp_path):
         pass
 
 
-def test_a_worker_that_dies_is_told_in_a_sentence(data_root, tmp_path):
+def test_a_worker_gives_the_bits_of_this_process_and_its_death_is_told(
+    done, recipe, lines, tmp_path
+):
+    """tests/study/test_runner.py compares those of this process with `fissura train`."""
+    job = Job(Run(at_budget(recipe.rows[0].experiment, TOY).at(accelerator="cpu"), 1), lines)
     worker = _Worker(tmp_path)
     try:
-        worker.job = jobs(data_root, {"loss": "bce"})[0]
+        worker.give(job)
+        result = worker.take().result
+        assert result is not None
+        expected = read_results(done / "runs")[job.run.key]
+        assert (result.counts, result.loss) == (expected.counts, expected.loss)
+        ours, theirs = (
+            (run_folder(study, result.key) / "model" / "model.safetensors").read_bytes()
+            for study in (tmp_path, done)
+        )
+        assert ours == theirs
+        worker.job = job
         worker.process.kill()
-        with pytest.raises(InputError, match=r"deepcrack-bce.* died .*-9.*fewer --workers"):
+        with pytest.raises(InputError, match=r"data-bce-dice.* died .*-9.*fewer --workers"):
             worker.take()
     finally:
         worker.close()

@@ -1,4 +1,4 @@
-"""The budgets at which there are results; results of different budgets are never mixed."""
+"""Budgets that have results, and the rows of a recipe at each; budgets are never mixed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from fractions import Fraction
 from itertools import product
 
 from fissura.study.experiment import Experiment
+from fissura.study.markdown import count
 from fissura.study.options import Budget
 from fissura.study.recipe import Found, Recipe, at_budget, collect
 from fissura.study.results import Index, RunResult, runs_of
@@ -22,7 +23,13 @@ PANELS = re.compile(r"panels-.+pc-(\d+)")
 
 @dataclass(frozen=True)
 class Reached:
-    """A recipe, or its rows of one data set, at a budget of which there are results."""
+    """A recipe, or its rows of one data set, at a budget that has results.
+
+    Attributes:
+        recipe: The rows at the budget.
+        budget: Epochs, width and so on.
+        found: The results, by the row's name.
+    """
 
     recipe: Recipe
     budget: Budget
@@ -39,13 +46,17 @@ def budgets(experiments: Sequence[Experiment], indexed: Index) -> list[Budget]:
 
     A budget whose runs all belong to another one too is left out: DeepCrack-DB is the same whatever
     the number of synthetic panels.
+
+    Args:
+        experiments: The rows of a recipe.
+        indexed: All results.
     """
     runs = [run for one in indexed.values() for run in one]
     configs = [run.config for run in runs]
     thresholds = {config["area_threshold"] for config in configs} - {None}
     candidates = [
-        Budget(epochs=epochs, width=width, panels=count, pretrained=start, area_threshold=masks)
-        for epochs, width, count, start, masks in product(
+        Budget(epochs=epochs, width=width, panels=panels, pretrained=start, area_threshold=masks)
+        for epochs, width, panels, start, masks in product(
             _values(100, (config["epochs"] for config in configs)),
             _values(16, (config["width"] for config in configs)),
             _values(2051, (panel_count(run) for run in runs)),
@@ -68,7 +79,13 @@ def budgets(experiments: Sequence[Experiment], indexed: Index) -> list[Budget]:
 
 
 def reached(recipe: Recipe, indexed: Index, *, by_data: bool = True) -> list[Reached]:
-    """Return a recipe's rows with their runs, at each budget apart, and by data set apart."""
+    """Return the rows of a recipe with their runs, apart for each budget and data set.
+
+    Args:
+        recipe: The recipe.
+        indexed: All results.
+        by_data: Whether data sets are kept apart.
+    """
     groups = (
         [[row for row in recipe.rows if row.experiment.data == one] for one in recipe.data_sets()]
         if by_data
@@ -83,7 +100,7 @@ def reached(recipe: Recipe, indexed: Index, *, by_data: bool = True) -> list[Rea
 
 
 def prominence(budget: Budget, runs: int) -> tuple[bool, bool, int]:
-    """Order budgets: one with the paper's masks and 100 epochs leads, else that with most runs."""
+    """Return a key to order budgets: the paper's masks, 100 epochs, then most runs come last."""
     return budget.area_threshold is None, budget.epochs == PAPER_EPOCHS, runs
 
 
@@ -96,13 +113,13 @@ def describe(experiments: Iterable[Experiment]) -> str:
     """
     named: dict[str, None] = {}
     for one in experiments:
-        named[f"{one.config.epochs} epochs"] = None
+        named[count(one.config.epochs, "epoch")] = None
         if one.config.model == "crackseg":
             named[f"width {one.config.width}"] = None
         else:
             named["ImageNet weights" if one.config.pretrained else "no pretrained weights"] = None
         if one.data.panels is not None:
-            named[f"{one.data.panels.count} panels"] = None
+            named[count(one.data.panels.count, "panel")] = None
         if one.config.area_threshold is not None:
             named[written_threshold(one.config.area_threshold)] = None
     return ", ".join(named)

@@ -1,4 +1,4 @@
-"""The paper's claims as values: which rows are compared, and the difference that it prints."""
+"""The paper's claims as values: the rows compared, and the difference that it prints."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Claim:
         name: Short name.
         says: The claim in a sentence.
         paper: The difference that the paper prints, in points of IoU, or None.
-        contrasts: The comparisons that tell; the first that has runs is taken.
+        contrasts: Comparisons that can decide it; the first that has runs is taken.
         within: Points up to which two losses count as equal, for the claim that they are.
         paper_on: The paper's data set, where ours is a stand-in.
     """
@@ -118,6 +118,7 @@ def _rarity() -> Claim:
 
 
 def _on_networks() -> list[Claim]:
+    """Return Table IV's claims, on each network but the tables' own."""
     return [
         _claim(TABLE4, "ours-0.5", other, f"with {title} on DeepCrack-DB", prefix=f"{model}/")
         for model, title in NETWORKS.items()

@@ -58,6 +58,13 @@ def explanations(verdicts: Sequence[Verdict], tables: Sequence[Reached], indexed
 def swaps(before: Sequence[float], after: Sequence[float]) -> tuple[int, int]:
     """Count the pairs of rows whose order differs between two columns; and all pairs.
 
+    Args:
+        before: A number of each row.
+        after: Another of each.
+
+    Returns:
+        The number of pairs whose order differs, and that of all pairs.
+
     >>> swaps([1, 2, 3], [1, 3, 2])
     (1, 3)
     """
@@ -67,6 +74,7 @@ def swaps(before: Sequence[float], after: Sequence[float]) -> tuple[int, int]:
 
 
 def _seeds(verdicts: Sequence[Verdict]) -> str:
+    """Return the table of seed noise, and how many printed differences it could make."""
     table, by_chance = [], []
     for verdict in verdicts:
         claim, evidence = verdict.claim, verdict.evidence
@@ -93,12 +101,15 @@ def _seeds(verdicts: Sequence[Verdict]) -> str:
         return ""
     head = ["Claim", "Rests on", "Paper", "By chance", "Sd of each", "Sd of paired differences"]
     small = sum(printed < 2 * chance for printed, chance in by_chance)
-    said = (
-        f"{small} of these {len(table)} printed differences {'is' if small == 1 else 'are'} less "
-        "than twice what chance gives, so that seeds alone could make or hide them."
-        if small
-        else "No printed difference is so small that seeds alone could well make or hide it."
-    )
+    said = "No printed difference is so small that seeds alone could well make or hide it."
+    if small:
+        which, them = f"{small} of these {len(table)} printed differences", "them"
+        if len(table) == 1:
+            which, them = "This printed difference", "it"
+        said = (
+            f"{which} {'is' if small == 1 else 'are'} less than twice what chance gives, so that "
+            f"seeds alone could make or hide {'it' if small == 1 else them}."
+        )
     return f"{markdown([*head, 'Seeds needed'], table, words=2)}\n{said}\n"
 
 
@@ -113,6 +124,7 @@ def _spreads(evidence: Evidence) -> tuple[float, float]:
 
 
 def _masks(reached: Reached, indexed: Index) -> str:
+    """Return the table of a recipe's IoU by both kinds of test masks, and a sentence on it."""
     rows, own, other, table = [], [], [], []
     for row in reached.recipe.rows:
         runs = [run for run in reached.found.get(row.name, []) if run.other_masks]
@@ -161,6 +173,7 @@ def _distances(rows: list[Row], own: list[float], other: list[float]) -> str:
 
 
 def _epochs(reached: Reached) -> str:
+    """Return the table of a recipe's IoU at the last, late and best epochs, and a sentence."""
     table, lasts, bests, lates = [], [], [], []
     for row in reached.recipe.rows:
         curves = [curve for run in reached.found.get(row.name, []) if len(curve := _curve(run)) > 1]
@@ -194,6 +207,7 @@ def _curve(run: RunResult) -> list[float]:
 
 
 def _title(reached: Reached) -> str:
+    """Return data set and budget of a table, as its heading."""
     return f"**{reached.recipe.rows[0].experiment.data.title}**, {describe_reached(reached)}"
 
 
@@ -210,11 +224,11 @@ def _range(before: Sequence[float], after: Sequence[float]) -> str:
 
 
 def _order(before: Sequence[float], after: Sequence[float]) -> str:
+    """Say how many pairs of rows change their order from one column to the other."""
     changed, pairs = swaps(before, after)
     if not pairs:
         return "there is one row only, so that no order can change"
-    return (
-        f"{changed} of {pairs} pairs of rows change places"
-        if changed
-        else "no two rows change places"
-    )
+    if not changed:
+        return "no two rows change their order"
+    of_pairs = "the two rows change" if pairs == 1 else f"{changed} of {pairs} pairs of rows change"
+    return f"{of_pairs} their order"

@@ -13,6 +13,7 @@ from fissura.errors import InputError
 from fissura.files import replacing
 from fissura.paper.budgets import (
     PAPER,
+    PAPER_EPOCHS,
     Reached,
     budgets,
     describe_reached,
@@ -71,7 +72,7 @@ def write_page(folder: Path, out: Path) -> list[Path]:
         out: The page; figures go into the folder images beside it.
 
     Returns:
-        The page and the figures shown on it.
+        The page, then the figures that it shows.
 
     Raises:
         InputError: There are no results.
@@ -121,7 +122,7 @@ def results_page(
 
     Args:
         results: By key, as `read_results` gives them.
-        figures: Title, and path relative to the page, of figures to show.
+        figures: Title, and path relative to the page, of each figure to show.
 
     Raises:
         InputError: Runs of one data set were tested on different images.
@@ -192,9 +193,11 @@ def _claims(judged: list[tuple[Budget, list[Verdict]]]) -> str:
 
 
 def _summary(budget: Budget, verdicts: list[Verdict]) -> str:
+    """Count the verdicts in a sentence."""
     outcomes = [verdict.outcome for verdict in verdicts]
     counted = [f"{outcomes.count(one)} {one}" for one in OUTCOMES if one in outcomes]
-    return f"Of {len(outcomes)} claims, at {budget.epochs} epochs: {', '.join(counted)}."
+    epochs = count(budget.epochs or PAPER_EPOCHS, "epoch")
+    return f"Of {len(outcomes)} claims, at {epochs}: {', '.join(counted)}."
 
 
 def _verdicts(verdicts: list[Verdict], elsewhere: set[str]) -> str:
@@ -227,10 +230,12 @@ def _verdicts(verdicts: list[Verdict], elsewhere: set[str]) -> str:
 
 
 def _sentences(verdicts: list[Verdict]) -> str:
+    """Return the sentences of the verdicts that have runs, as a list."""
     return "\n".join(f"- {one.sentence}" for one in verdicts if one.evidence)
 
 
 def _tables(tables: list[Reached], indexed: Index) -> str:
+    """Return Tables I to III, then the grids that show other runs than these."""
     whole = _largest(tables)
     blocks = [MEANING]
     for table in tables:
@@ -256,6 +261,7 @@ def _tables(tables: list[Reached], indexed: Index) -> str:
 
 
 def _only(table: Reached, names: set[str]) -> Recipe:
+    """Return the recipe of a table with the named rows alone."""
     rows = [row for row in table.recipe.rows if row.name in names]
     return replace(table.recipe, rows=rows)
 

@@ -13,7 +13,11 @@ from fissura.study.results import RunResult
 
 
 def provenance(results: Iterable[RunResult]) -> str:
-    """Return the runs, the images and the software as Markdown."""
+    """Return the runs, the images and the software as Markdown.
+
+    Args:
+        results: All runs of the page, in any order.
+    """
     runs = sorted(results, key=lambda run: run.key)
     if not runs:
         return "There are no runs yet."
@@ -38,6 +42,7 @@ def written_seconds(seconds: float) -> str:
 
 
 def _trainings(runs: list[RunResult]) -> str:
+    """Return a table of the runs, those of one kind, machine and precision in a line."""
     groups: dict[tuple[str, ...], list[RunResult]] = {}
     for run in runs:
         groups.setdefault((*_kind(run), run.machine, run.precision), []).append(run)
@@ -73,6 +78,7 @@ def _kind(run: RunResult) -> tuple[str, str, str]:
 
 
 def _images(runs: list[RunResult]) -> str:
+    """Return a table of the data sets: images, photos, fraction of crack, fingerprint."""
     table: dict[tuple[str, ...], None] = {}
     for run in runs:
         train, test = run.train, run.test
@@ -89,6 +95,7 @@ def _images(runs: list[RunResult]) -> str:
 
 
 def _versions(runs: list[RunResult]) -> str:
+    """Return a list of the software by which the runs were made."""
     counted = Counter(
         ", ".join(f"{name} {version}" for name, version in sorted(run.versions.items()))
         for run in runs

@@ -40,13 +40,31 @@ STAND_IN = (
 
 
 def write_table(recipe: Recipe, found: Found, folder: Path) -> list[Path]:
-    """Write `folder`/NAME.md: a row per loss, the paper's metrics and ours; return its path."""
+    """Write `folder`/NAME.md: a row per loss, the paper's metrics and ours.
+
+    Args:
+        recipe: The table.
+        found: The results, by the row's name.
+        folder: Where to write.
+
+    Returns:
+        The file.
+    """
     text = f"{MEANING}\n\n{table_markdown(recipe, found)}"
     return [write_page(folder / f"{recipe.name}.md", recipe.title, text)]
 
 
 def write_grid(recipe: Recipe, found: Found, folder: Path) -> list[Path]:
-    """Write `folder`/NAME.md: IoU, a row per network and a column per loss; return its path."""
+    """Write `folder`/NAME.md: IoU, a row per network and a column per loss.
+
+    Args:
+        recipe: The table; see `grid_markdown` for the names of its rows.
+        found: The results, by the row's name.
+        folder: Where to write.
+
+    Returns:
+        The file.
+    """
     text = f"{GRID_MEANING}\n\n{grid_markdown(recipe, found)}"
     return [write_page(folder / f"{recipe.name}.md", recipe.title, text)]
 
@@ -57,6 +75,10 @@ def table_markdown(recipe: Recipe, found: Found) -> str:
     Both once per data set, with its name above them where there are several. A metric that is
     undefined in some of the runs (the precision of a network that calls nothing crack) is the mean
     of the others, and says of how many.
+
+    Args:
+        recipe: The table.
+        found: The results, by the row's name.
     """
     data = recipe.data_sets()
     blocks = []
@@ -74,7 +96,10 @@ def table_markdown(recipe: Recipe, found: Found) -> str:
 def grid_markdown(recipe: Recipe, found: Found) -> str:
     """Return the IoU of every row of a recipe as a grid; the paper's, if any, in lines above ours.
 
-    A row's name is "LINE/COLUMN", its label "title of the line, title of the column".
+    Args:
+        recipe: Its rows have names like "LINE/COLUMN" and labels like "title of the line, title of
+            the column".
+        found: The results, by the row's name.
     """
     cells = {tuple(row.name.split("/")): row for row in recipe.rows}
     lines = dict.fromkeys(line for line, _ in cells)
@@ -96,6 +121,7 @@ def grid_markdown(recipe: Recipe, found: Found) -> str:
 
 
 def _main(rows: list[Row], found: Found) -> str:
+    """Return the table of the paper's metrics, where it prints any, beside ours."""
     has_paper = any(row.published for row in rows)
     head = ["Loss", "Parameters"]
     if has_paper:
@@ -116,6 +142,7 @@ def _main(rows: list[Row], found: Found) -> str:
 
 
 def _further(rows: list[Row], found: Found) -> str:
+    """Return the table of the metrics that the paper doesn't have; nothing without runs."""
     table = [
         [row.label, parameters(row), *_metrics(found[row.name], FURTHER)]
         for row in rows
@@ -125,15 +152,18 @@ def _further(rows: list[Row], found: Found) -> str:
 
 
 def _metrics(runs: list[RunResult], paths: dict[str, tuple[str, ...]]) -> list[str]:
+    """Write mean and spread of each metric."""
     return [mean_sd([metric(run, path) for run in runs]) for path in paths.values()]
 
 
 def _paper(row: Row, name: str) -> str:
+    """Write a metric as the paper prints it, or a dash."""
     value = getattr(row.published, name, None)
     return NONE if value is None else number(value)
 
 
 def _difference(row: Row, runs: list[RunResult]) -> str:
+    """Write our mean IoU less the paper's, or a dash."""
     if row.published is None or not runs:
         return NONE
     ours = 100 * float(np.mean([run.iou for run in runs]))
@@ -141,6 +171,7 @@ def _difference(row: Row, runs: list[RunResult]) -> str:
 
 
 def _cell(runs: list[RunResult]) -> str:
+    """Write mean and spread of the IoU, and the number of runs in brackets."""
     if not runs:
         return "not run"
     return f"{mean_sd([run.iou for run in runs])} ({count(len(runs), 'run').removesuffix(' runs')})"

@@ -77,6 +77,13 @@ class Verdict:
 def judge(results: Mapping[str, RunResult], budget: Budget) -> list[Verdict]:
     """Judge every claim by the runs at a budget; all claimed differences are corrected together.
 
+    Args:
+        results: By key, as `read_results` gives them.
+        budget: Epochs, width and so on; runs at other budgets are left out.
+
+    Returns:
+        A verdict on each of `CLAIMS`, in their order.
+
     Raises:
         InputError: Two runs to compare were not tested on the same images.
     """
@@ -92,7 +99,19 @@ def judge(results: Mapping[str, RunResult], budget: Budget) -> list[Verdict]:
 
 
 def gather(claim: Claim, budget: Budget, indexed: Index) -> Evidence | None:
-    """Compare the first of a claim's contrasts of which some seed has all runs."""
+    """Compare the first of a claim's contrasts of which some seed has all runs.
+
+    Args:
+        claim: The claim.
+        budget: Epochs, width and so on.
+        indexed: All results.
+
+    Returns:
+        The comparison with its runs; None where no contrast has any.
+
+    Raises:
+        InputError: Two runs to compare were not tested on the same images.
+    """
     for contrast in claim.contrasts:
         pairs = tuple((at_budget(a, budget), at_budget(b, budget)) for a, b in contrast.pairs)
         sides = tuple((runs_of(indexed, a), runs_of(indexed, b)) for a, b in pairs)
@@ -124,6 +143,7 @@ def decide(comparison: Comparison, p: float | None, within: float | None = None)
 
 
 def _verdict(claim: Claim, evidence: Evidence | None, p: float | None) -> Verdict:
+    """Return the verdict by the evidence, with its sentence."""
     if evidence is None:
         return Verdict(claim, "not run yet", f"Not run yet at this budget: {claim.says}")
     outcome = decide(evidence.comparison, p, claim.within)
@@ -131,6 +151,7 @@ def _verdict(claim: Claim, evidence: Evidence | None, p: float | None) -> Verdic
 
 
 def _sentence(claim: Claim, evidence: Evidence, p: float | None, outcome: Outcome) -> str:
+    """Say a verdict in a sentence: numbers, budget, what the paper says, why it is undecided."""
     comparison = evidence.comparison
     difference = 100 * comparison.mean
     size = number(abs(difference))
@@ -155,6 +176,7 @@ def _sentence(claim: Claim, evidence: Evidence, p: float | None, outcome: Outcom
 
 
 def _chance(comparison: Comparison, p: float | None) -> str:
+    """Return interval and p in brackets, or nothing where there is no interval."""
     if math.isnan(comparison.low):
         return ""
     tested = "" if p is None else f"; {written_p(p)} after Holm's correction"

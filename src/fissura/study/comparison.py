@@ -1,4 +1,4 @@
-"""The table of a study, and each of its rows compared with the baseline, in Markdown."""
+"""The page of a study: a table of metrics, and each row compared with the baseline."""
 
 from __future__ import annotations
 
@@ -48,6 +48,9 @@ def write_comparison(recipe: Recipe, found: Found, folder: Path) -> list[Path]:
         found: The results, by the row's name.
         folder: Where to write.
 
+    Returns:
+        The file.
+
     Raises:
         InputError: Two rows were not tested on the same images.
     """
@@ -56,7 +59,12 @@ def write_comparison(recipe: Recipe, found: Found, folder: Path) -> list[Path]:
 
 
 def comparison_markdown(recipe: Recipe, found: Found) -> str:
-    """Return both tables of each data set, under its name where there are several."""
+    """Return both tables of each data set, under its name where there are several.
+
+    Args:
+        recipe: The rows.
+        found: The results, by the row's name.
+    """
     data = recipe.data_sets()
     sections = []
     for one in data:
@@ -95,8 +103,7 @@ def _metrics(rows: list[Row], found: Found) -> str:
 def _baseline(recipe: Recipe, data: DataSet) -> Row:
     """Return the row that others of its data set are compared with.
 
-    The recipe's baseline is a row of one data set; in others, the row with its label takes its
-    place.
+    The recipe's baseline is a row of one data set; in others it is the row with the same label.
     """
     rows = [row for row in recipe.rows if row.experiment.data == data]
     labels = [row.label for row in recipe.rows if row.name == recipe.baseline]

@@ -1,4 +1,4 @@
-"""Where the images of a data set lie, or how they are drawn."""
+"""The data sets that a recipe names: their folders, or synthetic panels drawn on demand."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class DataSet:
     """A set of images that the rows of a recipe name.
 
     Attributes:
-        name: Short name, a part of the name of each result file.
+        name: Short name; the name of each result file begins with it.
         title: Name in tables; `name` unless given.
         protocol: How photos become training images: a key of `fissura.data.protocols.PROTOCOLS`.
         crop: Side of the random crops in training, in pixels. Without it, small images of one
@@ -56,6 +56,10 @@ OWN_DATA = DataSet("data", "Your data", folder=".")
 def panels(crack_fraction: float = 0.0315, count: int = 2051) -> DataSet:
     """Name synthetic panels; the defaults stand in for the paper's private PanelCrack.
 
+    Args:
+        crack_fraction: Mean fraction of crack pixels, 0 to 0.2.
+        count: Number of images, a quarter of them to test.
+
     >>> panels(0.01, 200).name
     'panels-1pc-200'
     """
@@ -74,6 +78,9 @@ def locate(data: DataSet, root: Path | None, study: Path) -> Path:
         data: The data set.
         root: Folder that holds the real data sets: what --data names.
         study: Folder of the study.
+
+    Returns:
+        A folder in a layout that `fissura train` takes.
 
     Raises:
         InputError: A real data set is not there.

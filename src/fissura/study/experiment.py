@@ -1,4 +1,4 @@
-"""An experiment as a value: data and options of a training; with a seed, one run with a key."""
+"""Experiments, which are data and options of a training, and runs, which add a seed and a key."""
 
 from __future__ import annotations
 
@@ -48,7 +48,12 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Run:
-    """One training of a study: an experiment with a seed."""
+    """One training of a study: an experiment with a seed.
+
+    Attributes:
+        experiment: Data and options.
+        seed: Of initial weights, batches and augmentation.
+    """
 
     experiment: Experiment
     seed: int

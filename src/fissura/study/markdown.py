@@ -14,7 +14,12 @@ NONE = "–"
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]], *, words: int = 1) -> str:
-    """Return a Markdown table; the first `words` columns are words, the others numbers.
+    """Return a Markdown table; the first columns are words, set left, the others numbers.
+
+    Args:
+        head: Titles of the columns.
+        rows: Cells, as many in each row as in the head.
+        words: Number of columns of words.
 
     >>> print(markdown(["Loss", "IoU"], [["L_bce", "60.67"]]), end="")
     | Loss | IoU |
@@ -28,6 +33,10 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[str]], *, words: int =
 
 def number(value: float, *, signed: bool = False) -> str:
     """Write percent or points with two digits, and a true minus sign.
+
+    Args:
+        value: The number.
+        signed: Whether a plus sign is written, too.
 
     >>> number(69.75), number(-0.2), number(0.43, signed=True)
     ('69.75', '−0.20', '+0.43')
@@ -85,4 +94,5 @@ def write_page(file: Path, title: str, text: str) -> Path:
 
 
 def _line(cells: Sequence[str]) -> str:
+    """Return a line of a table."""
     return f"| {' | '.join(cells)} |"

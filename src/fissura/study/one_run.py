@@ -1,4 +1,4 @@
-"""One run of a study: train, judge on the test images, leave a result file."""
+"""One run of a study: it is trained, judged on the test images, and leaves a result file."""
 
 from __future__ import annotations
 
@@ -81,6 +81,9 @@ def execute(run: Run, data: Path, study: Path, *, again: bool = False) -> Ended:
         data: Folder of its images.
         study: Folder of the study.
         again: Train it even where its result is there, for its weights.
+
+    Returns:
+        The end of the run: a result, an error, or the signal that stopped it.
     """
     with claimed(study, run.key, again=again) as to_do:
         if not to_do:
@@ -103,6 +106,11 @@ def conclude(run: Run, data: Path, study: Path) -> RunResult:
     """Judge a finished training on the test images and write its result.
 
     The state that a training under way needs is removed.
+
+    Args:
+        run: The run.
+        data: Folder of its images.
+        study: Folder of the study.
     """
     folder = run_folder(study, run.key)
     result = score_run(run, data, folder)
@@ -194,18 +202,24 @@ def prepared(data: Path, split: str, protocol: Protocol) -> PreparedSet:
 
 @lru_cache(maxsize=2)
 def _test_store(data: Path, protocol: Protocol, device: torch.device) -> ImageStore:
-    """The test images on the device, once per process."""
+    """Return the test images on the device, put there once per process."""
     test = prepared(data, "test", protocol)
     return ImageStore.of(test.images, test.masks, device)
 
 
 def _protocol(config: TrainOptions) -> Protocol:
+    """Return the protocol by which a run prepares its images."""
     return choose_protocol(config.protocol, config.area_threshold)
 
 
 @contextmanager
 def claimed(study: Path, key: str, *, again: bool = False) -> Iterator[bool]:
     """Hold a run for this process; wait while another has it. A process that dies lets go.
+
+    Args:
+        study: Folder of the study.
+        key: Of the run.
+        again: Whether a run that has its result is done all the same.
 
     Yields:
         Whether there is anything to do: False where the run has its result, from before or from
@@ -218,6 +232,7 @@ def claimed(study: Path, key: str, *, again: bool = False) -> Iterator[bool]:
 
 
 def _describe(images: PreparedSet) -> dict[str, Any]:
+    """Return how many images and photos a set has, its fraction of crack, its fingerprint."""
     return {
         "images": len(images),
         "groups": len(set(images.groups)),

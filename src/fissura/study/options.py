@@ -10,7 +10,7 @@ from fissura.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """The size of a study's trainings; what is None stays as the recipe says."""
+    """The size of a study's trainings; None leaves an option as the recipe has it."""
 
     epochs: int | None = None
     """How many times each training image is seen."""

@@ -1,4 +1,4 @@
-"""A recipe as a value: the rows of a study; and how it is read from a Python file."""
+"""Recipes: the rows of a study as a value, read from a Python file where it is a user's own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,14 @@ Found = dict[str, list[RunResult]]
 
 @dataclass(frozen=True)
 class Published:
-    """The metrics that a publication prints for a row, in percent."""
+    """The metrics that a publication prints for a row, in percent; None where it has none.
+
+    Attributes:
+        iou: IoU of the crack class.
+        f1: Its F1.
+        recall: Its recall.
+        precision: Its precision.
+    """
 
     iou: float
     f1: float | None = None
@@ -113,7 +120,13 @@ def cross(
 
 
 def at_budget(one: Experiment, budget: Budget) -> Experiment:
-    """Return an experiment at a budget."""
+    """Return an experiment at a budget.
+
+    Args:
+        one: The experiment.
+        budget: Epochs and so on; width is of CrackSeg, pretrained of other networks, panels of
+            synthetic data alone.
+    """
     changes: dict[str, Any] = {"epochs": budget.epochs, "area_threshold": budget.area_threshold}
     if one.config.model == "crackseg":
         changes["width"] = budget.width
@@ -135,6 +148,10 @@ def collect(recipe: Recipe, indexed: Index) -> Found:
 def choose_rows(recipe: Recipe, only: Sequence[str]) -> Recipe:
     """Return a recipe with some of its rows; all where `only` is empty.
 
+    Args:
+        recipe: The recipe.
+        only: Names of the rows to keep.
+
     Raises:
         InputError: There is no such row.
     """
@@ -148,6 +165,9 @@ def choose_rows(recipe: Recipe, only: Sequence[str]) -> Recipe:
 
 def read_recipe(file: Path) -> Recipe:
     """Run a Python file and return the `RECIPE` that it defines.
+
+    Args:
+        file: The user's file; its name is the recipe's unless that has one.
 
     Raises:
         InputError: There is no such file, it fails, or its `RECIPE` cannot be used.

@@ -1,4 +1,4 @@
-"""The result of a finished run: one small JSON file, how it is written, read and found again."""
+"""Results of finished runs: one small JSON file each, written, read and found again."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class RunResult:
         other_masks: iou, f1, recall, precision of the same predictions against test masks made with
             area threshold 1/2, and that threshold; None where nothing was resampled.
         test_curve: [epochs done, pooled test IoU at 0.5] of some epochs, for the record: nothing
-            was chosen by it. May be empty.
+            was chosen by it. It may be empty.
         counts: tp, fp, fn of each test image at threshold 0.5.
         groups: Number of the photo that each test image shows.
         loss: Mean training loss of the last epoch.
@@ -82,7 +82,12 @@ class RunResult:
 
 
 def write_result(folder: Path, result: RunResult) -> None:
-    """Write `folder`/KEY.json, a line per entry, whole or not at all."""
+    """Write `folder`/KEY.json, a line per entry, whole or not at all.
+
+    Args:
+        folder: The folder `runs` of a study.
+        result: The result.
+    """
     lines = (
         f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}"
         for name, value in asdict(result).items()
@@ -118,13 +123,23 @@ def read_result(file: Path) -> RunResult:
 
 
 def read_results(folder: Path) -> dict[str, RunResult]:
-    """Read every result in a folder, by its key; a folder that does not exist has none."""
+    """Read every result in a folder; a folder that does not exist has none.
+
+    Args:
+        folder: The folder `runs` of a study.
+
+    Returns:
+        The results by their keys.
+
+    Raises:
+        InputError: One of the files is no result.
+    """
     results = (read_result(file) for file in sorted(folder.glob("*.json")))
     return {result.key: result for result in results}
 
 
 def index(results: Iterable[RunResult]) -> Index:
-    """Sort results by experiment, each experiment's by seed."""
+    """Sort results by experiment, and those of each experiment by seed, for `runs_of`."""
     indexed: Index = {}
     for result in sorted(results, key=lambda result: (result.seed, result.key)):
         indexed.setdefault(json.dumps(result.identity, sort_keys=True), []).append(result)
@@ -132,5 +147,5 @@ def index(results: Iterable[RunResult]) -> Index:
 
 
 def runs_of(indexed: Index, experiment: Experiment) -> list[RunResult]:
-    """Return an experiment's runs, by seed."""
+    """Return the runs of an experiment in the order of their seeds."""
     return indexed.get(json.dumps(experiment.identity(), sort_keys=True), [])

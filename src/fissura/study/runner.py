@@ -1,4 +1,4 @@
-"""`study`: train the runs of a recipe that are missing, then show its results."""
+"""`study`: trains the missing runs of a recipe, then shows the results of all."""
 
 from __future__ import annotations
 
@@ -59,6 +59,9 @@ def study(
         budget: Epochs, width and so on, where they are others than the recipe's.
         options: Seeds, rows, processes, data.
 
+    Returns:
+        The files written, the runs that failed, and the signal that stopped it, if any.
+
     Raises:
         InputError: There is no such row, or data are missing or have changed.
     """
@@ -75,7 +78,9 @@ def study(
     _check_data(jobs, out)
     if planned.rows:
         total = len(planned.rows) * options.runs
-        console.print(f"{planned.title}: {len(jobs)} of {total} runs to do.", soft_wrap=True)
+        console.print(
+            f"{planned.title}: {len(jobs)} of {total} run{'s' * (total > 1)} to do.", soft_wrap=True
+        )
     # A GPU is one worker's, unless the user says that it has room for more.
     workers = options.workers or (os.cpu_count() or 1 if device == "cpu" else 1)
     failed, stopped = _train(jobs, out, workers, console) if jobs else ([], None)
@@ -146,6 +151,7 @@ def _check_data(jobs: list[Job], out: Path) -> None:
 
 
 def _progress(console: Console) -> Progress:
+    """Return a progress bar of runs, shown on a terminal alone."""
     return Progress(
         BarColumn(),
         MofNCompleteColumn(),
@@ -157,6 +163,7 @@ def _progress(console: Console) -> Progress:
 
 
 def _tell(progress: Progress, ended: Ended) -> None:
+    """Print a line about a run that ended: its IoU, or why it failed."""
     if ended.error is not None:
         progress.console.print(f"{ended.run.key} failed: {ended.error}", soft_wrap=True)
     elif ended.result is not None:

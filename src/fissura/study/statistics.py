@@ -1,8 +1,8 @@
-"""Is one loss better than another, or do the seeds and the test photos make it look so?
+"""Paired comparison of runs: bootstrap intervals, exact tests, Holm's correction, seeds needed.
 
-Runs of the same seed are a pair: the same initial weights, batches and augmentation. What differs
-within a pair is the loss, and noise. The interval covers both kinds of chance that a mean of a few
-runs hides: other seeds, and other photos of the same kind. The test is about the seeds alone.
+Runs of the same seed are a pair: they have the same initial weights, batches and augmentation, and
+differ by the loss and by noise. The interval covers both kinds of chance that a mean of a few runs
+hides: other seeds, and other photos of the same kind. The test is about the seeds alone.
 """
 
 from __future__ import annotations
@@ -28,11 +28,15 @@ Pair = tuple[Sequence[RunResult], Sequence[RunResult]]
 class Comparison:
     """A difference of pooled IoU over paired seeds; all differences are fractions of 1.
 
-    seeds:       those that all sides have.
-    differences: one per seed.
-    mean, sd:    of the differences; sd with n − 1 below, NaN with one seed.
-    low, high:   95 % interval of the mean; NaN with one seed, or one photo.
-    p:           two-sided, of the test named in `test`: "Wilcoxon" (signed rank, exact) or "sign".
+    Attributes:
+        seeds: The seeds that all sides have.
+        differences: One per seed.
+        mean: Of the differences.
+        sd: Standard deviation of the differences, with n − 1 below; NaN with one seed.
+        low: Lower end of the 95 % interval of the mean; NaN with one seed, or one photo.
+        high: Its upper end.
+        p: Two-sided, of the test named in `test`.
+        test: "Wilcoxon" (signed rank, exact) or "sign".
     """
 
     seeds: tuple[int, ...]
@@ -63,14 +67,23 @@ def compare(
     Two-level bootstrap: seeds are drawn with replacement, and the photos of the test set with all
     their images, the same draws for both sides and (photos) for all seeds; each seed's IoU is
     computed anew from the summed counts, and the differences are averaged over the drawn seeds.
-    The interval's ends are percentiles. Since n things drawn from themselves vary less than n new
-    ones would, what is due to the draw of seeds is stretched by t/z, the 97.5 % quantiles of
-    Student's t with n − 1 degrees of freedom and of the normal distribution, and what is due to
+    The interval's ends are percentiles. n values drawn from themselves vary less than n new ones
+    would. So the variation by the draw of seeds is stretched by t/z, the 97.5 % quantiles of
+    Student's t with n − 1 degrees of freedom and of the normal distribution, and the variation by
     the draw of G photos by the same with G − 1 (after Hesterberg, What Teachers Should Know About
     the Bootstrap, The American Statistician 2015, section 5.3, where one level is stretched).
 
-    Returns None where no seed has runs on both sides. Raises `InputError` where the sides were
-    not tested on the same images.
+    Args:
+        a: Runs of one experiment.
+        b: Runs of the other.
+        resamples: Number of draws of the bootstrap.
+        seed: Of the draws; the same seed gives the same interval.
+
+    Returns:
+        The comparison; None where no seed has runs on both sides.
+
+    Raises:
+        InputError: The sides were not tested on the same images.
     """
     return _contrast([(a, b)], resamples, seed)
 
@@ -81,16 +94,35 @@ def compare_differences(
     """Compare (a₁ − b₁) − (a₂ − b₂), paired by seed: is a difference larger here than there?
 
     The two pairs are of two data sets; the photos of each are drawn independently, the seeds
-    together. Everything else as in `compare`.
+    together. Everything else is as in `compare`.
+
+    Args:
+        first: Runs a₁ and b₁ on one data set.
+        second: Runs a₂ and b₂ on the other.
+        resamples: Number of draws of the bootstrap.
+        seed: Of the draws.
+
+    Returns:
+        The comparison; None where no seed has all four runs.
+
+    Raises:
+        InputError: The two sides of a pair were not tested on the same images.
     """
     return _contrast([first, second], resamples, seed)
 
 
 def signed_rank(differences: Sequence[float]) -> tuple[float, str]:
-    """Return the exact two-sided p of 'the differences scatter evenly around 0', and the test.
+    """Test whether differences scatter evenly around 0.
 
     Wilcoxon's signed-rank test; where differences are 0 or two have one size, so that its exact
-    distribution does not hold, the sign test on those that are not 0.
+    distribution does not hold, the sign test on those that are not 0. Source: Wilcoxon, Individual
+    Comparisons by Ranking Methods, Biometrics Bulletin 1945.
+
+    Args:
+        differences: One per pair.
+
+    Returns:
+        The exact two-sided p, and the name of the test: "Wilcoxon" or "sign".
 
     >>> signed_rank([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
     (0.03125, 'Wilcoxon')
@@ -112,6 +144,9 @@ def signed_rank(differences: Sequence[float]) -> tuple[float, str]:
 def smallest_p(n: int) -> float:
     """Return the smallest p that a two-sided test of n signs or signed ranks can give: 2/2ⁿ.
 
+    Args:
+        n: Number of pairs.
+
     >>> smallest_p(3), smallest_p(6)
     (0.25, 0.03125)
     """
@@ -124,6 +159,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
     The i-th smallest of m becomes the largest of (m − j + 1)·p over the j ≤ i smallest, at most 1.
     Source: Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of
     Statistics 1979.
+
+    Args:
+        p_values: One per test, 0 to 1.
+
+    Returns:
+        The adjusted values, in the same order.
 
     >>> holm([0.5, 0.25, 0.125])
     [0.5, 0.5, 0.375]
@@ -140,8 +181,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def seeds_needed(difference: float, sd: float, *, power: float = 0.8) -> int:
     """Return how many paired seeds show a true difference at p ≤ 0.05 with this probability.
 
-    difference: the true one; sd: of the paired differences, in the same unit. By the paired t test,
-    and never below 6, the fewest with which a test of ranks can give p ≤ 0.05.
+    By the paired t test, and never below 6, the fewest with which a test of ranks can give
+    p ≤ 0.05.
+
+    Args:
+        difference: The true difference.
+        sd: Standard deviation of the paired differences, in the same unit.
+        power: The probability, 0 to 1.
+
+    Raises:
+        ValueError: The difference is 0, or the standard deviation negative.
 
     >>> seeds_needed(0.5, 1.0)
     34
@@ -159,6 +208,7 @@ def seeds_needed(difference: float, sd: float, *, power: float = 0.8) -> int:
 
 
 def _power(n: int, effect: float) -> float:
+    """Return the power of the paired t test with n pairs; effect is the difference by its sd."""
     bound = stats.t.ppf(0.975, n - 1)
     shifted = stats.nct(n - 1, effect * math.sqrt(n))
     return float(shifted.sf(bound) + shifted.cdf(-bound))
@@ -216,6 +266,7 @@ def _photo_sums(sides: list[list[RunResult]]) -> NDArray[np.float64]:
 
 
 def _demand_same_images(a: RunResult, b: RunResult) -> None:
+    """Raise InputError unless two runs were tested on the same images of the same photos."""
     if (a.test["fingerprint"], a.groups) != (b.test["fingerprint"], b.groups):
         raise InputError(
             f"{a.key} and {b.key} were not tested on the same images, so that they cannot be "
@@ -224,14 +275,14 @@ def _demand_same_images(a: RunResult, b: RunResult) -> None:
 
 
 def _iou(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """IoU from (..., 2), intersection and union; 1 where there is no crack in either mask."""
+    """Return IoU from (..., 2), intersection and union; 1 where neither mask has a crack."""
     return np.divide(
         sums[..., 0], sums[..., 1], out=np.ones(sums.shape[:-1]), where=sums[..., 1] > 0
     )
 
 
 def _stretch(n: int) -> float:
-    """Return t/z, by which n things drawn from themselves vary too little; NaN for one thing."""
+    """Return t/z, by which n values drawn from themselves vary too little; NaN for one value."""
     if n < 2:
         return math.nan
     return float(stats.t.ppf((1 + LEVEL) / 2, n - 1) / stats.norm.ppf((1 + LEVEL) / 2))

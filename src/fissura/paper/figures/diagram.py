@@ -42,13 +42,14 @@ LINE = 0.165
 class Node:
     """A loss in the diagram.
 
-    loss:    its key in the losses that are drawn.
-    title:   what names it in code.
-    symbol:  the paper's; "_aFM" is set as a subscript.
-    formula: lines, as in the loss's docstring; "^γ̂" is set as an exponent.
-    at:      center of its box, (x, y) in inches from the lower left corner.
-    height:  of its box; the width is the same for all.
-    color:   of the box; None is white.
+    Attributes:
+        loss: Its key in the losses that are drawn.
+        title: Its name in code.
+        symbol: The paper's; "_aFM" is set as a subscript.
+        formula: Lines, as in the loss's docstring; "^γ̂" is set as an exponent.
+        at: Center of its box, (x, y) in inches from the lower left corner.
+        height: Of its box, in inches; the width is the same for all.
+        color: Of the box; None is white.
     """
 
     loss: str
@@ -71,9 +72,15 @@ class Node:
 class Edge:
     """`source` with `options` is `target` with `target_options`, whatever the other options are.
 
-    start, end: where the arrow leaves and enters the boxes: (−1, 0) is the middle of the left side,
-                (0, 1) that of the upper one.
-    label_at:   center of the label, in inches from the middle of the arrow.
+    Attributes:
+        source: Key of the loss where the arrow begins.
+        options: Its options.
+        target: Key of the loss where the arrow ends.
+        start: Where the arrow leaves its box: (−1, 0) is the middle of the left side, (0, 1) that
+            of the upper one.
+        end: Where it enters the other box, likewise.
+        label_at: Center of the label, in inches from the middle of the arrow.
+        target_options: Options of the target.
     """
 
     source: str
@@ -96,7 +103,14 @@ class Edge:
 
 @dataclass(frozen=True)
 class Ground:
-    """A tinted ground behind some boxes, from `x[0]` to `x[1]` and `y[0]` to `y[1]`, in inches."""
+    """A tinted ground behind some boxes.
+
+    Attributes:
+        x: From left to right, in inches.
+        y: From bottom to top, in inches.
+        color: Its tint; None is white.
+        title: Written at its top.
+    """
 
     x: tuple[float, float]
     y: tuple[float, float]
@@ -106,7 +120,13 @@ class Ground:
 
 @dataclass(frozen=True)
 class Note:
-    """A few words, centered at (x, y) in inches; `upright` is turned by 90°."""
+    """A few words in the diagram.
+
+    Attributes:
+        at: Their center, (x, y) in inches.
+        text: The words.
+        upright: Whether they are turned by 90°.
+    """
 
     at: tuple[float, float]
     text: str
@@ -114,10 +134,17 @@ class Note:
 
 
 def check_edge(edge: Edge, losses: Losses) -> None:
-    """Raise RuntimeError unless the two losses of an edge are equal, in float64, on random input.
+    """Check that the two losses of an edge are equal, in float64, on random input.
 
     Options that both losses have and the edge does not fix take the same random value in both;
     those that one of them has alone must not matter.
+
+    Args:
+        edge: The edge.
+        losses: Functions by their keys.
+
+    Raises:
+        RuntimeError: They are not equal.
     """
     terms = [(edge.source, edge.options), (edge.target, edge.target_options)]
     for z, t, drawn in _random_cases():
@@ -126,14 +153,23 @@ def check_edge(edge: Edge, losses: Losses) -> None:
 
 
 def check_sum(whole: str, parts: tuple[str, ...], losses: Losses) -> None:
-    """Raise RuntimeError unless a loss is the sum of others, in float64, on random input."""
+    """Check that a loss is the sum of others, in float64, on random input.
+
+    Args:
+        whole: Key of the loss.
+        parts: Keys of the others.
+        losses: Functions by their keys.
+
+    Raises:
+        RuntimeError: It is not.
+    """
     for z, t, drawn in _random_cases():
         total = sum(_value(losses[part], z, t, drawn) for part in parts)
         _demand_equal(whole, _value(losses[whole], z, t, drawn), " + ".join(parts), float(total))
 
 
 def _random_cases(count: int = 8) -> list[tuple[Tensor, Tensor, dict[str, float]]]:
-    """Logits, targets (hard and soft in turn) and options."""
+    """Return random logits, targets (hard and soft in turn) and options."""
     generator = torch.Generator().manual_seed(0)
     cases = []
     for index in range(count):
@@ -155,6 +191,7 @@ def _value(loss: Callable[..., Tensor], z: Tensor, t: Tensor, options: dict[str,
 
 
 def _demand_equal(name: str, value: float, other: str, other_value: float) -> None:
+    """Raise RuntimeError unless two values are equal but for rounding."""
     if abs(value - other_value) > 1e-10 * max(abs(value), abs(other_value)):
         raise RuntimeError(
             f"{name} is not {other}: {value:.6g} against {other_value:.6g}. The diagram would be "
@@ -170,9 +207,15 @@ def draw_diagram(
     grounds: list[Ground],
     notes: list[Note],
 ) -> Figure:
-    """Draw a diagram on a page of `size` (width, height) in inches.
+    """Draw a diagram of losses.
 
-    sums: of which losses a loss is the sum; it stands in the box where there is no formula.
+    Args:
+        size: (width, height) of the page in inches.
+        nodes: The losses.
+        edges: The arrows between them.
+        sums: The losses that a loss is the sum of; written in boxes without a formula.
+        grounds: Drawn behind the boxes.
+        notes: Words beside them.
     """
     from matplotlib.figure import Figure
 
@@ -197,6 +240,7 @@ def draw_diagram(
 
 
 def _draw_ground(axes: Axes, ground: Ground) -> None:
+    """Draw a tinted ground with its title."""
     from matplotlib.patches import Rectangle
 
     if ground.color is not None:
@@ -211,7 +255,7 @@ def _draw_ground(axes: Axes, ground: Ground) -> None:
 
 
 def _draw_node(axes: Axes, node: Node, formula: tuple[str, ...]) -> None:
-    """A box with symbol, name and formula."""
+    """Draw a box with symbol, name and formula."""
     from matplotlib.patches import FancyBboxPatch
 
     x, y = node.at
@@ -264,9 +308,9 @@ def _draw_runs(
 
 
 def _advance(words: str, font: FontProperties) -> float:
-    """Inches from the start of a text to where the next one begins.
+    """Return the inches from the start of a text to the start of the next one.
 
-    What can be measured is the ink, so bars are put on both sides.
+    Only ink can be measured, so bars are put on both sides.
     """
     from matplotlib.textpath import text_to_path
 
@@ -277,7 +321,7 @@ def _advance(words: str, font: FontProperties) -> float:
 
 
 def _draw_edge(axes: Axes, edge: Edge, nodes: dict[str, Node]) -> None:
-    """An arrow with its label beside it."""
+    """Draw an arrow with its label beside it."""
     start, end = nodes[edge.source].corner(edge.start), nodes[edge.target].corner(edge.end)
     axes.annotate(
         "",

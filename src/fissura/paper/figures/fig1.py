@@ -29,8 +29,13 @@ from fissura.study.recipe import Found, Recipe
 def symmetric_large_margin(logits: Tensor, target: Tensor, *, margin: float = 0.5) -> Tensor:
     """Large-margin loss with the margin on both classes, after Li et al. 2019.
 
-    −mean[t·log σ(z−m) + (1−t)·log σ(−z−m)]; as a loss of its own the package has it under the
-    name `focal_margin_loss(gamma_hat=0)`.
+    −mean[t·log σ(z−m) + (1−t)·log σ(−z−m)], with z the logits, t the target and m the margin. In
+    the package it is `focal_margin_loss(gamma_hat=0)`.
+
+    Args:
+        logits: z, any shape.
+        target: t, of the same shape, 0 to 1.
+        margin: m, 0 or more.
     """
     crack, background = F.logsigmoid(logits - margin), F.logsigmoid(-logits - margin)
     return -(target * crack + (1 - target) * background).mean()
@@ -125,6 +130,14 @@ NOTES = [
 
 def draw_unification(recipe: Recipe, found: Found, folder: Path) -> list[Path]:
     """Check every arrow and sum, then draw Fig. 1 as `folder`/fig1.png and .svg.
+
+    Args:
+        recipe: Its name is that of the files.
+        found: Not used: the figure needs no results.
+        folder: Where to write.
+
+    Returns:
+        The files.
 
     Raises:
         RuntimeError: A claim of the diagram does not hold in the code.

@@ -1,4 +1,4 @@
-"""Fig. 3: which margin is best, against the fraction of crack pixels."""
+"""Fig. 3: the best margin against the fraction of crack pixels."""
 
 from __future__ import annotations
 
@@ -57,7 +57,12 @@ class Sweep:
     iou: dict[float, dict[int, float]]
 
     def gains(self, margin: float, over: float = 0.0) -> NDArray[np.float64]:
-        """Return by how many points of IoU a margin beats another, for each seed of both."""
+        """Return by how many points of IoU a margin beats another, for each seed of both.
+
+        Args:
+            margin: The one.
+            over: The other.
+        """
         ours, theirs = self.iou[margin], self.iou[over]
         seeds = sorted(ours.keys() & theirs.keys())
         return 100 * np.array([ours[seed] - theirs[seed] for seed in seeds])
@@ -99,8 +104,13 @@ def margin_of(row: Row) -> float:
 def find_sweeps(recipe: Recipe, found: Found) -> tuple[list[Sweep], list[str]]:
     """Sort results by data set, rarest cracks first.
 
-    Returns the sweeps, and the titles of the data sets that have none: without m = 0, or without
-    any other margin of the same seed, there is nothing to compare.
+    Args:
+        recipe: Rows of several margins on each data set.
+        found: The results, by the row's name.
+
+    Returns:
+        The sweeps, and the titles of the data sets that have none: without m = 0, or without any
+        other margin of the same seed, there is nothing to compare.
     """
     data = {row.experiment.data.name: row.experiment.data for row in recipe.rows}
     sweeps, missing = [], []
@@ -128,7 +138,16 @@ def plot_margins(recipe: Recipe, found: Found, folder: Path) -> list[Path]:
     standard deviation over seeds, against the margin. Last, the best margin against the fraction
     of crack, beside the paper's recommendation.
 
-    Raises `InputError` where no data set has results for m = 0 and another margin.
+    Args:
+        recipe: Rows of several margins on each data set.
+        found: The results, by the row's name.
+        folder: Where to write.
+
+    Returns:
+        The files.
+
+    Raises:
+        InputError: No data set has results for m = 0 and another margin.
     """
     sweeps, missing = find_sweeps(recipe, found)
     if not sweeps:
@@ -140,7 +159,12 @@ def plot_margins(recipe: Recipe, found: Found, folder: Path) -> list[Path]:
 
 
 def draw_margins(sweeps: list[Sweep], missing: list[str]) -> Figure:
-    """Draw a panel for each sweep, and one for all; name what is `missing` beneath."""
+    """Draw a panel for each sweep, and one for all.
+
+    Args:
+        sweeps: One per data set.
+        missing: Titles of data sets without results, named beneath.
+    """
     from matplotlib.figure import Figure
 
     # The last panel takes what its row has left, if that is most of it, or a row of its own.
@@ -164,7 +188,7 @@ def draw_margins(sweeps: list[Sweep], missing: list[str]) -> Figure:
 
 
 def _draw_sweep(axes: Axes, sweep: Sweep, letter: str) -> None:
-    """The gains of one data set."""
+    """Draw the gains on one data set."""
     axes.axhline(0, color="0.6", linewidth=0.8, zorder=0)
     axes.axvline(recommended_margin(sweep.crack_fraction), **RECOMMENDED, zorder=0)
     gains = {margin: sweep.gains(margin) for margin in sweep.margins}
@@ -200,7 +224,7 @@ def _draw_sweep(axes: Axes, sweep: Sweep, letter: str) -> None:
 
 
 def _draw_best(axes: Axes, sweeps: list[Sweep]) -> None:
-    """The best margins against the fraction of crack."""
+    """Draw the best margins against the fraction of crack."""
     percents = [100 * sweep.crack_fraction for sweep in sweeps]
     edge = 1.12 * max(10.0, *percents)
     drawn = np.linspace(0, edge, 500)
@@ -226,7 +250,7 @@ def _draw_best(axes: Axes, sweeps: list[Sweep]) -> None:
 
 
 def _draw_key(figure: Figure, missing: list[str]) -> None:
-    """The legend above, and in words beneath what the marks are and what is missing."""
+    """Draw the legend above, and explain beneath the marks and the missing data sets."""
     from matplotlib.lines import Line2D
 
     def mark(shape: str, face: Any) -> Line2D:
@@ -263,12 +287,13 @@ def _apart(values: list[float], least: float) -> list[float]:
 
 
 def _plain(axes: Axes) -> None:
+    """Take the frame away above and on the right."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=SMALL)
 
 
 def _ends(sizes: set[int]) -> list[int]:
-    """The smallest and the largest, once where they are the same."""
+    """Return the smallest and the largest, once where they are the same."""
     return sorted({min(sizes), max(sizes)})
 
 

@@ -46,7 +46,13 @@ SMALL = 7.5  # points
 
 @dataclass(frozen=True)
 class Photo:
-    """A test photo that is shown: its index in the set, its quantile, the mean IoU of the rows."""
+    """A test photo that is shown.
+
+    Attributes:
+        index: Its index in the set.
+        quantile: Its quantile of the ranking, 0 to 1.
+        mean_iou: Its IoU, averaged over the networks.
+    """
 
     index: int
     quantile: float
@@ -88,6 +94,14 @@ def draw_grid(recipe: Recipe, found: Found, folder: Path) -> list[Path]:
     The networks are those of the first seed that all rows with results have trained weights of, in
     `folder`/trained; photos are chosen by `choose_photos`. Predictions are at the threshold 0.5.
 
+    Args:
+        recipe: A row per column of the figure.
+        found: The results, by the row's name.
+        folder: Folder of the study.
+
+    Returns:
+        The files.
+
     Raises:
         InputError: There are no results, no such weights, or the data have changed.
     """
@@ -111,7 +125,7 @@ def draw_grid(recipe: Recipe, found: Found, folder: Path) -> list[Path]:
 
 
 def _choose_runs(rows: list[list[RunResult]], trained: Path, remedy: str) -> list[RunResult]:
-    """For each row its run of the first seed that all rows have, with trained weights."""
+    """Choose for each row its run of the first seed of which all rows have trained weights."""
     by_seed = [{run.seed: run for run in runs} for runs in rows]
     common = sorted(set.intersection(*(set(runs) for runs in by_seed)))
     if not common:
@@ -130,7 +144,7 @@ def _choose_runs(rows: list[list[RunResult]], trained: Path, remedy: str) -> lis
 
 
 def _lacking(runs: list[RunResult], trained: Path) -> list[str]:
-    """The runs whose folder has no configuration or no weights."""
+    """Return the keys of the runs whose folder has no configuration or no weights."""
     needed = ("config.yaml", "model/config.json", "model/model.safetensors")
     return [
         run.key for run in runs if not all((trained / run.key / name).is_file() for name in needed)
@@ -138,7 +152,7 @@ def _lacking(runs: list[RunResult], trained: Path) -> list[str]:
 
 
 def _test_images(runs: list[RunResult], trained: Path) -> PreparedSet:
-    """The test images that the runs were judged on, in the same order."""
+    """Return the test images that the runs were judged on, in the same order."""
     data, config = read_config(trained / runs[0].key / "config.yaml")
     protocol = choose_protocol(config.protocol, config.area_threshold)
     folder = find_pairs(data, skip_bad=config.skip_bad)
@@ -154,6 +168,7 @@ def _test_images(runs: list[RunResult], trained: Path) -> PreparedSet:
 
 
 def _words(photos: list[Photo], seed: int, missing: list[str]) -> str:
+    """Return the text beneath the figure: which photos, which seed, which rows are missing."""
     quantiles = ", ".join(f"{100 * photo.quantile:g}" for photo in photos)
     words = (
         f"Rows: the test photos with cracks at the {quantiles} % quantiles of the mean IoU of the "
@@ -201,7 +216,7 @@ def _draw_photo(
     truth: NDArray[np.bool_],
     preds: list[NDArray[np.bool_]],
 ) -> None:
-    """A row of the grid, an axes per cell."""
+    """Draw a row of the grid, an axes per cell."""
     small_image, small_truth = shrink(image, truth, longest=LONGEST)
     _show(cells[0], small_image)
     # Without a line around them, which would double the width of hairlines in small images.
@@ -215,6 +230,7 @@ def _draw_photo(
 
 
 def _show(axes: Axes, image: NDArray[np.uint8]) -> None:
+    """Show an image without a frame."""
     # "none": an SVG holds the pixels as they are, and the viewer enlarges them.
     axes.imshow(image, interpolation="none")
     axes.set(xticks=[], yticks=[])
@@ -222,6 +238,7 @@ def _show(axes: Axes, image: NDArray[np.uint8]) -> None:
 
 
 def _draw_key(figure: Figure) -> None:
+    """Draw the legend of the colors."""
     from matplotlib.patches import Patch
 
     words = {

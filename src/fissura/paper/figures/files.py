@@ -18,6 +18,10 @@ DPI = 200
 def rgb(color: Color, strength: float = 1.0) -> tuple[float, float, float]:
     """Return a color as Matplotlib takes it, mixed with white where `strength` is below 1.
 
+    Args:
+        color: Red, green and blue, 0 to 255.
+        strength: From 0, white, to 1, the color itself.
+
     >>> rgb((255, 0, 102)), rgb((255, 0, 102), 0.5)
     ((1.0, 0.0, 0.4), (1.0, 0.5, 0.7))
     """
@@ -26,7 +30,16 @@ def rgb(color: Color, strength: float = 1.0) -> tuple[float, float, float]:
 
 
 def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write `folder`/NAME.png and `folder`/NAME.svg, each whole or not at all, and return them."""
+    """Write a figure as PNG and as SVG, each whole or not at all, with the same bytes each time.
+
+    Args:
+        figure: The figure.
+        folder: Where to write.
+        name: Of the files, without their endings.
+
+    Returns:
+        `folder`/NAME.png and `folder`/NAME.svg.
+    """
     from matplotlib import rc_context
 
     files = []

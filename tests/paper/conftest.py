@@ -1,0 +1,7 @@
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _small_figures(monkeypatch):
+    """Draw with few pixels, which is faster; tests/paper/figures/test_files.py has the real DPI."""
+    monkeypatch.setattr("fissura.paper.figures.files.DPI", 30)
