@@ -18,7 +18,7 @@ from fissura.data import cache
 from fissura.data.cache import THREADS
 from fissura.data.folder import Folder, Pair, Skipped, refuse_bad
 from fissura.data.images import read_size
-from fissura.data.masks import MaskLook, MaskRule, choose_rule, read_mask, read_pair
+from fissura.data.masks import MaskLook, MaskRule, choose_rule, is_jpeg, read_mask, read_pair
 from fissura.data.protocols import Protocol, prepare_all, windows
 from fissura.data.splits import group_of, split_groups
 from fissura.errors import InputError
@@ -200,7 +200,7 @@ def _decode_rule(pairs: list[Pair], root: Path, skip_bad: bool) -> tuple[MaskRul
 
     def look_at(pair: Pair) -> MaskLook | Skipped:
         try:
-            return MaskLook.of(read_mask(pair.mask))
+            return MaskLook.of(read_mask(pair.mask), lossy=is_jpeg(pair.mask))
         except InputError as error:
             return _skipped(pair, error)
 

@@ -28,12 +28,13 @@ from fissura.inspection.sources import (
     Kind,
     Source,
     as_probabilities,
+    check_raster_mask,
     crack_of,
-    is_whole_mask,
     looks_like_mask,
     own_result,
     read_source,
     recognize,
+    two_values,
 )
 from fissura.measurement import Crack, crack_labels, measure, measure_windows
 from fissura.measurement.options import MeasureOptions, ResolutionOptions
@@ -105,17 +106,16 @@ class Inspector:
         with raster_of(file, depth=self.depth) as raster:
             if raster is not None:
                 if source.kind == "photo":
+                    if self._must_be_photo and len(two_values(raster) or ()) == 2:
+                        raise _is_mask(file)
                     return self._raster(raster, name)
                 self.understood.setdefault(source.words, []).append(file)
                 return self._stored_raster(raster, name, source)
         if source.kind == "photo":
             assert self.predictor is not None
             image = read_image(file, depth=self.depth)
-            if self.kind == "photo" and not self.told and looks_like_mask(image):
-                raise InputError(
-                    f"{file}: looks like a mask, not like a photo. To measure the cracks that it "
-                    f"marks: fissura measure {file}"
-                )
+            if self._must_be_photo and looks_like_mask(image):
+                raise _is_mask(file)
             self.understood.setdefault("photos", []).append(file)
             prediction = self.predictor(image)
             return self._measured(
@@ -127,9 +127,14 @@ class Inspector:
         image = np.repeat(gray[..., None], 3, axis=2)
         return self._measured(file, name, image, prob, mask, source.threshold or 0.5)
 
+    @property
+    def _must_be_photo(self) -> bool:
+        """Whether files have to be photos without the user having said so of each."""
+        return self.kind == "photo" and not self.told
+
     def _kind(self, file: Path) -> Kind:
         """Return what the file has to be; results of Fissura are never photos."""
-        if self.kind == "photo" and not self.told:
+        if self._must_be_photo:
             known = own_result(file)
             if known is not None:
                 raise InputError(
@@ -202,7 +207,7 @@ class Inspector:
     def _stored_raster(self, raster: Raster, name: str, source: Source) -> Record:
         """Measure a mask or probabilities by windows; the place on the ground is kept."""
         if source.kind == "mask":
-            is_whole_mask(raster, raster.path)
+            check_raster_mask(raster, own=source.own)
         threshold = source.threshold or 0.5
 
         def read(top: int, left: int, bottom: int, right: int) -> NDArray[np.float32]:
@@ -306,6 +311,14 @@ class Inspector:
             mm_per_pixel=resolution.mm_per_pixel if resolution else None,
         )
         write_image(self.out / OVERLAYS / f"{name}.jpg", np.ascontiguousarray(drawn[..., ::-1]))
+
+
+def _is_mask(file: Path) -> InputError:
+    """The error for a mask among photos."""
+    return InputError(
+        f"{file}: looks like a mask, not like a photo. To measure the cracks that it marks: "
+        f"fissura measure {file}. If it is a photo: fissura measure {file} --kind photo"
+    )
 
 
 def _write_mask(path: Path, raster: Raster, read: ReadMask) -> float:

@@ -1,6 +1,6 @@
 """Recognition of files to measure: photos, masks and probabilities, and the reading of the latter.
 
-The files that Fissura wrote itself are known by their place below a folder of results and, of
+The files that Fissura wrote itself are known by the folder of results that they lie in and, of
 GeoTIFFs, by their description. Everything else is recognized by its values; where these are
 unclear, the file is refused instead of guessed at.
 """
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -21,15 +22,23 @@ from fissura.data.masks import MaskLook, read_mask, read_mask_alone
 from fissura.errors import InputError
 from fissura.files import MASKS, PROBABILITIES
 from fissura.gdal import has_raster, open_dataset
+from fissura.inference.raster_files import CHUNKS
 from fissura.raster import Raster
 
 Kind = Literal["auto", "photo", "mask", "probability"]
 THRESHOLD = 0.5  # of probabilities of which nothing tells the threshold
 TELL = "Say what it is with --kind photo, --kind mask or --kind probability."
-# A mask: dark but for few pixels, most of which are nearly as bright as the brightest.
-DARK, NEAR_BRIGHTEST, MOSTLY = 8, 40, 0.5
+# A mask is dark but for few pixels, most of which are nearly as bright as the brightest. It has one
+# value everywhere but beside those, where resampling and JPEG leave others; a photo has noise.
+DARK, NEAR_BRIGHTEST, MOSTLY = 1 / 4, 2 / 3, 0.5  # of the highest value; fraction of those pixels
+BESIDE, EVEN = 16, 0.995  # pixels; fraction of the others that has the one value
+# Fraction of pixels that have the value of all their neighbors: at least 0.6 of 2000 masks, saved
+# as JPEG and resampled ones among them, at most 0.43 of 1500 photos.
+FLAT = 0.5
 MASK_COLORS = 4  # an image of more colors is a photo
 RESULTS = ("prediction.json", "inspection.json")
+OLD_CHUNKS = "parts"  # the name of the folder of chunks until version 0.2
+BAND = 2048  # rows of a raster that are looked at together
 
 
 @dataclass(frozen=True)
@@ -40,11 +49,13 @@ class Source:
         kind: "photo", "mask" or "probability".
         words: How its values are understood.
         threshold: Of probabilities, from which a pixel is crack; None of others.
+        own: Whether Fissura wrote the file.
     """
 
     kind: Kind
     words: str
     threshold: float | None = None
+    own: bool = False
 
 
 def recognize(file: Path, kind: Kind = "auto", threshold: float | None = None) -> Source:
@@ -59,10 +70,11 @@ def recognize(file: Path, kind: Kind = "auto", threshold: float | None = None) -
     Raises:
         InputError: Where that is unclear.
     """
+    known = own_result(file)
     if kind == "auto":
-        kind = own_result(file) or _kind_by_values(file)
+        kind = known or _kind_by_values(file)
     if kind != "probability":
-        return Source(kind, f"a {kind}")
+        return Source(kind, f"a {kind}", own=known == kind)
     origin = "as given"
     if threshold is None:
         threshold, origin = _threshold_beside(file)
@@ -70,7 +82,16 @@ def recognize(file: Path, kind: Kind = "auto", threshold: float | None = None) -
 
 
 def looks_like_mask(values: NDArray[Any]) -> bool:
-    """Return whether an image, gray (h, w) or RGB (h, w, 3), is dark with few bright pixels."""
+    """Return whether an image is one that nobody would take for a photo, but for a mask.
+
+    A mask has two values, or values near two ends: it is dark with few bright pixels, most of them
+    nearly as bright as the brightest. Beside them, compression and resampling may leave other
+    values; at more than 16 pixels from them a mask has one value, and a photo has many, however
+    dark it is.
+
+    Args:
+        values: Gray (h, w) or RGB (h, w, 3).
+    """
     if values.ndim == 3:
         lowest, highest = values.min(2), values.max(2)
         if (highest.astype(np.int32) - lowest > 24).any():
@@ -79,10 +100,15 @@ def looks_like_mask(values: NDArray[Any]) -> bool:
     highest = int(values.max(initial=0))
     if not highest:
         return False
-    step = max(highest // 255, 1)  # 16-bit values
-    bright = values > min(DARK * step, highest // 2)
-    near = values[bright] >= highest - min(NEAR_BRIGHTEST * step, highest // 3)
-    return bool(0 < bright.mean() <= MOSTLY and near.mean() > MOSTLY)
+    bright = values > DARK * highest
+    near = values[bright] >= NEAR_BRIGHTEST * highest
+    if not (0 < bright.mean() <= MOSTLY and near.mean() > MOSTLY):
+        return False
+    square = np.ones((2 * BESIDE + 1, 2 * BESIDE + 1), np.uint8)
+    background = values[cv2.dilate(bright.astype(np.uint8), square) == 0]
+    if not background.size:
+        background = values[~bright]
+    return int(np.bincount(background).max()) >= EVEN * background.size
 
 
 def read_source(file: Path, source: Source) -> tuple[NDArray[np.float32], NDArray[np.bool_], str]:
@@ -95,7 +121,7 @@ def read_source(file: Path, source: Source) -> tuple[NDArray[np.float32], NDArra
         InputError: Where the file cannot be read, or where it is unclear which pixels are crack.
     """
     if source.kind == "mask":
-        mask, words = _jpeg_mask(file) or read_mask_alone(file)
+        mask, words = (_own_mask(file) if source.own else None) or read_mask_alone(file)
         words = f"a mask ({words})"
         return mask.astype(np.float32), mask, words
     stored = _stored(file)
@@ -123,26 +149,49 @@ def crack_of(prob: NDArray[np.float32], threshold: float) -> NDArray[np.bool_]:
     return (prob >= np.float32(threshold)) & (prob > 0)
 
 
-def is_whole_mask(raster: Raster, file: Path) -> None:
-    """Raise `InputError` where a mask that is read by windows has other values than 0 and one."""
-    values: set[int] = set()
+def check_raster_mask(raster: Raster, *, own: bool) -> None:
+    """Raise where it is unclear which pixels of a mask that is read by windows are crack.
+
+    Args:
+        raster: The mask: 0, and one other value where there is crack.
+        own: Whether Fissura wrote it, so that it may be crack nearly all over.
+
+    Raises:
+        InputError: For colors, for other values, and where more than half would be crack.
+    """
+    file, counts = raster.path, two_values(raster)
+    if counts is None or (len(counts) == 2 and 0 not in counts):
+        raise InputError(
+            f"{file}: it is unclear which pixels are crack. A mask of this size is gray, 0, and "
+            "one other value where there is crack."
+        )
+    fraction = 1 - counts.get(0, 0) / sum(counts.values())
+    if fraction > 0.5 and not own:
+        raise InputError(
+            f"{file}: looks inverted, {fraction:.0%} of the pixels would be crack. Invert masks so "
+            "that crack is the brighter value."
+        )
+
+
+def two_values(raster: Raster) -> dict[float, int] | None:
+    """Return the pixels of each value of a gray raster, or None where it has more than two."""
+    counts: dict[float, int] = {}
     height, width = raster.size_hw
-    for top in range(0, height, 2048):
-        band = raster.stored(top, 0, min(top + 2048, height), width)
-        if len(band) != 1:
-            raise InputError(f"{file}: has colors, and it is unclear which of them is crack.")
-        values |= set(np.unique(band).tolist())
-        if len(values) > 2 or (len(values) == 2 and 0 not in values):
-            raise InputError(
-                f"{file}: it is unclear which pixels are crack. A mask of this size is 0, and one "
-                "other value where there is crack."
-            )
+    for top in range(0, height, BAND):
+        bands = raster.stored(top, 0, min(top + BAND, height), width)
+        if len(bands) != 1:
+            return None
+        for value, count in zip(*np.unique(bands, return_counts=True), strict=True):
+            counts[float(value)] = counts.get(float(value), 0) + int(count)
+        if len(counts) > 2:
+            return None
+    return counts
 
 
 def own_result(file: Path) -> Kind | None:
     """Return the kind of a file that Fissura wrote, and None of others.
 
-    They are known by the folder of results, or by the description of a GeoTIFF.
+    Own files are known by the folder of results, or by the description of a GeoTIFF.
     """
     results = _results_of(file)
     if results is not None:
@@ -174,7 +223,8 @@ def _kind_by_values(file: Path) -> Kind:
         return "probability"
     values = read_mask(file)
     if values.ndim == 3:
-        return "photo" if len(MaskLook.of(values).colors) > MASK_COLORS else "mask"
+        many = _flatness(values) < FLAT or len(MaskLook.of(values).colors) > MASK_COLORS
+        return "photo" if many else "mask"
     highest = int(values.max(initial=0))
     count = np.count_nonzero(np.bincount(values.ravel()))
     if count <= 2 or looks_like_mask(values):
@@ -185,7 +235,7 @@ def _kind_by_values(file: Path) -> Kind:
         return "mask"
     if deep and mode.startswith("I;16") and not highest <= 255:
         return "probability"
-    if MaskLook.of(values).is_photo():
+    if _flatness(values) < FLAT:
         return "photo"
     try:
         read_mask_alone(file)
@@ -194,15 +244,19 @@ def _kind_by_values(file: Path) -> Kind:
     return "mask"
 
 
-def _jpeg_mask(file: Path) -> tuple[NDArray[np.bool_], str] | None:
-    """Read a JPEG that looks like a mask: its compression scatters values around the two."""
-    if file.suffix.lower() not in (".jpg", ".jpeg", ".jfif"):
-        return None
+def _flatness(values: NDArray[Any]) -> float:
+    """The fraction of pixels that have the value of all their neighbors."""
+    square = np.ones((3, 3), np.uint8)
+    same = cv2.dilate(values, square) == cv2.erode(values, square)
+    return float((same if values.ndim == 2 else same.all(2)).mean())
+
+
+def _own_mask(file: Path) -> tuple[NDArray[np.bool_], str] | None:
+    """Read a mask that Fissura wrote, however much of it is crack; None where it has colors now."""
     values = read_mask(file)
-    if values.ndim != 2 or not looks_like_mask(values):
+    if values.ndim != 2 or values.dtype != np.uint8:
         return None
-    least = int(values.max()) // 2 + 1
-    return values >= least, f"a JPEG, crack from {least} on"
+    return values >= 128, "crack from 128 on"
 
 
 def _unclear(file: Path) -> Kind:
@@ -249,7 +303,7 @@ def _threshold_beside(file: Path) -> tuple[float, str]:
     name = file.absolute().relative_to(folder / PROBABILITIES).with_suffix("")
     for settings in (
         *(folder / each for each in RESULTS),
-        folder / "parts" / name / "settings.json",
+        *(folder / chunks / name / "settings.json" for chunks in (CHUNKS, OLD_CHUNKS)),
     ):
         told = _json(settings)
         threshold = told.get("threshold")

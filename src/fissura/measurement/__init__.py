@@ -1,4 +1,4 @@
-"""Cracks measured: length, width, area, course, from probabilities or masks."""
+"""Measurement of cracks: length, width, area and course, from probabilities or masks."""
 
 from __future__ import annotations
 

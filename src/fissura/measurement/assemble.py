@@ -1,4 +1,4 @@
-"""Cracks assembled from branches and widths."""
+"""Assembly of the cracks from their branches and widths."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def assemble(
                 number=0,
                 length=length,
                 longest_path=_longest_path(branches),
-                **_widths_in_numbers(widths, errors, measured.samples[mine]),
+                **_metrics_of_widths(widths, errors, measured.samples[mine]),
                 area=float(skeleton.area[members[index]].sum()),
                 orientation=_orientation(branches),
                 branches=len(branches) - sum(number in bridged for number in numbers[index]),
@@ -87,9 +87,10 @@ def assemble(
     return cracks
 
 
-def _widths_in_numbers(
+def _metrics_of_widths(
     widths: NDArray[np.float64], errors: NDArray[np.float64], samples: NDArray[np.float64]
 ) -> dict[str, Any]:
+    """The fields of a crack that sum up its widths."""
     if not len(widths):
         nan = float("nan")
         names = ("width_mean", "width_median", "width_p95", "width_max", "width_error")
@@ -106,6 +107,7 @@ def _widths_in_numbers(
 
 
 def _box(boxes: NDArray[np.int64]) -> tuple[int, int, int, int]:
+    """The box around several boxes."""
     top, left = boxes[:, :2].min(0).tolist()
     bottom, right = boxes[:, 2:].max(0).tolist()
     return top, left, bottom, right
@@ -122,7 +124,7 @@ def _orientation(branches: list[Branch]) -> float:
 def _longest_path(branches: list[Branch]) -> float:
     """Greatest distance along the branches: exact for trees, at least as long with loops.
 
-    Of a loop a way goes the shorter half. Found by going from any node to the farthest, and from
+    Of a loop a path takes the shorter half. The search goes from any node to the farthest, and from
     there to the farthest, which in a tree are the two ends of the longest path.
     """
     if len(branches) == 1:

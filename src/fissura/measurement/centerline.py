@@ -18,9 +18,17 @@ MARGIN = 3.0  # pixels beyond the inscribed circle within which edges are looked
 
 
 def smoothed(points: NDArray[np.float64], sigma: float = SMOOTHING) -> NDArray[np.float64]:
-    """Smooth a line (k, 2) by a Gaussian along it; its two ends stay where they are.
+    """Smooth a line by a Gaussian along it.
 
-    It is continued by its own point reflection at either end, so that straight lines stay straight.
+    The line is continued by its own point reflection at either end, so that straight lines stay
+    straight.
+
+    Args:
+        points: (k, 2).
+        sigma: Standard deviation of the Gaussian, in points.
+
+    Returns:
+        (k, 2); the two ends stay where they are.
     """
     if len(points) < 3:
         return points
@@ -58,7 +66,13 @@ def tangents(lines: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 
 def search_reach(radius: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far from the centerline edges are looked for: half as far again as the nearest rim."""
+    """Return the distance from the centerline up to which edges are looked for, in pixels.
+
+    It is 1.5 times the radius and 3 pixels more.
+
+    Args:
+        radius: Distance of each point to the nearest edge, in pixels.
+    """
     return 1.5 * radius + MARGIN
 
 
@@ -68,24 +82,30 @@ def center(graph: Graph, read: Read, size_hw: tuple[int, int], threshold: float)
     Each point is moved along the normal by half the difference of the distances to the two edges,
     except within the crack's own radius of a junction, where there are other edges than its own.
     Then the lines are smoothed. Junctions stay where they are.
+
+    Args:
+        graph: Pruned branches.
+        read: The probabilities in a window.
+        size_hw: Height and width of the image.
+        threshold: Probability of an edge.
     """
     branches = list(graph.branches.values())
     for branch in branches:
         branch.points = smoothed(branch.points)
     if not branches:
         return
-    places = np.concatenate([branch.points for branch in branches])
+    points = np.concatenate([branch.points for branch in branches])
     along = tangents([branch.points for branch in branches])
     radius = np.concatenate([branch.radius for branch in branches])
     normals = normal(along)
     edges = find_edges(
-        read, size_hw, threshold, places, normals, search_reach(radius), prob_error=1.0
+        read, size_hw, threshold, points, normals, search_reach(radius), prob_error=1.0
     )
     shift = (edges.before + edges.after) / 2
     free = np.concatenate([free_of_junctions(graph, branch) for branch in branches])
-    # No further than the rim: what seems to lie there is another crack beside this one.
+    # No further than the edge: beyond it lies another crack beside this one.
     shift = np.where(free & (np.abs(shift) <= radius), shift, 0.0)
-    moved = places + np.nan_to_num(shift)[:, None] * normals
+    moved = points + np.nan_to_num(shift)[:, None] * normals
     start = 0
     for branch in branches:
         stop = start + len(branch.points)
@@ -94,24 +114,28 @@ def center(graph: Graph, read: Read, size_hw: tuple[int, int], threshold: float)
 
 
 def normal(along: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Turn directions (n, 2) by a right angle."""
+    """Return directions (n, 2) turned by a right angle."""
     return np.stack([-along[:, 1], along[:, 0]], 1)
 
 
 def free_of_junctions(graph: Graph, branch: Branch) -> NDArray[np.bool_]:
-    """Mark the points of a branch that lie outside the inscribed circles of its junctions."""
+    """Return bool (k,): whether points of a branch lie outside its junctions' inscribed circles."""
     free = np.ones(len(branch.points), bool)
     for node in branch.ends:
         if len(graph.at[node]) > 1:
-            apart = branch.points - graph.place[node]
+            apart = branch.points - graph.point[node]
             free &= np.hypot(*apart.T) > graph.radius[node] + 1
     return free
 
 
 def end_direction(branch: Branch, at_start: bool) -> NDArray[np.float64]:
-    """Unit direction (2,) in which a branch leaves through one of its ends.
+    """Return the unit direction (2,) in which a branch leaves through one of its ends.
 
-    From the point twice the crack's radius back, at least 4 pixels.
+    It leads from the point twice the crack's radius back, at least 4 points, to the end.
+
+    Args:
+        branch: The branch.
+        at_start: Whether its first end is meant, or its last.
     """
     points = branch.points if at_start else branch.points[::-1]
     radius = branch.radius[0 if at_start else -1]
@@ -123,11 +147,15 @@ def end_direction(branch: Branch, at_start: bool) -> NDArray[np.float64]:
 
 
 def cut_blunt_end(branch: Branch, at_start: bool) -> None:
-    """Take off what a skeleton does within a blunt end of a crack, in place.
+    """Cut off the end of a skeleton within a blunt end of a crack, in place.
 
-    There it turns into one of the corners. What is within 1.5 times the radius of the inscribed
-    circle of a point is taken off behind that point (a square's corner is 1.41 times as far as its
-    sides); pointed ends and cracks of up to 3 pixels stay. At most half of the branch goes.
+    There the skeleton turns into one of the corners. It is cut at the last point whose inscribed
+    circle, made 1.5 times as large, holds the end (a square's corner is 1.41 times as far as its
+    sides). Pointed ends and cracks of up to 3 pixels stay. At most half of the branch goes.
+
+    Args:
+        branch: The branch.
+        at_start: Whether its first end is meant, or its last.
     """
     if branch.ends[0] == branch.ends[1]:
         return

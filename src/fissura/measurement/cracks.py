@@ -1,4 +1,4 @@
-"""From the probabilities of an image to its measured cracks."""
+"""The measurement of an image: probabilities in, measured cracks out, whole or by windows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A skeleton as a graph: ends and junctions, and the branches between them."""
+"""The graph of a skeleton: ends and junctions as nodes, and the branches between them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from scipy.sparse.csgraph import connected_components
 
 from fissura.measurement.skeleton import Skeleton
 
-SHORTEST_BRANCH = 4.0  # pixels; what is shorter and ends freely is the raggedness of a rim
+SHORTEST_BRANCH = 4.0  # pixels; shorter ones with a free end come from ragged edges
 
 
 @dataclass(eq=False)
 class Branch:
-    """A stretch of skeleton from one node to another, without junctions between.
+    """A line of a skeleton from one node to another, without junctions between.
 
-    ends:    the two nodes; a ring begins and ends in one.
-    points:  (k, 2) places from node to node, both included.
-    radius:  (k,) distance to the crack's rim there.
+    Attributes:
+        ends: The two nodes; a ring begins and ends in one.
+        points: (k, 2) from node to node, both included.
+        radius: (k,) distance of each point to the crack's edge, in pixels.
     """
 
     ends: tuple[int, int]
@@ -37,23 +38,32 @@ class Branch:
 
 @dataclass(eq=False)
 class Graph:
-    """Nodes and branches; changed in place by `prune`.
+    """Nodes and branches; the steps of measuring change them in place.
 
-    place:      (n, 2) of each node: the middle of its pixels.
-    radius:     (n,) distance to the rim at each node.
-    component:  (n,) the connected area that each node lies in.
-    branches:   by their numbers.
-    at:         the numbers of the branches at each node; a ring is there twice.
+    Attributes:
+        point: (n, 2) of each node: the center of its pixels.
+        radius: (n,) distance of each node to the crack's edge, in pixels.
+        component: (n,) the component that each node lies in.
+        branches: The branches by their numbers.
+        at: The numbers of the branches at each node; a ring is there twice.
     """
 
-    place: NDArray[np.float64]
+    point: NDArray[np.float64]
     radius: NDArray[np.float64]
     component: NDArray[np.int64]
     branches: dict[int, Branch] = field(default_factory=dict)
     at: defaultdict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, branch: Branch, number: int | None = None) -> int:
-        """Add a branch, under a new number unless one is given; return the number."""
+        """Add a branch.
+
+        Args:
+            branch: The branch.
+            number: Its number; by default a new one.
+
+        Returns:
+            The number.
+        """
         if number is None:
             number = max(self.branches, default=-1) + 1
         self.branches[number] = branch
@@ -62,7 +72,7 @@ class Graph:
         return number
 
     def remove(self, number: int) -> None:
-        """Remove a branch."""
+        """Remove the branch of a number."""
         for node in self.branches.pop(number).ends:
             self.at[node].remove(number)
 
@@ -73,12 +83,18 @@ def build_graph(skeleton: Skeleton) -> Graph:
     Points are neighbors along rows, columns and diagonals; a diagonal does not count where two
     straight steps lead to the same point, so that a corner is no junction. Points with one
     neighbor are ends, those with three or more are junctions; junction points that touch are one.
+
+    Args:
+        skeleton: The points, row by row.
+
+    Returns:
+        The graph, with branches numbered from 0.
     """
     edges = _edges(skeleton)
     count = len(skeleton.points)
     degree = np.bincount(edges.ravel(), minlength=count)
-    node, places, radii, components = _nodes(skeleton, edges, degree)
-    graph = Graph(places, radii, components)
+    node, centers, radii, components = _nodes(skeleton, edges, degree)
+    graph = Graph(centers, radii, components)
     neighbors = _Neighbors(edges, count)
     seen, node_of = bytearray(count), node.data
     paths = (
@@ -89,21 +105,23 @@ def build_graph(skeleton: Skeleton) -> Graph:
     for number, path in enumerate(paths):
         ends = (int(node[path[0]]), int(node[path[-1]]))
         inner = path[1:-1]
-        points = np.vstack([places[ends[0]], skeleton.points[inner], places[ends[1]]])
+        points = np.vstack([centers[ends[0]], skeleton.points[inner], centers[ends[1]]])
         radius = np.concatenate([[radii[ends[0]]], skeleton.radius[inner], [radii[ends[1]]]])
         graph.add(Branch(ends, points.astype(np.float64), radius), number)
     return graph
 
 
 def prune(graph: Graph, spur: float) -> None:
-    """Remove spurs: branches that end freely and hardly leave the crack they come from.
+    """Remove spurs, in place: branches with a free end that hardly leave their crack.
 
     A branch with a free end is a spur where it is shorter than `spur` times the width of the crack
-    at its junction (twice the distance to the rim), or shorter than 4 pixels. All spurs of a
-    junction go at once; where that would leave nothing, its two longest branches stay. What meets
-    at a former junction of two branches becomes one. This is repeated until nothing changes.
+    at its junction (twice the distance to the edge), or shorter than 4 pixels. All spurs of a
+    junction go at once; where that would leave nothing, its two longest branches stay. Two
+    branches that are left at a former junction become one. This is repeated until nothing changes.
 
-    spur:  0 or more; 0 prunes nothing.
+    Args:
+        graph: Nodes and branches.
+        spur: 0 or more; 0 prunes nothing.
     """
     if not spur:
         return
@@ -134,6 +152,7 @@ def _prune_at(graph: Graph, node: int, spur: float) -> set[int]:
 
 
 def _ends_freely(graph: Graph, number: int, node: int) -> bool:
+    """Whether the other end of a branch that begins at a node is free."""
     one, other = graph.branches[number].ends
     return one != other and len(graph.at[other if one == node else one]) == 1
 
@@ -160,13 +179,14 @@ def _merge(graph: Graph, node: int) -> set[int]:
 
 
 def _turned(branch: Branch) -> Branch:
+    """The branch from its other end."""
     one, other = branch.ends
     return Branch((other, one), branch.points[::-1], branch.radius[::-1])
 
 
 def _edges(skeleton: Skeleton) -> NDArray[np.int64]:
     """Pairs (m, 2) of neighboring points."""
-    stride = skeleton.size_hw[1] + 2  # so that no step leads around the picture's side
+    stride = skeleton.size_hw[1] + 2  # so that no step leads around the image's side
     keys = skeleton.points[:, 0].astype(np.int64) * stride + skeleton.points[:, 1] + 1
 
     def step(rows: int, columns: int) -> NDArray[np.int64]:
@@ -190,7 +210,7 @@ def _edges(skeleton: Skeleton) -> NDArray[np.int64]:
 def _nodes(
     skeleton: Skeleton, edges: NDArray[np.int64], degree: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """Each point's node or -1, and place, radius and area of each node.
+    """Each point's node or -1, and center, radius and component of each node.
 
     A ring without ends or junctions gets a node at its first point.
     """
@@ -200,7 +220,7 @@ def _nodes(
     cluster = _connected(both, count)
     whole = _connected(edges, count)
     has_node = np.zeros(count, bool)
-    has_node[whole[degree != 2]] = True  # by connected piece
+    has_node[whole[degree != 2]] = True  # by component
     first = np.full(count, count)
     np.minimum.at(first, whole, np.arange(count))
     rings = first[np.flatnonzero(~has_node & (first < count))]
@@ -211,7 +231,7 @@ def _nodes(
     members = np.flatnonzero(is_node)
     total = int(node.max(initial=-1)) + 1
     size = np.bincount(node[members], minlength=total)
-    places = (
+    centers = (
         np.stack(
             [np.bincount(node[members], skeleton.points[members, axis], total) for axis in (0, 1)],
             1,
@@ -222,16 +242,17 @@ def _nodes(
     np.maximum.at(radii, node[members], skeleton.radius[members])
     components = np.zeros(total, np.int64)
     components[node[members]] = skeleton.component[members]
-    return node, places, radii, components
+    return node, centers, radii, components
 
 
 def _connected(edges: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """The component of each of so many points that pairs connect."""
     matrix = coo_array((np.ones(len(edges), np.int8), tuple(edges.T)), (count, count))
     return connected_components(matrix, directed=False)[1].astype(np.int64)
 
 
 class _Neighbors:
-    """The neighbors of each point, in two arrays: lists of lists take ten times the memory."""
+    """The neighbors of each point, in two arrays; lists of lists take ten times the memory."""
 
     def __init__(self, edges: NDArray[np.int64], count: int) -> None:
         ends = np.concatenate([edges[:, 0], edges[:, 1]])
@@ -247,9 +268,9 @@ class _Neighbors:
 def _paths(
     start: int, neighbors: _Neighbors, node: memoryview, seen: bytearray
 ) -> Iterator[list[int]]:
-    """Ways from a node's point to the next node's, each from one of its ends only.
+    """Paths from a node's point to the next node's, each from one of its ends only.
 
-    An isolated point has the way from itself to itself.
+    An isolated point has the path from itself to itself.
     """
     beside = neighbors[start]
     if not beside:

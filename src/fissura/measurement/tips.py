@@ -57,5 +57,5 @@ def find_tips(
         edge = branch.radius[0 if at_start else -1 :][:1]
         order = (edge, branch.radius) if at_start else (branch.radius, edge)
         branch.radius = np.concatenate(order)
-        graph.place[node] = tip
+        graph.point[node] = tip
     return {node: direction for (node, _, _), direction in zip(ends, ahead, strict=True)}

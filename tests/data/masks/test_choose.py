@@ -357,6 +357,25 @@ def test_one_mask_as_jpeg(tmp_path):
         assert "soft or noisy edges" in words
 
 
+@pytest.mark.parametrize("quality", [30, 60, 90])
+@pytest.mark.parametrize(("first", "last"), [(20, 21), (20, 26), (16, 32), (13, 30)])
+def test_bars_along_rows_and_columns_as_jpeg(tmp_path, first, last, quality):
+    bars = np.zeros((64, 96), np.bool_)
+    bars[first:last, 8:80] = True
+    bars[44:47] = True
+    for truth in (bars, bars.T):
+        values = truth.astype(np.uint8) * 255
+        mask, _ = read_mask_alone(write(tmp_path / "a.jpg", values, quality=quality))
+        np.testing.assert_array_equal(mask, truth)
+
+
+def test_classes_in_a_jpeg_are_still_refused(tmp_path):
+    values = np.zeros((64, 96), np.uint8)
+    values[10:30, 10:80], values[40:60, 10:80] = 128, 255
+    with pytest.raises(InputError, match=r"a\.jpg has values that mean several things"):
+        read_mask_alone(write(tmp_path / "a.jpg", values, quality=90))
+
+
 def test_a_mask_alone_that_is_empty_full_or_inverted(tmp_path):
     mask, words = read_mask_alone(write(tmp_path / "a.png", np.zeros((5, 7), np.uint8)))
     assert (mask.shape, mask.any()) == ((5, 7), False)

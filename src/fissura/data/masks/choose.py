@@ -13,7 +13,7 @@ from fissura.data.masks.colors import choose_colors
 from fissura.data.masks.looks import FLAT_PIXELS, MaskLook, well_known
 from fissura.data.masks.rule import MaskRule, Scale
 from fissura.data.masks.sentences import CONVERT, differing, inverted, listed, named
-from fissura.data.masks.values import read_mask
+from fissura.data.masks.values import is_jpeg, read_mask
 from fissura.errors import InputError
 
 # From this fraction of crack on, a single file of a set is taken for inverted.
@@ -46,7 +46,7 @@ def read_mask_alone(path: Path, *, ignore: int | None = None) -> tuple[NDArray[n
         raise InputError(
             f"{path}: has the one value {values.max()}, so it is unclear where crack is. {CONVERT}"
         )
-    rule = choose_rule([(path, MaskLook.of(values))], path)
+    rule = choose_rule([(path, MaskLook.of(values, lossy=is_jpeg(path)))], path)
     return rule.apply(values), f"{rule}{words}"
 
 

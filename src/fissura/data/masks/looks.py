@@ -11,8 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from fissura.data.masks.rule import upper_8_bits
 
 # Values in between are meant, as classes are, where so large a fraction of their pixels is flat
 # (of soft and noisy edges at most 0.3 were seen), and where so many pixels are.
@@ -21,6 +24,7 @@ FLAT_FRACTION, FLAT_PIXELS = 0.5, 9
 CLASS_FRACTION = 0.25
 # In a mask so large a fraction of the pixels is within an eighth of the background or the crack.
 EXTREME_FRACTION = 0.7
+RINGING = 8  # pixels from an edge within which JPEG scatters values: the side of its blocks
 MOST_LOOKED_AT = 2**20  # pixels of one file whose neighbors are compared
 
 
@@ -43,15 +47,24 @@ class MaskLook:
     colors: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 6), np.int64))
 
     @classmethod
-    def of(cls, values: NDArray[Any]) -> MaskLook:
-        """Look at a mask, as `fissura.data.masks.values.read_mask` gives it."""
+    def of(cls, values: NDArray[Any], *, lossy: bool = False) -> MaskLook:
+        """Look at a mask.
+
+        Args:
+            values: As `fissura.data.masks.values.read_mask` gives them.
+            lossy: Whether the file is a JPEG, which scatters values beside edges: along straight
+                edges they lie in rows and look flat, but mean nothing.
+        """
         if values.ndim == 3:
             return cls(colors=_count_colors(values))
         counts = np.bincount(values.ravel())
         seen = np.flatnonzero(counts)
         flat = np.zeros(len(seen), np.int64)
         if len(seen) > 2 or (len(seen) == 2 and well_known(int(seen[-1])) is None):
-            flat = _flat_pixels(values, values > seen[0])[seen]
+            looked_at = values > seen[0]
+            if lossy:
+                looked_at &= ~_ringing(values)
+            flat = _flat_pixels(values, looked_at)[seen]
         return cls(seen, counts[seen], flat)
 
     @property
@@ -90,6 +103,16 @@ class MaskLook:
 def well_known(highest: int) -> int | None:
     """Return the scale that a highest value belongs to: 1, 255 (nearly, too) or 65535."""
     return {1: 1, 65535: 65535}.get(highest, 255 if 250 <= highest <= 255 else None)
+
+
+def _ringing(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Mark the values near either end that lie in reach of an edge of a JPEG."""
+    gray = upper_8_bits(values).astype(np.uint8)
+    lowest, highest = int(gray.min()), int(gray.max())
+    square = np.ones((2 * RINGING + 1, 2 * RINGING + 1), np.uint8)
+    beside = cv2.dilate(gray, square).astype(np.int32) - cv2.erode(gray, square)
+    between = (gray > lowest + (highest - lowest) / 8) & (gray < highest - (highest - lowest) / 8)
+    return (2 * beside >= highest - lowest) & ~between
 
 
 def _flat_pixels(values: NDArray[Any], looked_at: NDArray[np.bool_]) -> NDArray[np.int64]:

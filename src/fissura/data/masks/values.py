@@ -17,6 +17,11 @@ from fissura.errors import InputError
 COLORLESS = 24
 
 
+def is_jpeg(path: Path) -> bool:
+    """Return whether a file is a JPEG, by its name; its values are inexact."""
+    return path.suffix.lower() in (".jpg", ".jpeg", ".jpe", ".jfif")
+
+
 def read_mask(path: Path) -> NDArray[Any]:
     """Read a mask with its values as stored, upright.
 
