@@ -1,10 +1,10 @@
-"""How far measured widths and lengths are from the truth? Writes docs/measurement.md's figures.
+"""How far are measured widths and lengths from the truth? Writes the numbers of the docs.
 
     python benchmarks/measurement.py [--model crackseg-small]
 
-Shapes of exactly known length and width at random places and angles, the generator's branching
-cracks, the same as masks, and what the shipped model says of synthetic panels. Nothing here was
-used to set a constant of `fissura.measurement`.
+Measured are shapes of exactly known length and width at random points and angles, the same as
+masks, the generator's branching cracks, and the shipped model's probabilities of synthetic panels.
+Nothing here was used to set a constant of `fissura.measurement`.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ SIZE = (192, 192)
 WIDTHS = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0, 20.0)
 EACH = 25  # shapes per width
 BINS = (0.7, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.5, 9.0, 13.0, 25.0)
-NEAR = 3.0  # pixels within which a measured place belongs to a true centerline
-PICTURES, PICTURE_HW = 24, (400, 600)
+NEAR = 3.0  # pixels within which a sample belongs to a true centerline
+IMAGES, IMAGE_HW = 24, (400, 600)
 PANELS, PANEL_HW = 48, (384, 384)
 
 
@@ -50,16 +50,16 @@ def shapes(kind: str, *, as_mask: bool) -> dict[str, Any]:
     for width in WIDTHS:
         errors, lengths, broken = [], [], 0
         for _ in range(EACH):
-            place = tuple((np.array(SIZE) - 1) / 2 + rng.uniform(-0.5, 0.5, 2))
+            center = tuple((np.array(SIZE) - 1) / 2 + rng.uniform(-0.5, 0.5, 2))
             angle = rng.uniform(0, 2 * np.pi)
             if kind == "bars":
                 length = rng.uniform(55, 160)
-                prob = bar(SIZE, place, angle, length, width)
+                prob = bar(SIZE, center, angle, length, width)
             else:
                 radius = rng.uniform(max(20, 4 * width), 85)
                 turn = rng.uniform(max(1.0, 55 / radius), 4.5)
                 length = radius * turn
-                prob = arc(SIZE, place, radius, angle, turn, width)
+                prob = arc(SIZE, center, radius, angle, turn, width)
             cracks = measure(prob >= 0.5 if as_mask else prob, options=EVERYTHING)
             broken += len(cracks) != 1
             if len(cracks) == 1:
@@ -91,14 +91,14 @@ def binned(errors: np.ndarray, truth: np.ndarray) -> list[dict[str, Any]]:
         inside = (truth >= low) & (truth < high)
         if inside.sum() >= 30:
             rows.append(
-                {"width": float(truth[inside].mean()), "places": int(inside.sum()),
+                {"width": float(truth[inside].mean()), "samples": int(inside.sum()),
                  **spread(errors[inside])}
             )  # fmt: skip
     return rows
 
 
 def gather(cracks: list[Crack]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Places, widths and uncertainties of all cracks."""
+    """Samples, widths and uncertainties of all cracks."""
     if not cracks:
         return np.empty((0, 2)), np.empty(0), np.empty(0)
     return (
@@ -111,19 +111,19 @@ def gather(cracks: list[Crack]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def branching() -> dict[str, Any]:
     """The generator's cracks, at least 1.5 px wide so that all of them can be seen."""
     errors, truths, lengths = [], [], []
-    for index in range(PICTURES):
-        panel = draw_panel(SEED, index, size_hw=PICTURE_HW, crack_fraction=0.015)
+    for index in range(IMAGES):
+        panel = draw_panel(SEED, index, size_hw=IMAGE_HW, crack_fraction=0.015)
         branches = [
             np.column_stack([line[:, :2], np.maximum(line[:, 2], 1.5)]) for line in panel.centerline
         ]
-        cracks = measure(lines(branches, PICTURE_HW), options=EVERYTHING)
+        cracks = measure(lines(branches, IMAGE_HW), options=EVERYTHING)
         if not cracks:
             continue
-        places, widths, _ = gather(cracks)
-        truth = true_widths(branches, places)
+        samples, widths, _ = gather(cracks)
+        truth = true_widths(branches, samples)
         errors.append(widths - truth)
         truths.append(truth)
-        true_length = length_within(branches, PICTURE_HW)
+        true_length = length_within(branches, IMAGE_HW)
         lengths.append(sum(crack.length for crack in cracks) / true_length - 1)
     every, truth = np.concatenate(errors), np.concatenate(truths)
     return {
@@ -131,7 +131,7 @@ def branching() -> dict[str, Any]:
         **spread(every),
         **spread(np.array(lengths), "length_"),
         "length_median": float(np.median(lengths)),
-        "pictures": len(lengths),
+        "images": len(lengths),
     }
 
 
@@ -155,8 +155,8 @@ def predicted(model: str) -> dict[str, Any]:
         center = np.concatenate([line for crack in cracks for line in crack.lines])
         found += int((KDTree(center).query(points[:, :2])[0] <= NEAR).sum())
         false += int((KDTree(points[:, :2]).query(center)[0] > NEAR).sum())
-        places, widths, sigma = gather(cracks)
-        distance, nearest = KDTree(points[:, :2]).query(places)
+        samples, widths, sigma = gather(cracks)
+        distance, nearest = KDTree(points[:, :2]).query(samples)
         near = distance <= NEAR
         errors.append((widths - points[nearest, 2])[near])
         truths.append(points[nearest, 2][near])

@@ -21,6 +21,7 @@ from fissura.measurement import measure
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 FOLDERS = ("uav_concrete", "walls", "deepcrack/test", "magnetic_tile", "composites", "crack_free")
+OVEREXPOSED = ("15921.jpg",)  # white nearly all over
 RNG = np.random.default_rng(0)
 MASK = np.zeros((60, 90), np.uint8)
 MASK[20:26, 8:80] = 255
@@ -283,6 +284,10 @@ def test_real_photos_and_their_masks(folder):
     wrong = []
     for file in files:
         expected = "mask" if "masks" in file.parts else "photo"
+        if file.name in OVEREXPOSED:
+            with pytest.raises(InputError, match="--kind photo"):
+                recognize(file)
+            continue
         kind = recognize(file).kind
         pixels = read_mask(file)
         if kind != expected or looks_like_mask(pixels) != (expected == "mask" and pixels.any()):

@@ -47,7 +47,7 @@ def test_drawings(drawing, expected, branches):
     assert len(graph.branches) == branches
 
 
-def test_lengths_and_places():
+def test_lengths():
     graph = graph_of("..#.. ..#.. ##### ..... .....")
     lengths = sorted(branch.length for branch in graph.branches.values())
     assert lengths == pytest.approx([2, 2, 2], abs=0.6)
@@ -55,27 +55,27 @@ def test_lengths_and_places():
 
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 10**6), fraction=st.floats(0.05, 0.7), coarse=st.integers(1, 3))
-def test_a_graph_has_the_pieces_and_loops_of_its_picture(seed, fraction, coarse):
+def test_a_graph_has_the_components_and_loops_of_its_mask(seed, fraction, coarse):
     mask = np.random.default_rng(seed).random((14, 15)) < fraction
     mask = np.kron(mask, np.ones((coarse, coarse), bool))
     graph = graph_of(mask)
     for spur in (0.0, 1.0):
         prune(graph, spur)
-        # Pieces and holes of the picture: networkx counts them in the graph, scipy in the mask.
+        # Components and holes: networkx counts them in the graph, scipy in the mask.
         drawn = networkx.MultiGraph()
         drawn.add_edges_from(branch.ends for branch in graph.branches.values())
-        pieces = networkx.number_connected_components(drawn)
-        assert pieces == ndimage.label(mask, np.ones((3, 3)))[1]
+        components = networkx.number_connected_components(drawn)
+        assert components == ndimage.label(mask, np.ones((3, 3)))[1]
         single = sum(len(branch.points) == 2 and branch.ends[0] == branch.ends[1]
                      for branch in graph.branches.values())  # fmt: skip
-        loops = drawn.number_of_edges() - drawn.number_of_nodes() + pieces - single
+        loops = drawn.number_of_edges() - drawn.number_of_nodes() + components - single
         holes = ndimage.label(~np.pad(mask, 1))[1] - 1
         assert loops <= holes  # holes of one pixel within a junction may close
         for number, branch in graph.branches.items():
             assert all(number in graph.at[node] for node in branch.ends)
 
 
-def test_what_meets_at_a_pruned_junction_is_one_branch():
+def test_branches_at_a_pruned_junction_become_one():
     graph = graph_of(
         "....#........ ....#........ ....#........ ############# ............. ............."
     )

@@ -21,12 +21,12 @@ def test_cracks_as_by_scikit_image(index):
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
-    share=st.floats(0, 1),
+    fraction=st.floats(0, 1),
     size=st.tuples(st.integers(1, 30), st.integers(1, 30)),
     coarse=st.integers(1, 4),
 )
-def test_anything_as_by_scikit_image(seed, share, size, coarse):
-    mask = np.random.default_rng(seed).random(size) < share
+def test_anything_as_by_scikit_image(seed, fraction, size, coarse):
+    mask = np.random.default_rng(seed).random(size) < fraction
     mask = np.kron(mask, np.ones((coarse, coarse), bool))
     thinned = thin(mask)
     assert np.array_equal(thinned, skimage.morphology.thin(mask))
