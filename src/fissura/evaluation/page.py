@@ -75,7 +75,7 @@ def page(scores: Scores, summary: dict[str, Any], curve_svg: str) -> str:
             for path, name, meaning in HEADLINE
         ]
         + _false_alarms(points),
-        # An XML declaration in front of the element has no place in HTML.
+        # An XML declaration in front of the element does not belong into HTML.
         curve=Markup(curve_svg[curve_svg.index("<svg") :]),
         headline_threshold=scores.headline.threshold,
         colors={

@@ -98,7 +98,7 @@
       images.style.setProperty("--zoom", view.zoom);
       stage.classList.toggle("zoomed", view.zoom > 1);
     };
-    // Zoom so that the place (x, y) of the stage stays where it is.
+    // Zoom so that the point (x, y) of the stage stays where it is.
     const zoomAt = (factor, x = stage.clientWidth / 2, y = stage.clientHeight / 2) => {
       const zoom = clamp(view.zoom * factor, 1, LARGEST);
       view.x = x - (x - view.x) * zoom / view.zoom;

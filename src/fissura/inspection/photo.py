@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,12 @@ from rich.console import Console
 from fissura.bit_depth import Depth
 from fissura.data.images import read_image
 from fissura.errors import InputError
-from fissura.files import MASKS, OVERLAYS, PROBABILITIES, replacing
+from fissura.files import MASKS, OVERLAYS, PROBABILITIES
 from fissura.files.images import write_image
-from fissura.gdal import open_dataset
 from fissura.inference.predictor import Predictor
 from fissura.inference.raster import LARGE, predict_raster, probability_reader, raster_of
 from fissura.inference.raster_files import RasterFiles
+from fissura.inspection.masks import sha256, write_raster_mask
 from fissura.inspection.record import PIXELS, Record
 from fissura.inspection.report.drawing import draw_cracks
 from fissura.inspection.runs import crack_runs
@@ -46,6 +45,30 @@ from fissura.raster import Raster, preview
 PREVIEW = 1600  # pixels of a preview's longer side
 
 
+@dataclass(frozen=True, kw_only=True)
+class InspectorOptions:
+    """Choices that hold for all files of an inspection.
+
+    Attributes:
+        resolution: How millimeters per pixel are found.
+        measuring: How cracks are measured.
+        kind: Kind of the files; "auto" tells it by the pixels of each.
+        told: Whether the user said the kind, so that masks are taken for photos without a word.
+        threshold: Of probabilities; by default that of the results they belong to.
+        overwrite: Replace results of other settings.
+        depth: Brightness that all photos have in common, from `common_depth`; None for that of each
+            file alone.
+    """
+
+    resolution: ResolutionOptions
+    measuring: MeasureOptions
+    kind: Kind = "auto"
+    told: bool = False
+    threshold: float | None = None
+    overwrite: bool = False
+    depth: Depth | None = None
+
+
 class Inspector:
     """Inspect photos with one model and one set of options, and write into one folder.
 
@@ -53,13 +76,11 @@ class Inspector:
         predictor: Predictor of photos; None where all files are masks or probabilities.
         model: Its model folder.
         out: Folder for masks, overlays and, of rasters, probabilities.
-        resolution: How millimeters per pixel are found.
-        measuring: How cracks are measured.
-        kind: Kind of the files; "auto" tells it by the pixels of each.
-        told: Whether the user said the kind, so that masks are taken for photos without a word.
-        threshold: Of probabilities; by default that of the results they belong to.
-        overwrite: Replace results of other settings.
+        options: Choices that hold for all files.
         console: For progress and warnings.
+
+    Attributes:
+        understood: Files by what they were taken for, in words.
     """
 
     def __init__(
@@ -67,27 +88,15 @@ class Inspector:
         predictor: Predictor | None,
         model: Path,
         out: Path,
-        *,
-        resolution: ResolutionOptions,
-        measuring: MeasureOptions,
-        kind: Kind = "auto",
-        told: bool = False,
-        threshold: float | None = None,
-        overwrite: bool = False,
+        options: InspectorOptions,
         console: Console | None = None,
     ) -> None:
         self.predictor = predictor
         self.model = model
         self.out = out
-        self.resolution = resolution
-        self.measuring = measuring
-        self.kind: Kind = kind
-        self.told = told
-        self.threshold = threshold
-        self.understood: dict[str, list[Path]] = {}
-        self.overwrite = overwrite
+        self.options = options
         self.console = console
-        self.depth: Depth | None = None
+        self.understood: dict[str, list[Path]] = {}
 
     def __call__(self, file: Path, name: str) -> Record:
         """Inspect one file.
@@ -102,8 +111,8 @@ class Inspector:
         Raises:
             InputError: The file cannot be read, or its resolution not be found as asked for.
         """
-        source = recognize(file, self._kind(file), self.threshold)
-        with raster_of(file, depth=self.depth) as raster:
+        source = recognize(file, self._kind(file), self.options.threshold)
+        with raster_of(file, depth=self.options.depth) as raster:
             if raster is not None:
                 if source.kind == "photo":
                     if self._must_be_photo and len(two_values(raster) or ()) == 2:
@@ -113,7 +122,7 @@ class Inspector:
                 return self._stored_raster(raster, name, source)
         if source.kind == "photo":
             assert self.predictor is not None
-            image = read_image(file, depth=self.depth)
+            image = read_image(file, depth=self.options.depth)
             if self._must_be_photo and looks_like_mask(image):
                 raise _is_mask(file)
             self.understood.setdefault("photos", []).append(file)
@@ -130,7 +139,7 @@ class Inspector:
     @property
     def _must_be_photo(self) -> bool:
         """Whether files have to be photos without the user having said so of each."""
-        return self.kind == "photo" and not self.told
+        return self.options.kind == "photo" and not self.options.told
 
     def _kind(self, file: Path) -> Kind:
         """Return what the file has to be; results of Fissura are never photos."""
@@ -141,7 +150,7 @@ class Inspector:
                     f"{file}: is a {known} that Fissura wrote, not a photo. To measure the cracks "
                     f"in it: fissura measure {file}"
                 )
-        return self.kind
+        return self.options.kind
 
     def _measured(
         self,
@@ -161,7 +170,7 @@ class Inspector:
             threshold=threshold,
             mask=mask,
             mm_per_pixel=resolution.mm_per_pixel if resolution else None,
-            options=self.measuring,
+            options=self.options.measuring,
         )
         mask_file = f"{MASKS}/{name}.png"
         write_image(self.out / mask_file, mask.astype(np.uint8) * np.uint8(255))
@@ -189,7 +198,7 @@ class Inspector:
             raster,
             RasterFiles.below(self.out, name),
             model=self.model,
-            overwrite=self.overwrite,
+            overwrite=self.options.overwrite,
             console=self.console,
         )
         give_back_freed_memory()
@@ -205,7 +214,7 @@ class Inspector:
         return replace(record, files=files)
 
     def _stored_raster(self, raster: Raster, name: str, source: Source) -> Record:
-        """Measure a mask or probabilities by windows; the place on the ground is kept."""
+        """Measure a mask or probabilities by windows; their coordinates are kept."""
         if source.kind == "mask":
             check_raster_mask(raster, own=source.own)
         threshold = source.threshold or 0.5
@@ -221,7 +230,7 @@ class Inspector:
         def read_mask(top: int, left: int, bottom: int, right: int) -> NDArray[np.bool_]:
             return crack_of(read(top, left, bottom, right), threshold)
 
-        crack = _write_mask(self.out / MASKS / f"{name}.tif", raster, read_mask)
+        crack = write_raster_mask(self.out / MASKS / f"{name}.tif", raster, read_mask)
         self._warn_if_full(raster.path, crack)
         return self._measured_raster(raster, name, read, read_mask, threshold)
 
@@ -243,7 +252,7 @@ class Inspector:
             threshold=threshold,
             mm_per_pixel=resolution.mm_per_pixel if resolution else None,
             read_mask=read_mask,
-            options=self.measuring,
+            options=self.options.measuring,
         )
         give_back_freed_memory()
         shown, shrunk = preview(raster, PREVIEW)
@@ -286,7 +295,7 @@ class Inspector:
         known: Resolution | None = None,
     ) -> Resolution | None:
         """Return the resolution that the options tell, or the one that is known without them."""
-        found = find_resolution(self.resolution, file, image, size_hw) or known
+        found = find_resolution(self.options.resolution, file, image, size_hw) or known
         if found and found.warning and self.console:
             self.console.print(
                 found.warning, style="yellow", highlight=False, markup=False, soft_wrap=True
@@ -319,33 +328,6 @@ def _is_mask(file: Path) -> InputError:
         f"{file}: looks like a mask, not like a photo. To measure the cracks that it marks: "
         f"fissura measure {file}. If it is a photo: fissura measure {file} --kind photo"
     )
-
-
-def _write_mask(path: Path, raster: Raster, read: ReadMask) -> float:
-    """Write the crack pixels of a raster as a GeoTIFF; return their fraction."""
-    height, width = raster.size_hw
-    profile = {
-        "driver": "GTiff", "height": height, "width": width, "count": 1, "dtype": "uint8",
-        "tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "deflate",
-        "BIGTIFF": "IF_SAFER", **raster.georeference,
-    }  # fmt: skip
-    path.parent.mkdir(parents=True, exist_ok=True)
-    crack = 0
-    with replacing(path) as temporary, open_dataset(temporary, "w", **profile) as dataset:
-        dataset.update_tags(DESCRIPTION="crack (255), as it was measured")
-        for top in range(0, height, 512):
-            bottom = min(top + 512, height)
-            mask = read(top, 0, bottom, width)
-            crack += int(np.count_nonzero(mask))
-            rows = mask.astype(np.uint8) * np.uint8(255)
-            dataset.write(rows, 1, window=((top, bottom), (0, width)))
-    return crack / (height * width)
-
-
-def sha256(file: Path) -> str:
-    """Return the hash of a file's content."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _runs_of_raster(

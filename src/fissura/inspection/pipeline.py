@@ -24,10 +24,11 @@ from fissura.inference.predictor import Predictor
 from fissura.inference.raster import by_windows
 from fissura.inspection.export import export
 from fissura.inspection.limits import read_limits
-from fissura.inspection.photo import Inspector, sha256
+from fissura.inspection.masks import edited_masks
+from fissura.inspection.photo import Inspector, InspectorOptions
 from fissura.inspection.report.page import About
 from fissura.inspection.sources import Kind
-from fissura.inspection.store import FORMAT, load_outline, save_record
+from fissura.inspection.store import FORMAT, save_record
 from fissura.measurement.options import MeasureOptions, ResolutionOptions
 from fissura.memory import give_back_freed_memory
 from fissura.shipped import DEFAULT
@@ -48,8 +49,8 @@ class Inspection:
         cracks: Number of cracks found on them.
         failing: Names of the photos that exceed the limits.
         failures: Files that were left out, and why.
-        edited: Sentences on masks that were changed after they had been measured: the figures are
-            those of the mask before.
+        edited: Sentences on masks that were changed after they had been measured: the measurements
+            are those of the mask before.
     """
 
     out: Path
@@ -79,7 +80,7 @@ class _Task:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The choices that an inspection must share with the one it goes on from."""
+        """Choices that an inspection must share with the one it goes on from."""
         return {
             "format": FORMAT,
             "model": str(self.model.absolute()),
@@ -214,28 +215,11 @@ def _run(task: _Task) -> Inspection:
         notes={"versions": versions()},
         stale=(out / MEASURED).rglob("*.npz"),
     )
-    inspector = Inspector(
-        predictor,
-        task.model,
-        out,
-        resolution=task.resolution,
-        measuring=task.measuring,
-        kind=task.kind,
-        told=not task.report,
-        threshold=task.predicting.threshold,
-        overwrite=output.overwrite,
-        console=console,
-    )
-    if not measured_only and (depth := common_depth(files)):
-        inspector.depth = depth
-        console.print(
-            printable(f"Brightness: {depth}."), highlight=False, markup=False, soft_wrap=True
-        )
-    edited = _edited_masks(out, [name for name in names.values() if _stored(out, name).is_file()])
+    inspector = _inspector(task, predictor, files, console)
+    known = [_stored(out, name) for name in names.values()]
+    edited = edited_masks(out, [file for file in known if file.is_file()])
     for sentence in edited:
-        console.print(
-            printable(sentence), style="yellow", highlight=False, markup=False, soft_wrap=True
-        )
+        _say(console, sentence, style="yellow")
     failures = _measure_all(inspector, names, console)
     if not task.report:
         _tell_kinds(inspector.understood, console)
@@ -255,13 +239,36 @@ def _run(task: _Task) -> Inspection:
     )
 
 
+def _inspector(
+    task: _Task, predictor: Predictor | None, files: list[Path], console: Console
+) -> Inspector:
+    """Return the inspector of the files; the brightness of photos is found, and said."""
+    depth = common_depth(files) if predictor is not None else None
+    if depth:
+        _say(console, f"Brightness: {depth}.")
+    options = InspectorOptions(
+        resolution=task.resolution,
+        measuring=task.measuring,
+        kind=task.kind,
+        told=not task.report,
+        threshold=task.predicting.threshold,
+        overwrite=task.output.overwrite,
+        depth=depth,
+    )
+    return Inspector(predictor, task.model, task.out, options, console)
+
+
+def _say(console: Console, sentence: str, style: str | None = None) -> None:
+    """Print a sentence as it is, without breaking it."""
+    console.print(printable(sentence), style=style, highlight=False, markup=False, soft_wrap=True)
+
+
 def _tell_kinds(understood: dict[str, list[Path]], console: Console) -> None:
     """Say for each group of files what they were taken for."""
     for words, files in understood.items():
         others = len(files) - 1
         more = f" and {others} other{'s' if others > 1 else ''}" if others else ""
-        sentence = f"{files[0].name}{more}: read as {words}."
-        console.print(printable(sentence), highlight=False, markup=False, soft_wrap=True)
+        _say(console, f"{files[0].name}{more}: read as {words}.")
 
 
 def _stored(out: Path, name: str) -> Path:
@@ -285,30 +292,6 @@ def _check_format(settings: Path) -> None:
         )
 
 
-def _edited_masks(out: Path, names: list[str]) -> list[str]:
-    """Return a sentence for each mask that is not the one whose cracks were measured."""
-    sentences = []
-    for name in names:
-        try:
-            _, fields = load_outline(_stored(out, name))
-        except InputError:
-            continue  # it is named when its record is read
-        file = out / fields["files"]["mask"]
-        if not file.is_file():
-            sentences.append(
-                f"{file} is missing; the figures are those of the mask that was there. To have it "
-                f"again, delete {_stored(out, name)} and use --resume."
-            )
-        elif fields["mask_sha256"] != sha256(file):
-            sentences.append(
-                f"{file} was changed after it had been measured; the figures are those of the mask "
-                f"before. To measure the changed one: fissura measure {file} --kind mask --out "
-                f"OTHER_FOLDER. To have the model's mask again, delete {_stored(out, name)} and "
-                "use --resume."
-            )
-    return sentences
-
-
 def _measure_all(inspector: Inspector, names: dict[Path, str], console: Console) -> list[Failure]:
     """Inspect the files that have no record yet; return those that could not be inspected."""
     failures: list[Failure] = []
@@ -323,13 +306,7 @@ def _measure_all(inspector: Inspector, names: dict[Path, str], console: Console)
             save_record(_stored(inspector.out, name), inspector(file, name))
         except Exception as error:
             failures.append(failure(file, error))
-            console.print(
-                f"Left out: {failures[-1].reason}",
-                style="red",
-                highlight=False,
-                markup=False,
-                soft_wrap=True,
-            )
+            _say(console, f"Left out: {failures[-1].reason}", style="red")
     return failures
 
 

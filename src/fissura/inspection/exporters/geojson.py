@@ -58,7 +58,7 @@ def geojson_file(path: Path, crs: str | None) -> Iterator[Add]:
 
     The standard (RFC 7946) knows degrees on WGS84 alone. Its forerunner of 2008 names other
     systems in the member "crs", which GDAL, and thus QGIS, reads; that is used here. Coordinates of
-    no system get one without a place on the earth, for GDAL takes an absent one for WGS84, and the
+    no system get one that is nowhere on the earth, for GDAL takes an absent one for WGS84, and the
     null of 2008, too.
     """
     head = {"type": "FeatureCollection", "name": "cracks", "crs": _crs_member(crs)}

@@ -122,7 +122,7 @@ def photo_heads(unit: str, judged: bool) -> list[Head]:
 def crack_heads(unit: str) -> list[Head]:
     """Return the headings of the table of cracks."""
     metrics = [
-        f"{TITLES[name]},{NBSP}{unit}{'²' if power == 2 else ''}" for name, power in METRICS.items()
+        f"{TITLES[name]}, {unit}{'²' if power == 2 else ''}" for name, power in METRICS.items()
     ]
     return [Head(text) for text in ["Photo", "Crack", *metrics, f"Direction,{NBSP}°", "Branches"]]
 
