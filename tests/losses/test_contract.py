@@ -221,14 +221,14 @@ def test_order_of_pixels_and_images_does_not_matter(name, options, seed, images,
 
 @pytest.mark.parametrize("name", NAMES)
 def test_split_of_the_batch_does_not_matter(name):
-    """Means over pixels, and over images where regions are per image, of equal parts."""
+    """Means over pixels, and over images where regions are per image, of equal halves."""
     logits, target, _ = random_case((4, 1, 3, 3), dtype=torch.float64)
     options = {"per_image": True} if name in REGION_NAMES else {}
     whole = LOSSES[name](logits, target, **options)
-    parts = [
+    halves = [
         LOSSES[name](z, t, **options) for z, t in zip(logits.split(2), target.split(2), strict=True)
     ]
-    assert torch.allclose(torch.stack(parts).mean(), whole, rtol=1e-12)
+    assert torch.allclose(torch.stack(halves).mean(), whole, rtol=1e-12)
     total = sum(LOSSES[name](z[None], t[None], reduction="sum", **options)
                 for z, t in zip(logits, target, strict=True))  # fmt: skip
     whole = LOSSES[name](logits, target, reduction="sum", **options)

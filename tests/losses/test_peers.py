@@ -85,7 +85,7 @@ def test_tversky_of_smp_and_monai(case, delta):
 def test_unified_focal_of_monai(case):
     z, t = case
     # MONAI takes probabilities whatever its docstring says, clamps them, and averages the focal
-    # part over the two classes where the equation sums: half of the weight of ours.
+    # term over the two classes where the equation sums: half of the weight of ours.
     z = z.clamp(-8, 8)
     theirs = monai.losses.AsymmetricUnifiedFocalLoss(gamma=0.5, delta=0.6, weight=0.5)
     focal = unified_focal_loss(z, t, focal_weight=1.0)

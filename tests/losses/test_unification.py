@@ -97,7 +97,7 @@ def test_hybrid_losses_become_bce_plus_dice(case, symmetric, per_image):
 
 @pytest.mark.parametrize("symmetric", [False, True])
 @pytest.mark.parametrize("focal_weight", [None, 0.0, 0.3, 1.0])
-def test_hybrid_losses_are_their_parts(case, symmetric, focal_weight):
+def test_hybrid_losses_are_their_terms(case, symmetric, focal_weight):
     z, t = case
     options = {"symmetric": symmetric, "focal_weight": focal_weight}
     focal = focal_loss(z, t) if symmetric else asymmetric_focal_loss(z, t)

@@ -156,7 +156,7 @@ def check_option(name: str, value: Any, low: float, high: float = LARGEST) -> No
 
 
 def check_focal_weight(focal_weight: Any) -> None:
-    """Raise ValueError unless the weight of the focal part is None or in [0, 1]."""
+    """Raise ValueError unless the weight of the focal term is None or in [0, 1]."""
     if focal_weight is not None:
         check_option("focal_weight", focal_weight, 0.0, 1.0)
 

@@ -36,8 +36,8 @@ def bce_dice_loss(
         mask: the valid pixels (boolean, or 0 and 1); the others have no influence, whatever they
             hold. None: all are valid. Where none is valid, the loss is 0.
         reduction: "mean"; with `per_image` also "sum", or "none" (one value per image).
-        smooth: s ≥ 0 of the Dice part. Above 0, false positives on pure background count there too.
-        per_image: False pools both parts over the batch; True makes both per image (the BCE a mean
+        smooth: s ≥ 0 of the Dice term. Above 0, false positives on pure background count there too.
+        per_image: False pools both terms over the batch; True makes both per image (the BCE a mean
             over its valid pixels), and the mean is over the images with valid pixels.
 
     Returns:

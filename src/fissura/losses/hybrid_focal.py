@@ -48,13 +48,13 @@ def hybrid_focal_loss(
         mask: the valid pixels (boolean, or 0 and 1); the others have no influence, whatever they
             hold. None: all are valid. Where none is valid, the loss is 0.
         reduction: "mean"; with `per_image` also "sum", or "none" (one value per image).
-        gamma_hat: γ̂ ≥ 0, the focusing exponent of the focal part.
+        gamma_hat: γ̂ ≥ 0, the focusing exponent of the focal term.
         delta: δ in [0, 1], the weight of false negatives in TI.
         gamma: γ > 0, the exponent of 1 − TI.
         smooth: s ≥ 0 of TI. Above 0, false positives on pure background are punished there too.
         symmetric: whether easy crack pixels fade too.
         focal_weight: λ in [0, 1]; None is the plain sum.
-        per_image: False pools both parts over the batch; True makes both per image (the focal part
+        per_image: False pools both terms over the batch; True makes both per image (the focal term
             a mean over its valid pixels), and the mean is over the images with valid pixels.
 
     Returns:
@@ -64,7 +64,7 @@ def hybrid_focal_loss(
         ValueError: as by `bce_loss`.
 
     Source: the paper's equation 15 (plain, asymmetric) and, symmetric with λ, its equation 7, after
-    M. Yeung et al., "Focus U-Net", Computers in Biology and Medicine 2021. No δ in the focal part.
+    M. Yeung et al., "Focus U-Net", Computers in Biology and Medicine 2021. No δ in the focal term.
 
     >>> import torch
     >>> logits, target = torch.tensor([[[2.0, -1.0, 0.0]]]), torch.tensor([[[1, 0, 0]]])

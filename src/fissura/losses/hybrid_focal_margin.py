@@ -50,14 +50,14 @@ def hybrid_focal_margin_loss(
         mask: the valid pixels (boolean, or 0 and 1); the others have no influence, whatever they
             hold. None: all are valid. Where none is valid, the loss is 0.
         reduction: "mean"; with `per_image` also "sum", or "none" (one value per image).
-        gamma_hat: γ̂ ≥ 0, the focusing exponent of the focal margin part.
+        gamma_hat: γ̂ ≥ 0, the focusing exponent of the focal margin term.
         delta: δ in [0, 1], the weight of false negatives in TI.
         gamma: γ > 0, the exponent of 1 − TI.
         margin: m ≥ 0, in logits; see `recommended_margin`.
         smooth: s ≥ 0 of TI. Above 0, false positives on pure background are punished there too.
         symmetric: whether crack pixels fade, and background has a margin, too.
         focal_weight: λ in [0, 1]; None is the plain sum.
-        per_image: False pools both parts over the batch; True makes both per image (the focal part
+        per_image: False pools both terms over the batch; True makes both per image (the focal term
             a mean over its valid pixels), and the mean is over the images with valid pixels.
 
     Returns:
@@ -67,7 +67,7 @@ def hybrid_focal_margin_loss(
         ValueError: as by `bce_loss`.
 
     Source: the paper's equation 14, L_ours (plain, asymmetric) and, symmetric with λ, its equation
-    13, L_sHFM. No δ in the focal part; TI sees the unshifted p.
+    13, L_sHFM. No δ in the focal term; TI sees the unshifted p.
 
     >>> import torch
     >>> logits, target = torch.tensor([[[2.0, -1.0, 0.0]]]), torch.tensor([[[1, 0, 0]]])

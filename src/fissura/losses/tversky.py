@@ -144,7 +144,7 @@ class FocalTverskyLoss(LossModule):
 
 
 def check_focal_tversky_options(delta: Any, gamma: Any, smooth: Any) -> None:
-    """Raise ValueError for options that no focal Tversky part can have."""
+    """Raise ValueError for options that no focal Tversky term can have."""
     check_option("delta", delta, 0.0, 1.0)
     check_option("gamma", gamma, 0.0)
     if gamma == 0:

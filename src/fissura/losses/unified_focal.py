@@ -1,4 +1,4 @@
-"""Unified focal loss: focal and focal Tversky parts that share one δ and one γ."""
+"""Unified focal loss: focal and focal Tversky terms that share one δ and one γ."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def unified_focal_loss(
         mask: the valid pixels (boolean, or 0 and 1); the others have no influence, whatever they
             hold. None: all are valid. Where none is valid, the loss is 0.
         reduction: "mean"; with `per_image` also "sum", or "none" (one value per image).
-        delta: δ in [0, 1], the weight of crack in the focal part, of false negatives in both TI.
+        delta: δ in [0, 1], the weight of crack in the focal term, of false negatives in both TI.
         gamma: γ in [0, 1), the focusing exponent; 1 − γ is that of 1 − TI.
         smooth: s ≥ 0 of both TI.
         symmetric: whether crack fades, and background is enhanced, too.
-        focal_weight: λ in [0, 1], the weight of the focal part.
-        per_image: False pools both parts over the batch; True makes both per image (the focal part
+        focal_weight: λ in [0, 1], the weight of the focal term.
+        per_image: False pools both terms over the batch; True makes both per image (the focal term
             a mean over its valid pixels), and the mean is over the images with valid pixels.
 
     Returns:
@@ -68,7 +68,7 @@ def unified_focal_loss(
 
     Source: M. Yeung et al., "Unified focal loss", Computerized Medical Imaging and Graphics 2022;
     the paper's equations 8 to 10, L_sUF and L_aUF, where 1−r in (8) is a misprint of 1−γ. The
-    authors' code puts λ on the Tversky part, the paper on the focal part, as ours: the same at ½.
+    authors' code puts λ on the Tversky term, the paper on the focal term, as ours: the same at ½.
     Their smoothing is 1e-7, and they do not pool the batch (`per_image`).
 
     >>> logits, target = torch.tensor([[[2.0, -1.0, 0.0]]]), torch.tensor([[[1, 0, 0]]])

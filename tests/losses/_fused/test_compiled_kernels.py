@@ -52,7 +52,10 @@ def signature(kernel, constants: dict, logits: str, target: str) -> dict[str, st
         for name, form in FORMS.items()
     ],
 )
-@pytest.mark.parametrize(("logits", "target"), [("*fp32", "*u8"), ("*bf16", "*fp32")])
+@pytest.mark.parametrize(
+    ("logits", "target"),
+    [("*fp32", "*u8"), pytest.param("*bf16", "*fp32", marks=pytest.mark.slow)],
+)
 def test_every_kernel_compiles(form, logits, target, tmp_path, monkeypatch):
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     mask = torch.ones(1, 1, 4) if target == "*u8" else None

@@ -1,6 +1,7 @@
 """The fused form on the CPU equals the plain one, and steps aside where it does not apply."""
 
 import inspect
+import os
 import subprocess
 import sys
 
@@ -93,7 +94,7 @@ def cases(draw):
     ),
     chunk=5,
 )  # fmt: skip
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_fused_equals_plain(case, chunk):
     name, logits, target, options = case
     with pytest.MonkeyPatch.context() as patch:
@@ -229,10 +230,10 @@ from fissura.losses import hybrid_focal_margin_loss as loss
 torch.set_num_threads(1)
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-z = torch.randn(64, 1, 512, 512).requires_grad_()
-t = (torch.rand(z.shape) < 0.05).to(torch.uint8)
-loss(z[:1], t[:1]).backward()
-z.grad = None
+z = torch.ones(64, 1, 512, 512).requires_grad_()  # made without memory beside its own
+t = torch.zeros(z.shape, dtype=torch.uint8)
+first = z.detach()[:1].requires_grad_()
+loss(first, t[:1]).backward()
 before = peak()
 torch.autograd.grad(loss(z, t), z)
 print((peak() - before) / (4 * z.numel()))
@@ -288,6 +289,49 @@ except ValueError as error:
 else:
     raise AssertionError
 """
+
+
+FORK = """
+import os, torch
+from fissura.losses import hybrid_focal_margin_loss
+torch.set_num_threads(2)
+logits = [torch.linspace(-3, 3, 2 * 200 * 200).reshape(2, 1, 200, 200) for _ in range(3)]
+target = torch.zeros(2, 1, 200, 200)
+target[:, :, 50] = 1
+
+def run(z):
+    value = hybrid_focal_margin_loss(z.requires_grad_(), target)
+    return value.item(), torch.autograd.grad(value, z)[0].numpy().tobytes()
+
+expected = run(logits[0])
+for threads in [1, 2]:
+    child = os.fork()
+    if child == 0:
+        torch.set_num_threads(threads)
+        os._exit(0 if run(logits[threads]) == expected else 1)
+    assert os.waitpid(child, 0) == (child, 0)
+assert run(logits[0]) == expected
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing to fork")
+def test_a_forked_child_computes_the_same_and_does_not_hang():
+    """Its parent's threads are not there any more: neither ours nor those of OpenMP."""
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORK],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+
+
+def test_one_thread_needs_no_pool(monkeypatch):
+    from fissura.losses._fused import threads
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    monkeypatch.setattr(threads, "single_threads", pytest.fail)
+    done = []
+    threads.share_out(done.append, range(5))
+    assert done == [0, 1, 2, 3, 4]
 
 
 def test_any_number_of_threads_gives_the_same_bits():

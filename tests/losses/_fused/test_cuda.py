@@ -54,6 +54,7 @@ def case(shape, dtype, kind, valid, scale=4.0):
     return logits, target, mask
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not HAS_TRITON or INTERPRETED, reason="no Triton, or within the interpreter")
 def test_in_the_interpreter():
     command = [sys.executable, "-m", "pytest", "-q", "-n0", __file__]

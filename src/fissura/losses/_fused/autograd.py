@@ -102,10 +102,13 @@ class FusedForm(torch.autograd.Function):
         logits, target, mask, ctx.form, ctx.written, *_ = inputs
         ctx.save_for_backward(logits, target, mask, output[2])
         ctx.mark_non_differentiable(*output[1:])
+        ctx.set_materialize_grads(False)  # else zeros of the size of the gradient, for nothing
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:  # pyright: ignore
+    def backward(ctx: Any, grad: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:  # pyright: ignore
         """Return the gradient; in plain operations where it will be derived in its turn."""
+        if grad is None:
+            return (None,) * 7
         logits, target, mask, saved = ctx.saved_tensors
         if torch.is_grad_enabled():
             values = ctx.written(logits, target, mask).reshape(-1)

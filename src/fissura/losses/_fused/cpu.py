@@ -6,7 +6,7 @@ wrong class, and its softplus log(1+E), one logarithm per pixel. Both classes th
 in which t only picks constants. A chunk with soft targets, or with odds beyond the range of the
 dtype, takes the longer way of both classes and logsigmoid.
 
-A form with a region part takes two sweeps, as its coefficients need the sums of all pixels. The
+A form with a region term takes two sweeps, as its coefficients need the sums of all pixels. The
 first leaves the odds where the second puts the gradient, and the second goes backwards, to find
 what the first touched last still in the cache.
 
@@ -156,17 +156,17 @@ def forward(
     z, t, valid, slopes = (None if x is None else x.detach().reshape(images, -1) for x in tensors)
     assert z is not None
     assert t is not None
-    parts = slices(z.shape[1])
+    chunk_slices = slices(z.shape[1])
     chunks = [
         [
             Chunk(
-                z[i, part],
-                t[i, part],
-                None if valid is None else valid[i, part],
-                None if slopes is None else slopes[i, part],
+                z[i, pixels],
+                t[i, pixels],
+                None if valid is None else valid[i, pixels],
+                None if slopes is None else slopes[i, pixels],
                 dtype,
             )
-            for part in parts
+            for pixels in chunk_slices
         ]
         for i in range(images)
     ]
@@ -239,19 +239,19 @@ def sum_regions(chunk: Chunk) -> None:
 
 
 def region_value(form: Form, sums: Sums) -> tuple[float, float, float]:
-    """The region parts, and their slopes by the error of a crack and of a background pixel."""
+    """The region terms, and their slopes by the error of a crack and of a background pixel."""
     # Without background its errors are what rounding left, and its slope may be as steep as 1/0,
     # which in `hard_pixels` would swallow the other one.
     no_background = sums.crack >= sums.valid
     tp, fn, fp = sums.tp, sums.fn, 0.0 if no_background else sums.fp
     tn = max(sums.valid - sums.crack - fp, 0.0)
-    value, crack, background = region_part(form, form.region, form.power, tp, fn, fp)
-    of_background = region_part(form, form.region_background, form.power_background, tn, fp, fn)
+    value, crack, background = region_term(form, form.region, form.power, tp, fn, fp)
+    of_background = region_term(form, form.region_background, form.power_background, tn, fp, fn)
     background = 0.0 if no_background else background + of_background[1]
     return value + of_background[0], crack + of_background[2], background
 
 
-def region_part(
+def region_term(
     form: Form, weight: float, power: float, tp: float, fn: float, fp: float
 ) -> tuple[float, float, float]:
     """weight·(1 − TI)^power, and its slopes by the error of a pixel of this and the other class."""
@@ -274,9 +274,9 @@ def region_part(
 
 
 def sweep(form: Form, chunk: Chunk, coefficients: tuple[float, float, float]) -> None:
-    """Find the sum of the focal part over a chunk, and write its gradient.
+    """Find the sum of the focal term over a chunk, and write its gradient.
 
-    coefficients are those of the focal part, and of q(1−q) of a crack and of a background pixel.
+    coefficients are those of the focal term, and of q(1−q) of a crack and of a background pixel.
     """
     z, t, buffers = chunk.load()
     first = chunk.hard is None

@@ -144,7 +144,7 @@ def load_pixels(z_at, t_at, valid_at, offset, inside, MASKED: tl.constexpr):
 
 
 @triton.jit
-def focal_parts(
+def focal_terms(
     z, t, crack, background, gamma, margin, margin_background,
     GAMMA: tl.constexpr, CRACK_FADES: tl.constexpr, MARGIN: tl.constexpr,
     MARGIN_BACKGROUND: tl.constexpr,
@@ -189,11 +189,11 @@ def sum_pixels(
         z, t, valid = load_pixels(z_at, t_at, valid_at, image * pixels + place, inside, MASKED)
         one = valid.to(tl.float32)
         if FOCAL:
-            parts, _ = focal_parts(
+            terms, _ = focal_terms(
                 z, t, crack, background, gamma, margin, margin_background,
                 GAMMA, CRACK_FADES, MARGIN, MARGIN_BACKGROUND,
             )  # fmt: skip
-            loss += tl.where(valid, parts, 0.0)
+            loss += tl.where(valid, terms, 0.0)
         if REGION:
             tail = tl.exp(-tl.abs(z))
             p, not_p = sigmoids_of(z, tail)
@@ -279,7 +279,7 @@ def spread(
     incoming = tl.load(grad_at + image)
     gradient = tl.zeros((BLOCK,), tl.float32)
     if FOCAL:
-        _, slope = focal_parts(
+        _, slope = focal_terms(
             z, t, crack, background, gamma, margin, margin_background,
             GAMMA, CRACK_FADES, MARGIN, MARGIN_BACKGROUND,
         )  # fmt: skip

@@ -15,10 +15,10 @@ class Form(NamedTuple):
     focal·mean[crack·t·(1−p)^γ̂·s(m₁−z) + background·(1−t)·p^γ̂·s(z+m₀)]
     + region·(1 − TI₁)^power + region_background·(1 − TI₀)^power_background,
     TI₁ = (TP + smooth)/(TP + δ·FN + (1−δ)·FP + smooth), TI₀ the same of the background class.
-    A weight of 0 leaves its part out.
+    A weight of 0 leaves its term out.
 
     Attributes:
-        focal: the weight of the focal part.
+        focal: the weight of the focal term.
         crack: the weight of crack in it.
         background: the weight of background in it.
         gamma: γ̂.
@@ -26,9 +26,9 @@ class Form(NamedTuple):
         margin: m₁, of crack.
         margin_background: m₀, of background.
         mean: 0 for the sum over the pixels instead of the mean.
-        region: the weight of the crack class's region part.
+        region: the weight of the crack class's region term.
         power: its exponent.
-        region_background: the weight of the background class's region part.
+        region_background: the weight of the background class's region term.
         power_background: its exponent.
         delta: δ, the weight of false negatives.
         smooth: the smoothing of both TI.
@@ -50,7 +50,7 @@ class Form(NamedTuple):
     smooth: float = 1.0
 
     def weighted(self, focal_weight: float | None) -> Form:
-        """λ times the focal part and 1 − λ times the region parts; None leaves them."""
+        """λ times the focal term and 1 − λ times the region terms; None leaves them."""
         if focal_weight is None:
             return self
         rest = 1 - focal_weight
