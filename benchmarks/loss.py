@@ -1,17 +1,24 @@
-"""How long does a loss take, forward and backward, beside its peers?"""
+"""How long does a loss take, forward and backward, beside its peers, alone and on a busy machine?
+
+The busy machine has two loops that take a core each, or a second process that multiplies matrices
+on two threads. --quick measures less often, and records nothing.
+"""
 
 from __future__ import annotations
 
 import math
 import shutil
 import statistics
+import subprocess
+import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
-from side_by_side import Goal, Result, arguments, finish, in_turn
+from side_by_side import Goal, Result, arguments, finish, in_turn, milliseconds
 
 from fissura.device import choose_device
 from fissura.losses import (
@@ -22,7 +29,7 @@ from fissura.losses import (
     plain,
     unified_focal_loss,
 )
-from fissura.losses._fused.cpu import CHUNK
+from fissura.losses._fused import cpu
 
 with warnings.catch_warnings():  # of their own imports
     warnings.simplefilter("ignore")
@@ -30,12 +37,36 @@ with warnings.catch_warnings():  # of their own imports
     import monai.losses
     import segmentation_models_pytorch.losses as smp
 
-QUESTION = __doc__
+QUESTION = __doc__.partition("\n")[0]
 CRACK = 0.05
 SMP, MONAI, TWO = "smp Tversky + Focal", "MONAI DiceFocal", "MONAI Tversky + Focal"
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+HYBRID, PLAIN = "hybrid focal margin, fused", "hybrid focal margin, plain"
+# Ours and what each is held against: the same formula twice, then the paper's own loss.
+RIVALS = [
+    ("focal + Tversky, fused", SMP),
+    ("focal + Dice, fused", MONAI),
+    (HYBRID, SMP),
+    (HYBRID, MONAI),
+    (HYBRID, PLAIN),
+]
+LOOP = "while True: pass"
+MATRICES = """
+import torch
+torch.set_num_threads(2)
+a = torch.randn(768, 768)
+while True: a @ a
+"""
+# What else runs on the machine: so many processes with this program.
+SITUATIONS = {
+    "": (0, LOOP),
+    ", beside two busy loops": (2, LOOP),
+    ", beside matrix products on two threads": (1, MATRICES),
+}
+MOST = 20.0  # seconds of repetitions of a case, beyond the first three
+ENOUGH = 0.4  # seconds that the plain form may take on a case; with more, it gets fewer images
 OURS: dict[str, Loss] = {
-    "hybrid focal margin, fused": hybrid_focal_margin_loss,
+    HYBRID: hybrid_focal_margin_loss,
     "focal + Tversky, fused": lambda z, t: hybrid_focal_loss(z, t, symmetric=True),
     "focal + Dice, fused": lambda z, t: hybrid_focal_loss(
         z, t, symmetric=True, delta=0.5, gamma=1.0, smooth=0.5
@@ -80,7 +111,7 @@ def peers() -> dict[str, Loss]:
         TWO: lambda z, t: monai_tversky(z, t) + monai_focal(z, t),
         "kornia Tversky + focal": kornia_two,
         "torch BCE": F.binary_cross_entropy_with_logits,
-        "hybrid focal margin, plain": plain()(hybrid_focal_margin_loss),
+        PLAIN: plain()(hybrid_focal_margin_loss),
     }
 
 
@@ -93,10 +124,10 @@ def check(device: torch.device) -> list[str]:
     """Ours equal the plain form, and the peers of the same formula, in value and gradient."""
     z, t = inputs((4, 1, 96, 96), torch.float32, device)
     theirs = peers()
-    plain = theirs["hybrid focal margin, plain"]
+    plain = theirs[PLAIN]
     # smp adds its smoothing to TP, as our Tversky; MONAI's Dice to 2TP, hence our ½.
     pairs = [
-        ("hybrid focal margin, fused", plain),
+        (HYBRID, plain),
         ("focal + Tversky, fused", theirs[SMP]),
         ("focal + Dice, fused", theirs[MONAI]),
     ]
@@ -130,38 +161,67 @@ def bound(z: torch.Tensor, t: torch.Tensor) -> Callable[[], object]:
     return lambda: to.copy_(source)
 
 
-def measure(result: Result, case: str, z: torch.Tensor, t: torch.Tensor, **timing: object) -> None:
-    """Time every way on one case."""
-    others = peers() | (compiled() if z.numel() > 10**6 and t.is_floating_point() else {})
-    if not t.is_floating_point():
-        others = {}
-    ways = {name: step(loss, z, t) for name, loss in (OURS | others).items()}
-    ways["copies of the bytes"] = bound(z, t)
-    result.seconds[case] = in_turn(ways, **timing)  # type: ignore[arg-type]
+def measure(
+    result: Result, case: str, z: torch.Tensor, t: torch.Tensor, ways: dict[str, Loss],
+    **timing: object,
+) -> None:  # fmt: skip
+    """Time these ways on one case, and print it."""
+    steps = {name: step(loss, z, t) for name, loss in ways.items()}
+    steps["copies of the bytes"] = bound(z, t)
+    result.seconds[case] = in_turn(steps, most_seconds=MOST, **timing)  # type: ignore[arg-type]
     result.work[case] = z.numel() / 1e6
+    print(case, flush=True)
+    for name, seconds in result.seconds[case].items():
+        print(f"    {name:42} {milliseconds(seconds)}", flush=True)
+
+
+@contextmanager
+def beside(number: int, program: str) -> Iterator[None]:
+    """Have so many processes of a program running meanwhile."""
+    others = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(number)]
+    try:
+        if number:
+            time.sleep(5)  # until they have imported what they need
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+
+
+def images_that_fit() -> int:
+    """As many images of 512×512 as the plain form takes in time on this machine: 16 at most."""
+    z, t = inputs((2, 1, 512, 512), torch.float32, torch.device("cpu"))
+    trial = in_turn({"plain": step(peers()[PLAIN], z, t)}, repeats=3)["plain"]
+    each = statistics.median(trial) / 2
+    return next((images for images in (16, 8, 4) if images * each <= ENOUGH), 2)
 
 
 def where_time_goes(z: torch.Tensor, t: torch.Tensor, repeats: int) -> str:
-    """The parts of the fused hybrid focal margin loss on the CPU, timed on a chunk in cache."""
-    size = min(CHUNK * torch.get_num_threads(), z.numel())
+    """What the operations of the fused hybrid focal margin loss take on the CPU.
+
+    They are timed alone, on as many chunks as there are threads, of hard targets in float32.
+    """
+    threads = torch.get_num_threads()
+    size = min(cpu.slices(z.numel())[0].stop * threads, z.numel())
     x, odds, flat = torch.randn(size), torch.rand(size), t.flatten()[:size].float()
-    room, chunks = torch.empty(size), math.ceil(z.numel() / size)
-    parts = {
-        "exp2, log1p": lambda: (torch.exp2(x, out=room), torch.log1p(odds, out=room)),
-        "divisions": lambda: [torch.div(odds, x, out=room) for _ in range(3)],
-        "sums": lambda: (flat.sum(), *[torch.dot(odds, x) for _ in range(3)], odds.sum()),
-        "products": lambda: [torch.addcmul(odds, x, flat, out=room) for _ in range(12)],
+    room, rounds = torch.empty(size), math.ceil(z.numel() / size)
+    operations = {
+        "exp2 and log": lambda: (torch.exp2(x, out=room), torch.log(odds, out=room)),
+        "5 divisions": lambda: [torch.div(odds, x, out=room) for _ in range(5)],
+        "6 reductions": lambda: [torch.sum(odds) for _ in range(6)],
+        "18 products and sums": lambda: [torch.addcmul(odds, x, flat, out=room) for _ in range(18)],
     }
     whole = in_turn({"loss": step(hybrid_focal_margin_loss, z, t)}, repeats=repeats, warmup=2)
     total = statistics.median(whole["loss"])
-    seconds = in_turn(parts, repeats=3 * repeats, least_seconds=0.002)
-    shares = {name: chunks * statistics.median(values) for name, values in seconds.items()}
-    told = ", ".join(f"{name} {100 * s / total:.0f} %" for name, s in shares.items())
-    rest = 100 * (1 - sum(shares.values()) / total)
+    seconds = in_turn(operations, repeats=3 * repeats, least_seconds=0.002)
+    fractions = {k: rounds * statistics.median(values) / total for k, values in seconds.items()}
+    told = ", ".join(f"{name} {100 * fraction:.0f} %" for name, fraction in fractions.items())
+    rest = 100 * (1 - sum(fractions.values()))
     return (
         f"Where the {1e3 * total:.1f} ms of hybrid focal margin, fused, go (its operations timed "
-        f"alone, on one chunk in cache): {told}; the remaining {rest:.0f} % are reading logits and "
-        "targets from memory, writing the gradient, and calling operations."
+        f"alone, on one chunk of each thread in cache): {told}; the other {rest:.0f} % are reading "
+        "logits and targets from memory, writing the gradient, and calling operations."
     )
 
 
@@ -175,36 +235,46 @@ def slow_logarithm() -> str | None:
     ratio = statistics.median(seconds["log1p"]) / statistics.median(seconds["log"])
     if ratio < 3:
         return None
-    return f"torch's log1p took {ratio:.0f} times as long as its log here, all ways suffer by that."
+    return (
+        f"torch's log1p took {ratio:.0f} times as long as its log here: the plain form and the "
+        "peers suffer by that, the fused form avoids it."
+    )
 
 
-def on_cpu(result: Result, repeats: int) -> None:
-    device = torch.device("cpu")
-    large = "CPU, 16×1×512×512, float32"
-    z, t = inputs((16, 1, 512, 512), torch.float32, device)
-    measure(result, large, z, t, repeats=repeats)
-    measure(
-        result, "CPU, 16×1×512×512, float32, uint8 targets", z, t.to(torch.uint8), repeats=repeats
-    )  # fmt: skip
-    result.notes.append(where_time_goes(z, t, repeats))
-    z, t = inputs((16, 1, 512, 512), torch.bfloat16, device)
-    measure(result, "CPU, 16×1×512×512, bfloat16", z, t, repeats=max(repeats // 2, 3))
-    z, t = inputs((16, 1, 96, 96), torch.float32, device)
-    measure(result, "CPU, 16×1×96×96, float32", z, t, repeats=2 * repeats, least_seconds=0.005)
-    for ours, peer in [
-        ("focal + Tversky, fused", SMP),
-        ("focal + Dice, fused", MONAI),
-        ("hybrid focal margin, fused", SMP),
-        ("hybrid focal margin, fused", MONAI),
-    ]:
-        result.goals.append(Goal(large, ours, peer, at_least=10))
-    result.goals.append(
-        Goal(large, "hybrid focal margin, fused", "hybrid focal margin, plain")
-    )  # fmt: skip
-    copies = [statistics.median(v["copies of the bytes"]) for v in result.seconds.values()]
+def on_cpu(result: Result, repeats: int, *, quick: bool) -> None:
+    images, few = images_that_fit(), max(repeats // 2, 3)
+    large, small = f"CPU, {images}×1×512×512, float32", "CPU, 16×1×96×96, float32"
+    compared = {way for pair in RIVALS for way in pair}
+    of_large = inputs((images, 1, 512, 512), torch.float32, torch.device("cpu"))
+    of_small = inputs((16, 1, 96, 96), torch.float32, torch.device("cpu"))
+    for situation, (number, program) in SITUATIONS.items():
+        ways = OURS | peers()
+        if number or quick:
+            ways = {name: loss for name, loss in ways.items() if name in compared}
+        else:
+            ways |= compiled()
+        with beside(number, program):
+            measure(result, large + situation, *of_large, ways, repeats=repeats)
+            ways = {name: loss for name, loss in ways.items() if "compile" not in name}
+            measure(
+                result, small + situation, *of_small, ways,
+                repeats=2 * repeats, least_seconds=0.005,
+            )  # fmt: skip
+        for ours, peer in RIVALS:
+            wanted = 10 if not number and peer != PLAIN else None
+            result.goals.append(Goal(large + situation, ours, peer, at_least=wanted))
+        result.goals.append(Goal(small + situation, HYBRID, SMP))
+        result.goals.append(Goal(small + situation, HYBRID, MONAI))
+    result.notes.append(where_time_goes(*of_large, few))
+    if not quick:
+        z, t = of_large
+        measure(result, f"{large}, uint8 targets", z, t.to(torch.uint8), OURS, repeats=few)
+        half = inputs(tuple(z.shape), torch.bfloat16, torch.device("cpu"))
+        case = large.replace("float32", "bfloat16")
+        measure(result, case, *half, OURS | peers(), repeats=few)
+    copies = statistics.median(result.seconds[large]["copies of the bytes"])
     result.notes.append(
-        f"On the CPU arithmetic decides: copies of the bytes take {1e3 * copies[0]:.1f} ms at "
-        f"{large}."
+        f"On the CPU arithmetic decides: copies of the bytes take {1e3 * copies:.1f} ms at {large}."
     )
     slow = slow_logarithm()
     if slow:
@@ -216,10 +286,12 @@ def on_gpu(result: Result, device: torch.device, repeats: int) -> None:
         for dtype in (torch.float32, torch.bfloat16):
             case = f"GPU, {images}×1×512×512, {str(dtype).removeprefix('torch.')}"
             z, t = inputs((images, 1, 512, 512), dtype, device)
-            measure(result, case, z, t, repeats=repeats, device=device, least_seconds=0.02)
-            ours = "hybrid focal margin, fused"
+            ways = OURS | peers() | compiled()
+            timing = {"repeats": repeats, "device": device, "least_seconds": 0.02}
+            measure(result, case, z, t, ways, **timing)
+            ours = HYBRID
             result.goals += [
-                Goal(case, ours, "hybrid focal margin, plain", at_least=8),
+                Goal(case, ours, PLAIN, at_least=8),
                 Goal(case, ours, "copies of the bytes", at_most=1.2),
             ]
             torch.cuda.reset_peak_memory_stats()
@@ -233,14 +305,18 @@ def on_gpu(result: Result, device: torch.device, repeats: int) -> None:
 
 
 def main() -> None:
-    asked = arguments(QUESTION).parse_args()
+    parser = arguments(QUESTION)
+    parser.add_argument("--quick", action="store_true", help="a glance; records nothing")
+    asked = parser.parse_args()
+    asked.no_record |= asked.quick
     began = time.perf_counter()
     device = choose_device(asked.device)
     result = Result(QUESTION, unit="megapixels", checked=check(device))
+    repeats = asked.repeats or (3 if asked.quick else 11)
     if device.type == "cuda":
-        on_gpu(result, device, asked.repeats or 11)
+        on_gpu(result, device, repeats)
     else:
-        on_cpu(result, asked.repeats or 11)
+        on_cpu(result, repeats, quick=asked.quick)
     if not compiled():
         result.notes.append("No C++ compiler here: torch.compile is left out.")
     print(f"{time.perf_counter() - began:.0f} s")

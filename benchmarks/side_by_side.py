@@ -78,11 +78,13 @@ def in_turn(
     warmup: int = 1,
     device: torch.device | None = None,
     least_seconds: float = 0.0,
+    most_seconds: float = float("inf"),
 ) -> dict[str, list[float]]:
     """Time each way `repeats` times, one after the other in turn; seconds of one call.
 
     least_seconds:  a repetition calls a way as often as this needs, for calls that are short
                     beside the clock and the queue of a GPU.
+    most_seconds:   when these are over, three repetitions are enough.
     """
     calls = {}
     for name, way in ways.items():
@@ -93,7 +95,10 @@ def in_turn(
     gc.collect()
     gc.disable()
     try:
-        for _ in range(repeats):
+        began = time.perf_counter()
+        for repeat in range(repeats):
+            if repeat >= 3 and time.perf_counter() - began > most_seconds:
+                break
             for name, way in ways.items():
                 seconds[name].append(_timed(way, calls[name], device))
     finally:
