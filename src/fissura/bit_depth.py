@@ -184,9 +184,9 @@ def tiff_tags(path: Path) -> dict[int, Any]:
             return {}
         if header[2:4] in (b"+\0", b"\0+"):
             header += file.read(8)
-        directory = ImageFileDirectory_v2(header)
-        file.seek(directory.next)
         try:
+            directory = ImageFileDirectory_v2(header)
+            file.seek(directory.next)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 directory.load(file)

@@ -1,4 +1,4 @@
-"""What a georeference says: the coordinate system, and how much ground a pixel shows."""
+"""Read a georeference: the coordinate system, and how much ground a pixel shows."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ are what its georeference counts, and cameras don't write images of this size.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -18,12 +18,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fissura.bit_depth import Depth, declared_bits, depth_of_values, sampled_values
+from fissura.bit_depth import Depth, declared_bits, depth_of_values, sampled_values, tiff_tags
 from fissura.errors import InputError
 from fissura.gdal import (
     CACHE,
     check_values,
     color_bands,
+    has_raster,
     limited_cache,
     load_rasterio,
     open_dataset,
@@ -34,6 +35,9 @@ STRIP_BYTES = 2**25  # of stored values that are converted at once
 # A patch of the nodata value counts as empty where a square of this side fits in: a crack may be
 # as black as the empty margin of an orthophoto, but isn't that wide and all black.
 PATCH = 15
+PLACE_TAGS = {33550, 34264}  # of TIFF: the size of a pixel, or a whole transform
+# Files beside an image that hold its place; GDAL reads those of TIFFs.
+WORLD_FILES = (".jgw", ".jpgw", ".jpegw", ".pgw", ".pngw", ".bpw", ".wld")
 
 
 def threshold_level(threshold: float) -> int:
@@ -295,3 +299,48 @@ class Raster:
         if self._has_floats and not (finite := np.isfinite(values)).all():
             values = np.where(finite, values, values.dtype.type(self._median))
         return self.depth.to_8_bits(values)
+
+
+def lost_places(paths: Iterable[Path]) -> str | None:
+    """Say which images lose their place on the earth, since they are read as plain photos.
+
+    So are GeoTIFFs where rasterio is not installed, and photos in other formats that have a world
+    file beside them.
+
+    Args:
+        paths: Image files.
+
+    Returns:
+        Sentences that say how the place is kept, or None where none is lost.
+    """
+    tiffs, others = [], []
+    for path in paths:
+        if path.suffix.lower() in (".tif", ".tiff"):
+            if not has_raster() and _has_place(path):
+                tiffs.append(path)
+        elif any(path.with_suffix(suffix).is_file() for suffix in WORLD_FILES):
+            others.append(path)
+    told = [
+        f"{_these(lost)} on the earth in the results. To keep it: {remedy}"
+        for lost, remedy in (
+            (tiffs, "pip install 'fissura[geo]'"),
+            (others, "convert to GeoTIFF with gdal_translate, which reads the world file"),
+        )
+        if lost
+    ]
+    return " ".join(told) or None
+
+
+def _has_place(path: Path) -> bool:
+    """Whether the tags of a TIFF georeference it."""
+    try:
+        return bool(PLACE_TAGS & tiff_tags(path).keys())
+    except OSError:
+        return False
+
+
+def _these(paths: list[Path]) -> str:
+    """The beginning of a sentence about one or several images."""
+    if len(paths) == 1:
+        return f"{paths[0]} loses its place"
+    return f"{len(paths)} images, such as {paths[0]}, lose their place"

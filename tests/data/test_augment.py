@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fissura.data import augment as policy
+from fissura.data import augment_steps as steps
 from fissura.data.augment import augment, draw
 
 
@@ -44,7 +45,7 @@ def test_rotate90_is_numpys_rot90():
     image = photos(8)
     mask = image[:, :1] > 128
     turns = torch.arange(8)
-    turned, turned_mask = policy.rotate90(image, mask, turns)
+    turned, turned_mask = steps.rotate90(image, mask, turns)
     for i in range(8):
         expected = np.rot90(as_numpy(image)[i], int(turns[i]))
         np.testing.assert_array_equal(as_numpy(turned)[i], expected)
@@ -53,17 +54,17 @@ def test_rotate90_is_numpys_rot90():
 
 def test_rotate90_of_oblong_images_takes_half_turns_only():
     image = photos(2, 20, 30)
-    turned, _ = policy.rotate90(image, image, torch.tensor([0, 2]))
+    turned, _ = steps.rotate90(image, image, torch.tensor([0, 2]))
     assert torch.equal(turned[1], image[1].rot90(2, (1, 2)))
     with pytest.raises(ValueError, match="half turns"):
-        policy.rotate90(image, image, torch.tensor([0, 1]))
+        steps.rotate90(image, image, torch.tensor([0, 1]))
 
 
 def test_flip_is_opencvs():
     image = photos(4, 20, 30)
     horizontal = torch.tensor([False, True, False, True])
     vertical = torch.tensor([False, False, True, True])
-    flipped, mask = policy.flip(image, image[:, :1], horizontal, vertical)
+    flipped, mask = steps.flip(image, image[:, :1], horizontal, vertical)
     for i, code in ((1, 1), (2, 0), (3, -1)):
         np.testing.assert_array_equal(as_numpy(flipped)[i], cv2.flip(as_numpy(image)[i], code))
     assert torch.equal(flipped[0], image[0])
@@ -77,7 +78,7 @@ def test_flip_is_opencvs():
 def test_shift_hsv_against_albumentations(hue, saturation, value):
     image = photos(6)
     shifts = (full(6, x) for x in (hue, saturation, value))
-    ours = as_numpy(policy.shift_hsv(image.float(), *shifts))
+    ours = as_numpy(steps.shift_hsv(image.float(), *shifts))
     theirs = np.stack([pixel.shift_hsv(x, hue, saturation, value) for x in as_numpy(image)])
     error = np.abs(ours - theirs)
     # Theirs rounds hue to 2 degrees, which is up to 4 levels of a vivid color.
@@ -89,7 +90,7 @@ def test_shift_hsv_against_opencv_in_floating_point():
     image = photos(6, seed=3)
     rng = np.random.default_rng(0)
     shifts = rng.uniform(-1, 1, (3, 6)) * np.array([[20], [30], [20]])
-    ours = as_numpy(policy.shift_hsv(image.float(), *torch.tensor(shifts, dtype=torch.float32)))
+    ours = as_numpy(steps.shift_hsv(image.float(), *torch.tensor(shifts, dtype=torch.float32)))
     for i, photo in enumerate(as_numpy(image)):
         hsv = cv2.cvtColor(photo.astype(np.float32), cv2.COLOR_RGB2HSV)
         gray = photo.max(-1) == photo.min(-1)
@@ -103,10 +104,10 @@ def test_shift_hsv_against_opencv_in_floating_point():
 def test_shift_hsv_by_nothing_changes_nothing_and_gray_stays_gray():
     image = photos(4).float()
     nothing = full(4, 0)
-    shifted = policy.shift_hsv(image, nothing, nothing, nothing)
+    shifted = steps.shift_hsv(image, nothing, nothing, nothing)
     torch.testing.assert_close(shifted, image, atol=1e-3, rtol=0)
     gray = torch.arange(256.0).view(1, 1, 16, 16).expand(1, 3, 16, 16)
-    shifted = policy.shift_hsv(gray, full(1, 13), full(1, 30), full(1, 20))
+    shifted = steps.shift_hsv(gray, full(1, 13), full(1, 30), full(1, 20))
     torch.testing.assert_close(shifted, (gray + 20).clamp(max=255))
 
 
@@ -117,7 +118,7 @@ def test_brightness_and_contrast_against_albumentations(brightness, contrast):
         brightness_limit=(brightness, brightness), contrast_limit=(contrast, contrast), p=1.0
     )
     ours = as_numpy(
-        policy.shift_brightness_contrast(image.float(), full(4, brightness), full(4, contrast))
+        steps.shift_brightness_contrast(image.float(), full(4, brightness), full(4, contrast))
     )
     for mine, photo in zip(ours, as_numpy(image), strict=True):
         theirs = peer(image=photo)["image"].astype(np.float32)
@@ -128,7 +129,7 @@ def test_add_noise_against_albumentations():
     image = photos(3)
     noise_unit = torch.randn(image.shape, generator=seeded())
     variance = torch.tensor([10.0, 25.0, 50.0])
-    ours = as_numpy(policy.add_noise(image.float(), noise_unit, variance))
+    ours = as_numpy(steps.add_noise(image.float(), noise_unit, variance))
     for i, photo in enumerate(as_numpy(image)):
         noise = as_numpy(noise_unit)[i] * float(variance[i]) ** 0.5
         theirs = pixel.add_noise(photo.astype(np.float32) / 255, noise / 255) * 255
@@ -139,7 +140,7 @@ def test_gaussian_blur_against_opencv():
     image = photos(20, 17, 23)
     kernel_size = torch.tensor([1, 3, 5, 7]).repeat(5)
     sigma = torch.linspace(1, 8, 20)
-    ours = as_numpy(policy.gaussian_blur(image.float(), kernel_size, sigma))
+    ours = as_numpy(steps.gaussian_blur(image.float(), kernel_size, sigma))
     for i, photo in enumerate(as_numpy(image)):
         k, s = int(kernel_size[i]), float(sigma[i])
         exact = cv2.GaussianBlur(photo.astype(np.float32), (k, k), s)
@@ -150,8 +151,8 @@ def test_gaussian_blur_against_opencv():
 
 def test_gaussian_blur_refuses_images_too_small_to_mirror():
     with pytest.raises(ValueError, match="3×9 are too small"):
-        policy.gaussian_blur(torch.zeros(1, 3, 3, 9), torch.tensor([3]), full(1, 2))
-    policy.gaussian_blur(torch.zeros(1, 3, 4, 4), torch.tensor([7]), full(1, 2))
+        steps.gaussian_blur(torch.zeros(1, 3, 3, 9), torch.tensor([3]), full(1, 2))
+    steps.gaussian_blur(torch.zeros(1, 3, 4, 4), torch.tensor([7]), full(1, 2))
 
 
 # --- the draws ---------------------------------------------------------------------------------
@@ -224,12 +225,12 @@ def test_apply_is_its_steps_one_after_the_other():
     mask = (image[:, :1] > 200).float()
     drawn = draw(64, seeded(5))
     noise_unit = torch.randn(image.shape, generator=seeded(6))
-    one, its_mask = policy.rotate90(image, mask, drawn.quarter_turns)
-    one, its_mask = policy.flip(one, its_mask, drawn.horizontal, drawn.vertical)
-    one = policy.shift_hsv(one.float(), drawn.hue, drawn.saturation, drawn.value)
-    one = policy.shift_brightness_contrast(one, drawn.brightness, drawn.contrast)
-    one = policy.add_noise(one, noise_unit, drawn.variance)
-    one = policy.gaussian_blur(one, drawn.kernel_size, drawn.sigma)
+    one, its_mask = steps.rotate90(image, mask, drawn.quarter_turns)
+    one, its_mask = steps.flip(one, its_mask, drawn.horizontal, drawn.vertical)
+    one = steps.shift_hsv(one.float(), drawn.hue, drawn.saturation, drawn.value)
+    one = steps.shift_brightness_contrast(one, drawn.brightness, drawn.contrast)
+    one = steps.add_noise(one, noise_unit, drawn.variance)
+    one = steps.gaussian_blur(one, drawn.kernel_size, drawn.sigma)
     whole, mask = policy.apply(image, mask, drawn, noise_unit)
     torch.testing.assert_close(whole, one, atol=2e-3, rtol=0)
     assert torch.equal(mask, its_mask)

@@ -202,7 +202,7 @@ def test_arguments_out_of_range_are_named(wrong):
 
 
 def test_cracks_end_where_the_panel_does():
-    from fissura.data.synthetic.cracks import choose_habit
+    from fissura.data.synthetic.habit import choose_habit
 
     rng = np.random.default_rng(0)
     allowed = np.ones((128, 128), bool)

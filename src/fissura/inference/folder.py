@@ -35,6 +35,7 @@ from fissura.inference.results import (
     write_raster_overlay,
     write_table,
 )
+from fissura.raster import lost_places
 from fissura.shipped import DEFAULT
 
 AHEAD = 8  # photos that are read before their turn, or written after it
@@ -145,6 +146,8 @@ def predict(
     )
     if work.depth:
         work.say(f"Brightness: {work.depth}.")
+    if lost := lost_places(files):
+        work.say(lost, style="yellow")
     with write_table(out, rows) as done:
         waiting = [file for file in todo if not work.predict_raster(file, model, output, done)]
         work.predict_photos(waiting, done)

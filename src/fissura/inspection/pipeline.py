@@ -31,6 +31,7 @@ from fissura.inspection.sources import Kind
 from fissura.inspection.store import FORMAT, save_record
 from fissura.measurement.options import MeasureOptions, ResolutionOptions
 from fissura.memory import give_back_freed_memory
+from fissura.raster import lost_places
 from fissura.shipped import DEFAULT
 
 SETTINGS, MEASURED = "inspection.json", "measured"
@@ -216,6 +217,8 @@ def _run(task: _Task) -> Inspection:
         stale=(out / MEASURED).rglob("*.npz"),
     )
     inspector = _inspector(task, predictor, files, console)
+    if lost := lost_places(files):
+        _say(console, lost, style="yellow")
     known = [_stored(out, name) for name in names.values()]
     edited = edited_masks(out, [file for file in known if file.is_file()])
     for sentence in edited:

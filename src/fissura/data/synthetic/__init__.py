@@ -1,8 +1,8 @@
 """An endless, seeded stream of images of cracked industrial panels, with exact ground truth.
 
 How an image comes about, one module each: a bare panel of some material (`surfaces`), marks
-that are no cracks (`marks`), cracks grown as branching random walks (`cracks`), their exact
-pixels (`raster`) and their looks (`rendering`), light and camera (`camera`).
+that are no cracks (`marks`), cracks grown as branching random walks (`habit`, `cracks`), their
+exact pixels (`raster`) and their looks (`rendering`), light and camera (`camera`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv, gammaincinv
 
 from fissura.data.synthetic.camera import illumination, photograph
-from fissura.data.synthetic.cracks import choose_habit, grow_cracks
+from fissura.data.synthetic.cracks import grow_cracks
+from fissura.data.synthetic.habit import choose_habit
 from fissura.data.synthetic.marks import UNDER, UPON, lay_marks
 from fissura.data.synthetic.rendering import paint_cracks, tilt_shards
 from fissura.data.synthetic.surfaces import bare_panel
