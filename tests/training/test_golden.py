@@ -115,10 +115,13 @@ def test_where_rounding_grows_the_fused_path_strays_no_farther_than_it(lines, tm
     assert 0 < deviation(fused, plain) < 3 * deviation(losses_of(touched), plain)
 
 
-@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 5e-3), ("bfloat16", 4e-2)])
-def test_fifty_steps_have_the_committed_losses(tmp_path, precision, tolerance):
-    # Other CPUs add in another order, and bfloat16 rounds to 8 bits.
+@pytest.mark.parametrize(("precision", "early"), [("float32", 5e-3), ("bfloat16", 2e-2)])
+def test_fifty_steps_have_the_committed_losses(tmp_path, precision, early):
+    # Other CPUs and numbers of threads add in another order, and fifty steps amplify that: one
+    # thread and two part by 0.2 % after four steps and by 3 % after fifty.
     committed = json.loads(golden.FILE.read_text(encoding="utf-8"))[precision]
     assert len(committed) == 50
-    assert golden.curve(tmp_path, precision) == pytest.approx(committed, rel=tolerance)
+    losses = golden.curve(tmp_path, precision)
+    assert losses[:4] == pytest.approx(committed[:4], rel=early)
+    assert losses == pytest.approx(committed, rel=0.07)
     assert committed[-1] < 0.95 * committed[0]
