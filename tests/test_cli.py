@@ -1,6 +1,8 @@
-"""What a person meets at the command line, in real processes."""
+"""The command line as a person meets it: mostly in this process, partly in one of its own."""
 
+import contextlib
 import csv
+import io
 import json
 import os
 import re
@@ -9,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from typing import get_args
 
 import cv2
@@ -18,6 +21,7 @@ from safetensors.torch import load_file
 
 from fissura import __version__
 from fissura.cli import app
+from fissura.cli import run as run_command
 from fissura.data.protocols import PROTOCOLS
 from fissura.losses import LOSSES
 from fissura.paper.recipes import RECIPES
@@ -29,15 +33,42 @@ COMMANDS = [
 ]
 
 
-def fissura(*arguments, cwd=None):
+@dataclass
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def fissura(*arguments, cwd=".", encoding="utf-8"):
+    """Run a command in this process, on a console of this encoding."""
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2)]
+    with (
+        contextlib.redirect_stdout(streams[0]),
+        contextlib.redirect_stderr(streams[1]),
+        contextlib.chdir(cwd),
+    ):
+        try:
+            status = run_command([*map(str, arguments)])
+        except SystemExit as leaving:
+            status = leaving.code
+    written = []
+    for stream in streams:
+        stream.flush()
+        written.append(stream.buffer.getvalue().decode(encoding))
+    return Done(status, *written)
+
+
+def process(*arguments, **options):
+    """Run a command in a process of its own."""
     return subprocess.run(
-        [sys.executable, "-m", "fissura.cli", *map(str, arguments)],
+        [sys.executable, "-m", "fissura.cli", *arguments],
         env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "100"},
         capture_output=True,
         text=True,
         timeout=300,
-        cwd=cwd,
         check=False,
+        **options,
     )
 
 
@@ -58,12 +89,12 @@ def run(lines, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids=str)
-def test_help_imports_nothing_heavy(command):
+def test_help_imports_nothing_heavy():
     heavy = ["torch", "numpy", "cv2", "PIL", "matplotlib", "scipy", "lightning_fabric"]
     code = (
         "import sys; from fissura.cli import app\n"
-        f"app({[*command, '--help']!r}, result_action='return_value')\n"
+        f"for command in {[[], *([name] for name in COMMANDS)]!r}:\n"
+        "    app([*command, '--help'], result_action='return_value')\n"
         f"print([name for name in {heavy!r} if name in sys.modules])"
     )
     result = subprocess.run(
@@ -84,10 +115,6 @@ def test_choices_on_the_command_line_are_those_of_the_library():
     assert {name.replace("-", "_") for name in get_args(Loss)} == set(LOSSES)
     assert set(get_args(ProtocolName)) == set(PROTOCOLS)
     assert all(f"{name}," in app["study"].help.replace(".", ",") for name in RECIPES)
-
-
-def test_version():
-    assert fissura("--version").stdout.strip() == __version__
 
 
 @pytest.mark.parametrize(
@@ -128,6 +155,32 @@ def test_bad_input_gets_a_sentence_and_no_traceback(arguments, message, tmp_path
     assert message in words(result.stderr)
     assert "Traceback" not in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_ends_with_the_status_of_its_command(tmp_path):
+    result = process("train", "nowhere", cwd=tmp_path)
+    assert result.returncode == 2
+    assert words(result.stderr).startswith("fissura: The folder nowhere does not exist")
+    assert process("--version").stdout.strip() == __version__
+
+
+def test_names_in_other_letters_than_utf8_are_predicted_and_told(lines, tmp_path):
+    photos = os.fsencode(tmp_path) + b"/photos"
+    os.mkdir(photos)  # noqa: PTH102
+    content = (lines / "test" / "images" / "0.png").read_bytes()
+    try:
+        for name, written in ((b"Ri\xdf.png", content), (b"b\xf6se.png", b"no image")):
+            with open(photos + b"/" + name, "wb") as file:  # noqa: PTH123
+                file.write(written)
+    except OSError:
+        pytest.skip("names must be UTF-8 here")
+    done = process("predict", photos, "--out", tmp_path / "all")
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
+    assert r"b\udcf6se.png" in done.stderr
+    assert "1 photo predicted" in words(done.stdout)
+    assert os.listdir(os.fsencode(tmp_path) + b"/all/masks") == [b"Ri\xdf.png"]  # noqa: PTH208
+    done = process("predict", photos + b"/Ri\xdf.png", "--out", tmp_path / "one")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_mistyped_option_is_refused():
@@ -278,36 +331,58 @@ def test_models_lists_and_shows_cards():
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
-def test_a_console_that_lacks_letters_ends_nothing(encoding, lines, tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+def test_a_console_that_lacks_letters_ends_nothing(encoding, lines, tmp_path):
     photos = tmp_path / "裂缝"
     photos.mkdir()
     shutil.copy(lines / "test" / "images" / "0.png", photos / "桥面 π.png")
     (photos / "坏.png").write_bytes(b"no image")
     (tmp_path / "界限.yaml").write_text("max_length_px: 0.1\n", encoding="utf-8")
-    done = fissura("predict", photos, "--out", tmp_path / "结果")
-    assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
-    assert r"\u574f.png" in done.stderr
+    done = fissura("predict", photos, "--out", tmp_path / "结果", encoding=encoding)
+    assert (done.returncode, r"\u574f.png" in done.stderr) == (1, True), done.stderr
     (photos / "坏.png").unlink()
     masks = tmp_path / "结果" / "masks"
-    done = fissura("measure", masks, "--out", tmp_path / "长")
+    done = fissura("measure", masks, "--out", tmp_path / "长", encoding=encoding)
     assert (done.returncode, done.stderr) == (0, "")
     limits = ["--limits", tmp_path / "界限.yaml", "--threshold", 0.01, "--min-length", 0]
-    done = fissura("inspect", photos, "--out", tmp_path / "报告", *limits)
-    assert (done.returncode, "Traceback" in done.stderr) == (3, False), done.stderr
-    assert r"\u6865\u9762" in done.stdout
-    done = fissura("evaluate", "crackseg-small", tmp_path / "没有")
+    done = fissura("inspect", photos, "--out", tmp_path / "报告", *limits, encoding=encoding)
+    assert (done.returncode, r"\u6865\u9762" in done.stdout) == (3, True), done.stderr
+    done = fissura("evaluate", "crackseg-small", tmp_path / "没有", encoding=encoding)
+    assert (done.returncode, r"\u6ca1\u6709" in done.stderr) == (2, True)
+
+
+def test_a_process_on_a_console_that_lacks_letters_ends_with_the_right_status(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PYTHONIOENCODING", "cp1252")
+    done = process("evaluate", "crackseg-small", tmp_path / "没有")
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
     assert r"\u6ca1\u6709" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["predict", "inspect", "measure"])
-def test_ctrl_c_says_how_to_go_on(command, lines, tmp_path):
+@pytest.mark.parametrize(
+    ("command", "function"),
+    [
+        ("predict", "fissura.inference.folder.predict_files"),
+        ("inspect", "fissura.inspection.pipeline.inspect"),
+        ("measure", "fissura.inspection.pipeline.measure_files"),
+    ],
+)
+def test_ctrl_c_says_how_to_go_on(command, function, tmp_path, monkeypatch):
+    def stopped(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(function, stopped)
+    done = fissura(command, "photos", "--out", "there", cwd=tmp_path)
+    assert done.returncode == 130
+    assert "--out there --resume" in words(done.stderr)
+
+
+def test_ctrl_c_ends_a_process_in_the_middle(lines, tmp_path):
     (tmp_path / "photos").mkdir()
     for index in range(60):
         shutil.copy(lines / "test/images/0.png", tmp_path / "photos" / f"{index}.png")
     process = subprocess.Popen(
-        [sys.executable, "-m", "fissura.cli", command, "photos"],
+        [sys.executable, "-m", "fissura.cli", "inspect", "photos"],
         stderr=subprocess.PIPE,
         text=True,
         cwd=tmp_path,

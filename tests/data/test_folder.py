@@ -392,8 +392,8 @@ def test_find_images(tmp_path):
         find_images([tmp_path / "nowhere"])
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="empty holds no images"):
-        find_images([tmp_path / "empty"])
-    with pytest.raises(InputError, match="holds no images"):
+        find_images([tmp_path / "b", tmp_path / "empty"])
+    with pytest.raises(InputError, match="No images are given"):
         find_images([])
 
 

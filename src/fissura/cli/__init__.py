@@ -58,28 +58,40 @@ for command in (train, evaluate, predict, inspect, measure, models, synth, study
 
 
 def main() -> None:
-    """Run the command line; an error of the user is told in a sentence, with exit status 2."""
+    """Run the command line and end the process with its exit status."""
     keep_freed_memory()
+    threading.excepthook = _tell_of_thread
+    leave(run())
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run a command; an error of the user is told in a sentence.
+
+    Args:
+        arguments: Words of the command line, without `fissura`; those of the process unless given.
+
+    Returns:
+        The exit status, 2 for an error of the user.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A console that lacks a letter of a file's name gets its number instead.
             stream.reconfigure(errors="backslashreplace")
-    threading.excepthook = _tell_of_thread
     try:
-        leave(app(result_action="return_value", exit_on_error=False) or 0)
+        return app(arguments, result_action="return_value", exit_on_error=False) or 0
     except CycloptsError:  # which cyclopts has told of
-        leave(INPUT_ERROR)
+        return INPUT_ERROR
     except InputError as error:
         print(f"fissura: {error}", file=sys.stderr)
-        leave(INPUT_ERROR)
+        return INPUT_ERROR
     except OSError as error:
         # A full disk, a missing permission: the system's own words and the file.
         told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         print(f"fissura: {told}.", file=sys.stderr)
-        leave(INPUT_ERROR)
+        return INPUT_ERROR
     except KeyboardInterrupt:
         print("fissura: stopped.", file=sys.stderr)
-        leave(STOPPED)
+        return STOPPED
 
 
 def _tell_of_thread(failed: threading.ExceptHookArgs) -> None:

@@ -144,17 +144,18 @@ def find_images(paths: list[Path]) -> list[Path]:
         paths: Files and folders.
 
     Raises:
-        InputError: Where a path does not exist or nothing is found.
+        InputError: Where a path does not exist, a folder has no images, or nothing is given.
     """
     found: dict[Path, None] = {}
     for path in paths:
         if not path.exists():
             raise InputError(f"{path} does not exist. Give image files, or folders with images.")
-        for file in _walk(path) if path.is_dir() else [path]:
-            found[file] = None
+        files = _walk(path) if path.is_dir() else [path]
+        if not files:
+            raise InputError(f"{path} holds no images ({_endings()}).")
+        found |= dict.fromkeys(files)
     if not found:
-        given = ", ".join(map(str, paths)) or "The list of paths"
-        raise InputError(f"{given} holds no images ({_endings()}).")
+        raise InputError(f"No images are given ({_endings()}).")
     return list(found)
 
 
