@@ -6,6 +6,7 @@ beartype wraps each function.
 """
 
 import importlib
+import os
 import pkgutil
 import sys
 import types
@@ -21,6 +22,7 @@ import numpy as np
 import pytest
 import torch
 from beartype import BeartypeConf, beartype
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 
@@ -63,6 +65,12 @@ with install_import_hook("fissura", "fissura_checker.check"), type_checking_with
         importlib.import_module(module.name)
 
 torch.set_num_threads(1)
+
+# `FISSURA_THOROUGH=1 make test` tries ten times as many examples as `make test`.
+settings.register_profile("quick", max_examples=30, deadline=None)
+settings.register_profile("thorough", max_examples=300, deadline=None)
+chosen = "thorough" if os.environ.get("FISSURA_THOROUGH") else "quick"
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", chosen))
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from albumentations import RandomBrightnessContrast
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fissura.data import augment as policy
@@ -251,7 +251,6 @@ def test_colors_of_all_images_have_the_bits_of_those_computed_for_some(monkeypat
     assert torch.equal(as_on_a_gpu, on_a_cpu)
 
 
-@settings(deadline=None, max_examples=25)
 @given(
     st.integers(1, 5),
     st.integers(4, 33),

@@ -6,7 +6,7 @@ from fractions import Fraction
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fissura.data.protocols import (
@@ -45,7 +45,6 @@ def area_fraction(mask: np.ndarray, size: tuple[int, int], row: int, column: int
     threshold=st.sampled_from([1 / 8, 1 / 4, 1 / 2, 1.0]),
     seed=st.integers(0, 99),
 )
-@settings(deadline=None, max_examples=60)
 def test_masks_shrink_by_exact_areas(old, new, threshold, seed):
     new = (min(old[0], new[0]), min(old[1], new[1]))
     mask = np.random.default_rng(seed).random(old) < 0.3

@@ -15,9 +15,11 @@ from fissura.data.folder import find_pairs
 from fissura.data.load import load_split
 from fissura.data.protocols import PROTOCOLS
 from fissura.errors import InputError
+from fissura.evaluation import report as report_module
 from fissura.evaluation.evaluate import evaluate as evaluate_with
 from fissura.evaluation.options import EvaluateOptions
 from fissura.evaluation.score import count_components
+from fissura.evaluation.warnings import warnings_for
 from fissura.inference.predictor import Predictor
 from fissura.metrics.counts import Counts
 from fissura.models import build_model
@@ -91,6 +93,7 @@ def test_report_of_a_run(tmp_path, photos, cache):
         assert len(list(csv.DictReader(file))) == 4
 
 
+@pytest.mark.usefixtures("_no_page")
 def test_images_prepared_as_in_training_are_not_shrunk_again(tmp_path, photos, cache):
     run = write_run(tmp_path / "run", scale=0.5, protocol=asdict(SMALL))
     report = evaluate(run, photos, bootstrap=5, cache_dir=cache)
@@ -104,6 +107,14 @@ def test_images_prepared_as_in_training_are_not_shrunk_again(tmp_path, photos, c
     assert "prepared as 'small'" in native.summary["warnings"][0]
 
 
+@pytest.fixture
+def _no_page(monkeypatch):
+    """Reports without drawings and page, which take most of the time."""
+    monkeypatch.setattr(report_module, "draw_curve", lambda scores: {"svg": b"", "png": b""})
+    monkeypatch.setattr(report_module, "page", lambda *parts: "")
+
+
+@pytest.mark.usefixtures("_no_page")
 def test_a_second_report_gets_a_number_and_a_given_folder_is_kept(tmp_path, photos, cache):
     run = write_run(tmp_path / "run")
     first = evaluate(run, photos, bootstrap=5, cache_dir=cache)
@@ -117,7 +128,8 @@ def test_a_second_report_gets_a_number_and_a_given_folder_is_kept(tmp_path, phot
         assert report.summary["per_image"] == first.summary["per_image"]
 
 
-def test_what_a_reader_must_be_warned_of(tmp_path, photos, cache):
+@pytest.mark.usefixtures("_no_page")
+def test_a_reader_is_warned(tmp_path, photos, cache):
     run = write_run(tmp_path / "run")
     (run / "data.json").write_text(json.dumps({"train": ["test/images/b"], "validation": []}))
     options = {"bootstrap": 5, "cache_dir": cache}
@@ -128,6 +140,7 @@ def test_what_a_reader_must_be_warned_of(tmp_path, photos, cache):
     assert given["at_chosen"]["source"] == "given"
 
 
+@pytest.mark.usefixtures("_no_page")
 def test_bad_files_are_listed(tmp_path, photos, cache):
     (photos / "test" / "images" / "a.png").write_bytes(b"no picture")
     run = write_run(tmp_path / "run")
@@ -154,6 +167,7 @@ def test_options_out_of_range(tmp_path, photos, cache, options, message):
     assert list(run.iterdir()) == [run / "model"]
 
 
+@pytest.mark.usefixtures("_no_page")
 @pytest.mark.parametrize("masks", [False, True], ids=["photos alone", "empty masks"])
 def test_false_alarms_are_measured_on_clean_photos(tmp_path, cache, prepared, masks):
     data = prepared(n=4, sizes=((64, 64), (80, 80)))
@@ -197,15 +211,26 @@ def test_clean_photos_whose_masks_mark_a_crack_are_refused(tmp_path, photos):
         ({}, "my_bridge", "test", False),
     ],
 )
-def test_warned_of_what_a_model_may_know_only_where_it_may(
-    tmp_path, prepared, cache, training, folder, split, warned
+def test_warned_of_images_that_a_model_may_know_only_where_it_may(
+    tmp_path, data, training, folder, split, warned
 ):
-    photos = write_photos(tmp_path / folder, prepared, splits=("train", "val", "test"), n=2)
-    run = write_run(tmp_path / "run", training=training)
-    summary = evaluate(run, photos, split=split, bootstrap=2, cache_dir=cache).summary
-    assert len(summary["warnings"]) == warned
+    config = ModelConfig("crackseg", OPTIONS, training=training)
+    (tmp_path / "run" / "model").mkdir(parents=True)
+    (tmp_path / "run" / "model" / "config.json").touch()
+    native = PROTOCOLS["native"]
+    found = warnings_for(
+        tmp_path / "run",
+        config,
+        tmp_path / folder,
+        data,
+        native,
+        native,
+        EvaluateOptions(split=split),
+    )
+    assert len(found) == warned
 
 
+@pytest.mark.usefixtures("_no_page")
 def test_a_report_never_goes_into_the_installed_package(tmp_path, photos, cache, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for model in ("crackseg-small", shipped_folder("crackseg-small")):

@@ -2,7 +2,7 @@
 
 import cv2
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fissura.inference import resize
@@ -11,7 +11,6 @@ from fissura.inference.resize import resized_bands
 lengths = st.integers(1, 60)
 
 
-@settings(deadline=None)
 @given(lengths, lengths, lengths, lengths, st.data())
 def test_bands_are_those_of_the_whole(from_h, from_w, to_h, to_w, data):
     image = np.random.default_rng(from_h).random((from_h, from_w), np.float32)

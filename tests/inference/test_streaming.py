@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -43,7 +43,6 @@ def test_whole_images_are_the_networks(size):
     torch.testing.assert_close(ROWS(images), NETWORK(images), atol=1e-4, rtol=1e-4)
 
 
-@settings(deadline=None, max_examples=30)
 @given(st.lists(st.integers(1, 200), min_size=1, max_size=12), st.integers(1, 4))
 @torch.no_grad()
 def test_bands_of_any_heights_are_the_whole(heights, units):
@@ -82,7 +81,6 @@ def test_values_depend_on_no_more_than_the_reach():
     assert 320 - StreamingNetwork.halo <= first < 320
 
 
-@settings(deadline=None)
 @given(st.integers(1, 3000), st.integers(160, 800))
 def test_windows_cover_every_column_once_and_see_the_reach(width, widest):
     windows = column_windows(width, widest)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fissura.inference.tiling import blend_tiles, cover
@@ -20,7 +20,6 @@ def picture(height, width, channels=3, seed=0):
     return torch.rand(height, width, channels, generator=torch.Generator().manual_seed(seed))
 
 
-@settings(deadline=None)
 @given(lengths, aligns, tile_units, overlaps, halos)
 def test_tiles_cover_every_pixel_and_their_shares_add_up_to_one(
     length, align, units, overlap, halo
@@ -55,7 +54,6 @@ def test_outer_pixels_weigh_nothing_where_a_neighbor_takes_over():
     assert axis.weights[-1, -16:].all()
 
 
-@settings(deadline=None, max_examples=60)
 @given(lengths, lengths, aligns, tile_units, st.floats(0, 0.8), halos, st.integers(1, 7), st.data())
 def test_identity_gives_back_any_image(
     height, width, align, units, overlap, halo, batch_size, data

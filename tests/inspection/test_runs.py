@@ -1,14 +1,13 @@
 """Runs of pixels are the labels, and their lengths decode to the mask."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from fissura.inspection.runs import crack_runs, run_lengths
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     arrays(np.int32, array_shapes(min_dims=2, max_dims=2, max_side=8), elements=st.integers(0, 4))
 )
@@ -19,7 +18,6 @@ def test_runs_are_the_labels(labels):
         assert (runs[1:, 0] > runs[:-1, 1]).all()  # as few runs as there can be
 
 
-@settings(max_examples=40, deadline=None)
 @given(arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=9)))
 def test_run_lengths_decode_to_the_mask(mask):
     (runs,) = crack_runs(mask.astype(np.int32), 1)

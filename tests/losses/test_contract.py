@@ -209,7 +209,7 @@ def test_autocast_stays_in_float32(name):
 
 @pytest.mark.parametrize(("name", "options"), ALL)
 @given(seed=st.integers(0, 1000), images=st.integers(1, 4), pixels=st.integers(1, 12))
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=settings.default.max_examples * 3 // 30)
 def test_order_of_pixels_and_images_does_not_matter(name, options, seed, images, pixels):
     logits, target, mask = random_case((images, 1, pixels), seed, torch.float64)
     expected = LOSSES[name](logits, target, mask=mask, **options).item()

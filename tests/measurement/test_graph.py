@@ -3,7 +3,7 @@
 import networkx
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
@@ -53,7 +53,6 @@ def test_lengths():
     assert lengths == pytest.approx([2, 2, 2], abs=0.6)
 
 
-@settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 10**6), fraction=st.floats(0.05, 0.7), coarse=st.integers(1, 3))
 def test_a_graph_has_the_components_and_loops_of_its_mask(seed, fraction, coarse):
     mask = np.random.default_rng(seed).random((14, 15)) < fraction

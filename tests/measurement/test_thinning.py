@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import skimage.morphology
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
@@ -18,7 +18,6 @@ def test_cracks_as_by_scikit_image(index):
     assert np.array_equal(thin(mask), skimage.morphology.thin(mask))
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
     fraction=st.floats(0, 1),

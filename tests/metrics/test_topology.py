@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from skimage.morphology import skeletonize
@@ -38,7 +38,6 @@ def test_equals_the_definition(seed):
     assert cl_dice(pred, target) == pytest.approx(cl_dice_of_the_authors(pred, target))
 
 
-@settings(deadline=None)
 @given(pairs)
 def test_properties(pair):
     pred, target = pair

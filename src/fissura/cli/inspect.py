@@ -7,19 +7,20 @@ from pathlib import Path
 from fissura.cli.options import (
     LIMITS_EXCEEDED,
     MEASURE,
+    OUTPUT,
     PHOTOS_FAILED,
     PREDICT,
     RESOLUTION,
     SHIPPED,
     MeasureGroup,
+    OutputGroup,
     PredictGroup,
     ResolutionGroup,
-    Switch,
     check_photos,
     counted,
     resumable,
 )
-from fissura.files import OutputOptions, free_folder
+from fissura.files import free_folder
 
 
 def inspect(
@@ -28,16 +29,16 @@ def inspect(
     limits: Path | None = None,
     model: Path = SHIPPED,
     predicting: PredictGroup = PREDICT,
-    scaling: ResolutionGroup = RESOLUTION,
+    resolution: ResolutionGroup = RESOLUTION,
     measuring: MeasureGroup = MEASURE,
-    resume: Switch = False,
-    overwrite: Switch = False,
+    output: OutputGroup = OUTPUT,
 ) -> int:
     """Find, measure and judge the cracks in photos, and write a report for your files.
 
     Writes report.html, tables of cracks, photos and widths (.csv), cracks.geojson, cracks.gpkg,
     coco.json, masks and overlays with numbers and widths. Georeferenced images and images larger
-    than memory are read window by window where the extra fissura[geo] is installed.
+    than memory are read window by window where the extra fissura[geo] is installed. With --resume,
+    other limits than before are allowed.
 
     The exit status is 0 where all is well, 3 where a photo exceeds the limits, 1 where a file could
     not be inspected, and 2 where nothing could be done.
@@ -48,9 +49,6 @@ def inspect(
         limits: YAML file with rules such as `max_width_mm: 0.3`; see docs/inspection.md.
         model: Run folder that `fissura train` wrote, or the name of a model that `fissura models`
             lists.
-        resume: Go on where an earlier run with the same settings was stopped. Other limits are
-            allowed.
-        overwrite: Write into a folder that is not empty.
     """
     check_photos(photos, "inspect")
     from fissura.checkpoint import name_of_model
@@ -64,9 +62,9 @@ def inspect(
             model=model,
             limits=limits,
             predicting=predicting,
-            resolution=scaling,
+            resolution=resolution,
             measuring=measuring,
-            output=OutputOptions(resume=resume, overwrite=overwrite),
+            output=output,
         )
     if done.failing:
         exceed = "exceeds" if len(done.failing) == 1 else "exceed"

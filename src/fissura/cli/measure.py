@@ -7,19 +7,20 @@ from typing import Literal
 
 from fissura.cli.options import (
     MEASURE,
+    OUTPUT,
     PHOTOS_FAILED,
     PREDICT,
     RESOLUTION,
     SHIPPED,
     MeasureGroup,
+    OutputGroup,
     PredictGroup,
     ResolutionGroup,
-    Switch,
     check_photos,
     counted,
     resumable,
 )
-from fissura.files import OutputOptions, free_folder
+from fissura.files import free_folder
 
 Kind = Literal["auto", "photo", "mask", "probability"]
 
@@ -30,10 +31,9 @@ def measure(
     kind: Kind = "auto",
     model: Path = SHIPPED,
     predicting: PredictGroup = PREDICT,
-    scaling: ResolutionGroup = RESOLUTION,
+    resolution: ResolutionGroup = RESOLUTION,
     measuring: MeasureGroup = MEASURE,
-    resume: Switch = False,
-    overwrite: Switch = False,
+    output: OutputGroup = OUTPUT,
 ) -> int:
     """Measure cracks in photos, or in masks and probabilities that are there already.
 
@@ -46,8 +46,6 @@ def measure(
         kind: What the files are; auto tells by the pixels of each.
         model: Model that finds the cracks in photos: run folder that `fissura train` wrote, or the
             name of a model that `fissura models` lists.
-        resume: Go on where an earlier run with the same settings was stopped.
-        overwrite: Write into a folder that is not empty.
     """
     check_photos(inputs, "measure", "photos or masks")
     from fissura.inspection.pipeline import measure_files
@@ -60,12 +58,13 @@ def measure(
             kind=kind,
             model=model,
             predicting=predicting,
-            resolution=scaling,
+            resolution=resolution,
             measuring=measuring,
-            output=OutputOptions(resume=resume, overwrite=overwrite),
+            output=output,
         )
+    found = f", found on photos with {done.model}" if done.model else ""
     print(
-        f"{counted(done.cracks, 'crack')} on {counted(done.photos, 'image')}; "
+        f"{counted(done.cracks, 'crack')} on {counted(done.photos, 'image')}{found}; "
         f"the table is {done.out / 'cracks.csv'}."
     )
     return PHOTOS_FAILED if done.failures or done.edited else 0

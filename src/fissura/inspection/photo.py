@@ -117,6 +117,7 @@ class Inspector:
                 if source.kind == "photo":
                     if self._must_be_photo and len(two_values(raster) or ()) == 2:
                         raise _is_mask(file)
+                    self.understood.setdefault("photos", []).append(file)
                     return self._raster(raster, name)
                 self.understood.setdefault(source.words, []).append(file)
                 return self._stored_raster(raster, name, source)

@@ -46,6 +46,7 @@ class Inspection:
     Attributes:
         out: Folder of the results.
         report: The page to read, or None where none was asked for.
+        model: Name and terms of the model, where it found the cracks on photos of this run.
         photos: Number of photos measured, those of an earlier run with `resume` among them.
         cracks: Number of cracks found on them.
         failing: Names of the photos that exceed the limits.
@@ -56,6 +57,7 @@ class Inspection:
 
     out: Path
     report: Path | None
+    model: str | None
     photos: int
     cracks: int
     failing: list[str]
@@ -234,6 +236,7 @@ def _run(task: _Task) -> Inspection:
     return Inspection(
         out=out,
         report=out / "report.html" if task.report else None,
+        model=task.model_name if "photos" in inspector.understood else None,
         photos=exported.photos,
         cracks=exported.cracks,
         failing=exported.failing,

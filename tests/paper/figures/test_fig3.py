@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 
@@ -197,7 +197,6 @@ def test_what_is_missing_is_named(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-@settings(max_examples=50, deadline=None)
 @given(
     iou=st.dictionaries(
         st.sampled_from([0.5, 1.0, 1.5, 2.0]),

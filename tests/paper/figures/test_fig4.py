@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fissura.checkpoint import ModelConfig, load_model, save_model
@@ -175,7 +175,6 @@ def test_cells_hold_the_pixels_of_photo_and_errors(images):
         assert face[:3] == pytest.approx([channel / 255 for channel in color])
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_photos_against_a_slow_ranking(data):
     networks, photos = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 12))
