@@ -132,18 +132,18 @@ def orthophoto(size: int) -> Path:
         rasterio.open(temporary, "w", **profile) as dataset,
     ):
         for top in range(0, size, side):
-            strip = np.concatenate(
+            band = np.concatenate(
                 [turned(rng, panels) for _ in range(0, size, side)], axis=1
             )[: size - top, :size].copy()  # fmt: skip
             for line, width in cracks:
-                draw_crack(strip, line - [0, top], width)
-            away = np.arange(top, top + len(strip))[:, None] + columns
+                draw_crack(band, line - [0, top], width)
+            away = np.arange(top, top + len(band))[:, None] + columns
             shown = (away > size // 6) & (away < 2 * size - size // 6)
-            strip[~shown] = 0
-            window = ((top, top + len(strip)), (0, size))
-            dataset.write(np.moveaxis(strip, -1, 0), window=window)
+            band[~shown] = 0
+            window = ((top, top + len(band)), (0, size))
+            dataset.write(np.moveaxis(band, -1, 0), window=window)
             dataset.write_mask(shown.astype(np.uint8) * np.uint8(255), window=window)
-            print(f"drawn: {top + len(strip)} of {size} rows", file=sys.stderr)
+            print(f"drawn: {top + len(band)} of {size} rows", file=sys.stderr)
     return path
 
 
@@ -165,18 +165,18 @@ def long_crack(rng: np.random.Generator, size: int) -> tuple[NDArray[np.float64]
     return line, int(rng.integers(3, 10))
 
 
-def draw_crack(strip: NDArray[np.uint8], line: NDArray[np.float64], width: int) -> None:
-    """Darken the strip where the line goes through it."""
-    near = (line[:, 1] > -500) & (line[:, 1] < len(strip) + 500)
+def draw_crack(band: NDArray[np.uint8], line: NDArray[np.float64], width: int) -> None:
+    """Darken the band where the line goes through it."""
+    near = (line[:, 1] > -500) & (line[:, 1] < len(band) + 500)
     if not near.any():
         return
-    covered = np.zeros(strip.shape[:2], np.uint8)
+    covered = np.zeros(band.shape[:2], np.uint8)
     for part in np.split(line, np.flatnonzero(np.diff(near.astype(int))) + 1):
         points = np.rint(part * 16).astype(np.int32).reshape(-1, 1, 2)
         cv2.polylines(covered, [points], False, 255, width, cv2.LINE_AA, shift=4)
     rows, columns = np.nonzero(covered)
     dark = 1 - 0.65 * covered[rows, columns, None] / 255
-    strip[rows, columns] = (strip[rows, columns] * dark).astype(np.uint8)
+    band[rows, columns] = (band[rows, columns] * dark).astype(np.uint8)
 
 
 def killed_and_resumed(command: list[str], out: Path, size: int, measuring: float) -> Run:

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from side_by_side import RESULTS, Goal, Result, milliseconds, rate, verdict
+from side_by_side import RESULTS, Goal, Result, milliseconds, rate, situations_table, verdict
 
 from fissura.files import replacing
 
@@ -54,6 +54,7 @@ def section(script: str, device: str, entry: dict[str, Any]) -> list[str]:
     result = Result(
         entry["question"], entry["unit"], entry["work"], entry["seconds"],
         [Goal(**goal) for goal in entry["goals"]], entry["checked"], entry["notes"],
+        entry.get("situations", {}),
     )  # fmt: skip
     versions = ", ".join(f"{name} {number}" for name, number in entry["versions"].items())
     parts = [
@@ -61,11 +62,11 @@ def section(script: str, device: str, entry: dict[str, Any]) -> list[str]:
         f"`python benchmarks/{script}.py`, {entry['date']}: {entry['machine']}, "
         f"{entry['threads']} threads; {versions}.\n",
     ]
-    if result.goals:
+    if result.judged():
         parts += ["| case | ours | against | ratio |", "|---|---|---|---|"]
         parts += [
             f"| {goal.case} | {goal.ours} | {goal.peer} | {verdict(result, goal)} |"
-            for goal in result.goals
+            for goal in result.judged()
         ]
         parts.append("")
     for case, ways in result.seconds.items():
@@ -78,6 +79,8 @@ def section(script: str, device: str, entry: dict[str, Any]) -> list[str]:
                 f"| {way} | {milliseconds(seconds)} |" + (f" {per_second} |" if speed else "")
             )
         parts.append("")
+    for case, situations in result.situations.items():
+        parts += [*situations_table(case, situations, result.pairs(case)), ""]
     parts += [f"- {sentence}" for sentence in (*result.checked, *result.notes)]
     return [*parts, ""]
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import math
 import statistics
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +18,8 @@ from monai.inferers import sliding_window_inference
 from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
-from side_by_side import Goal, Result, arguments, finish, in_turn
+from side_by_side import Goal, Result, arguments, finish, in_turn, timed
+from situations import in_situations
 from torch import Tensor, nn
 
 from fissura.checkpoint import ModelConfig, save_model
@@ -33,7 +35,10 @@ from fissura.models import build_model
 from fissura.models.normalize import normalize
 
 QUESTION = "How many megapixels per second does prediction do, beside a sliding window?"
-SIZE_HW = (1536, 2048)
+# The largest that this machine does in time. All but the first are a whole number of MONAI's
+# windows, of 512 pixels every 384, so that none of them overlap more than they must.
+SIZES_HW = ((1536, 2048), (1280, 1664), (896, 1280), (896, 896), (512, 896), (512, 512))
+SECONDS = 70  # for each of the two cases of one image
 PHOTO_HW, PHOTOS = (384, 544), 60
 STEPS = 60
 MONAI_32, MONAI_16 = "MONAI, float32", "MONAI, bfloat16, channels last"
@@ -41,6 +46,7 @@ OURS_32, OURS_16 = "ours, float32", "ours, bfloat16"
 OPENVINO_32, OPENVINO_16 = "ours, OpenVINO, float32", "ours, OpenVINO, bfloat16"
 PLAIN, MERGED = "our tiles, float32, plain network", "our tiles, float32, merged network"
 WHOLE = "the whole image at once, float32"
+SIDE_BY_SIDE = (MONAI_32, MONAI_16, OURS_32, OURS_16, OPENVINO_32, OPENVINO_16)
 
 
 def main() -> None:
@@ -51,9 +57,11 @@ def main() -> None:
     result = Result(QUESTION, unit="megapixels")
     torch.manual_seed(0)
     model = trained(device)
-    image = draw_panel(7, 0, size_hw=SIZE_HW).image
+    print("trained", flush=True)
     config = ModelConfig(model="crackseg", options={"width": 16})
-    one_image(result, model, config, image, device, repeats)
+    one_image(result, model, config, device, repeats)
+    if device.type == "cpu":
+        situations(result, model, config, device)
     many_photos(result, model, config, device, repeats)
     finish("predict", result, asked)
 
@@ -83,17 +91,18 @@ def one_image(
     result: Result,
     model: nn.Module,
     config: ModelConfig,
-    image: NDArray[np.uint8],
     device: torch.device,
     repeats: int,
 ) -> None:
     """Time one large image, and check that all ways find the same cracks."""
-    height, width = SIZE_HW
+    height, width = size_hw = affordable(model, config, device, repeats + 1)
+    image = draw_panel(7, 0, size_hw=size_hw).image
     case = f"one image of {height}×{width}"
     result.work[case] = height * width / 1e6
     ways = probabilities(model, config, image, device)
     compare(result, {name: way() for name, way in ways.items()})
     seconds = in_turn(ways, repeats=repeats, warmup=0, device=device)
+    print(f"{case}: done", flush=True)
     result.seconds[case] = seconds
     fastest = min((statistics.median(seconds[name]), name) for name in ways if "bfloat16" in name)
     best = fastest[1] if "ours" in fastest[1] else OURS_16
@@ -104,7 +113,50 @@ def one_image(
         Goal(case, OURS_32, WHOLE),
     ]
     steps(result, case)
-    shares(result, case, model, config, image, device)
+    fractions(result, case, model, config, image, device)
+
+
+def situations(result: Result, model: nn.Module, config: ModelConfig, device: torch.device) -> None:
+    """Time one image on a machine that is alone with it, and on one that has other work as well."""
+    # Three rounds and one before them, in three situations, of which two take twice the time.
+    height, width = size_hw = affordable(model, config, device, 4 * 5, peers=SIDE_BY_SIDE)
+    image = draw_panel(7, 0, size_hw=size_hw).image
+    ways = probabilities(model, config, image, device)
+    ways = {name: way for name, way in ways.items() if name in SIDE_BY_SIDE}
+    case = f"one image of {height}×{width}, in three situations"
+    result.situations[case] = in_situations(ways, seconds=SECONDS, device=device)
+    result.goals += [
+        Goal(case, ours, peer)
+        for ours, peer in (
+            (OURS_32, MONAI_32), (OURS_16, MONAI_32), (OURS_16, MONAI_16),
+            (OURS_32, OPENVINO_32), (OURS_16, OPENVINO_16),
+        )
+        if ours in ways and peer in ways
+    ]  # fmt: skip
+
+
+def affordable(
+    model: nn.Module,
+    config: ModelConfig,
+    device: torch.device,
+    repeats: int,
+    peers: tuple[str, ...] | None = None,
+) -> tuple[int, int]:
+    """Return the largest of the sizes that all ways do so often in time, by a trial of each."""
+    smallest = SIZES_HW[-1]
+    ways = probabilities(model, config, draw_panel(7, 0, size_hw=smallest).image, device)
+    chosen = [way for name, way in ways.items() if peers is None or name in peers]
+    for way in chosen:  # the first call of an engine compiles
+        way()
+    per_pixel = sum(timed(way, 1, device) for way in chosen) / math.prod(smallest)
+    fitting = [
+        size_hw for size_hw in SIZES_HW if repeats * per_pixel * math.prod(size_hw) < SECONDS
+    ]
+    size_hw = fitting[0] if fitting else smallest
+    print(
+        f"one image of {size_hw[0]}×{size_hw[1]}: {1e6 * per_pixel:.1f} s a megapixel", flush=True
+    )
+    return size_hw
 
 
 def probabilities(
@@ -184,12 +236,12 @@ def compare(result: Result, probs: dict[str, NDArray[np.float32]]) -> None:
 
 
 def steps(result: Result, case: str) -> None:
-    """Say which part of the gain is whose: each step's factor, and what OpenVINO does."""
+    """Say where the gain comes from: each step's factor, and what OpenVINO does."""
     seconds = {name: statistics.median(values) for name, values in result.seconds[case].items()}
     chain = [
         (MONAI_32, PLAIN, "channels-last layout and our tiles"),
         (PLAIN, MERGED, "BatchNorm in the weights, doubling and concatenation in the convolutions"),
-        (MERGED, OURS_32, "rows instead of tiles"),
+        (MERGED, OURS_32, "bands of rows instead of tiles"),
         (OURS_32, OURS_16, "bfloat16"),
     ]
     factors = [f"{what} {seconds[before] / seconds[after]:.2f}×" for before, after, what in chain]
@@ -198,12 +250,12 @@ def steps(result: Result, case: str) -> None:
         result.notes.append(
             f"OpenVINO computes in tiles, {seconds[MERGED] / seconds[OPENVINO_32]:.2f} times as "
             "fast as our merged network in the same tiles, "
-            f"{seconds[OURS_32] / seconds[OPENVINO_32]:.2f} times as fast as the rows (float32), "
+            f"{seconds[OURS_32] / seconds[OPENVINO_32]:.2f} times as fast as the bands (float32), "
             f"{seconds[OURS_16] / seconds[OPENVINO_16]:.2f} times in bfloat16."
         )
 
 
-def shares(
+def fractions(
     result: Result,
     case: str,
     model: nn.Module,
@@ -212,29 +264,34 @@ def shares(
     device: torch.device,
 ) -> None:
     """Say where the time of ours goes: the network, its input, the rest."""
+    height, width = image.shape[:2]
     for name, precision in ((OURS_32, "float32"), (OURS_16, "bfloat16")):
         predictor = Predictor(
             copy.deepcopy(model), config, PredictOptions(device=str(device), precision=precision)
         )
         network = predictor._streaming
         assert network is not None
-        rows = predictor._pixels_at_once // SIZE_HW[1]
-        pixels = torch.from_numpy(image)[None].split(rows, dim=1)
+        pixels = torch.from_numpy(image)
 
-        def inputs(pixels=pixels, predictor=predictor) -> list[Tensor]:
-            return [predictor._normalized(piece) for piece in pixels]
+        def bands(predictor=predictor, pixels=pixels, cores=1) -> Iterator[Tensor]:
+            return predictor._network_bands(pixels, predictor._rows_at_once(height, width, cores))
 
         @torch.inference_mode()
-        def stream(network=network) -> list[Tensor]:
-            return list(network.stream(inputs()))
+        def stream(network=network, predictor=predictor, bands=bands) -> None:
+            with predictor._stages() as stages:
+                for _ in network.stream(bands(cores=stages.count), stages):
+                    pass
 
-        parts = in_turn({"input": inputs, "network": stream}, repeats=3, device=device)
-        whole = statistics.median(result.seconds[case][name])
-        share = {part: statistics.median(values) / whole for part, values in parts.items()}
+        ways = {
+            "input": lambda bands=bands: list(bands()),
+            "network": stream,
+            "all": lambda predictor=predictor: predictor.prob(image),
+        }
+        seconds = in_turn(ways, repeats=3, device=device)
+        given, network_too, whole = (statistics.median(values) for values in seconds.values())
         result.notes.append(
-            f"{name}: the network takes {share['network'] - share['input']:.0%} of the time, "
-            f"normalizing the pixels {share['input']:.0%}, probabilities and the rest "
-            f"{1 - share['network']:.0%}."
+            f"{name}: of {whole:.2f} s, the network with its input takes {network_too:.2f} s; "
+            f"normalizing the pixels, alone, takes {given:.2f} s."
         )
 
 
@@ -254,7 +311,7 @@ def many_photos(
             Image.fromarray(draw_panel(9, index % 6, size_hw=PHOTO_HW).image).save(file, quality=92)
         images = [read_image(file) for file in files]
         predictor = Predictor.load(folder / "model", device=str(device), scale=0.25)
-        findings = list(predictor.compact(images))
+        found = list(predictor.compact(images))
         outs = (folder / f"out{index}" for index in range(10**6))
 
         def command() -> None:
@@ -268,8 +325,8 @@ def many_photos(
 
         def write() -> None:
             out = next(outs)
-            for index, (image, finding) in enumerate(zip(images, findings, strict=True)):
-                write_photo(out, str(index), image.copy(), finding, overlays=True)
+            for index, (image, prediction) in enumerate(zip(images, found, strict=True)):
+                write_photo(out, str(index), image.copy(), prediction, overlays=True)
 
         ways = {
             "fissura predict, without its start": command,

@@ -55,6 +55,8 @@ class Result:
     seconds:   per case and way, a value for each repetition.
     checked:   what was found equal before timing, and how nearly, in sentences.
     notes:     what a reader must know beside the table, in sentences: where the time goes.
+    situations:  per case, from `situations.in_situations`; goals of such a case are shown as
+               ratios in every situation, without a verdict.
     """
 
     question: str
@@ -64,6 +66,15 @@ class Result:
     goals: list[Goal] = field(default_factory=list)
     checked: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    situations: dict[str, dict[str, dict[str, list[float]]]] = field(default_factory=dict)
+
+    def pairs(self, case: str) -> list[tuple[str, str]]:
+        """The ways of a case that are to be compared."""
+        return [(goal.ours, goal.peer) for goal in self.goals if goal.case == case]
+
+    def judged(self) -> list[Goal]:
+        """The goals of the cases that were timed on the machine alone."""
+        return [goal for goal in self.goals if goal.case in self.seconds]
 
     def ratio(self, goal: Goal) -> float:
         """The time of the peer by ours, medians."""
@@ -90,7 +101,7 @@ def in_turn(
     for name, way in ways.items():
         for _ in range(warmup):
             way()
-        calls[name] = max(1, round(least_seconds / max(_timed(way, 1, device), 1e-9)))
+        calls[name] = max(1, round(least_seconds / max(timed(way, 1, device), 1e-9)))
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     gc.collect()
     gc.disable()
@@ -100,13 +111,14 @@ def in_turn(
             if repeat >= 3 and time.perf_counter() - began > most_seconds:
                 break
             for name, way in ways.items():
-                seconds[name].append(_timed(way, calls[name], device))
+                seconds[name].append(timed(way, calls[name], device))
     finally:
         gc.enable()
     return seconds
 
 
-def _timed(way: Callable[[], object], calls: int, device: torch.device | None) -> float:
+def timed(way: Callable[[], object], calls: int, device: torch.device | None) -> float:
+    """Return the seconds of one call, of so many in a row."""
     _wait(device)
     began = time.perf_counter()
     for _ in range(calls):
@@ -159,10 +171,37 @@ def show(result: Result) -> None:
         print(f"  {case}")
         for way, values in ways.items():
             print(f"    {way:42} {milliseconds(values)}{rate(result, case, values)}")
-    for goal in result.goals:
+    for case, found in result.situations.items():
+        print("\n".join(situations_table(case, found, result.pairs(case))))
+    for goal in result.judged():
         print(f"  {goal.case}: {goal.ours} against {goal.peer}: {verdict(result, goal)}")
     for sentence in (*result.checked, *result.notes):
         print(f"  {sentence}")
+
+
+def situations_table(
+    case: str,
+    situations: dict[str, dict[str, list[float]]],
+    pairs: list[tuple[str, str]],
+) -> list[str]:
+    """Return the situations of one case side by side, as the lines of a Markdown table.
+
+    Args:
+        case: What was timed.
+        situations: From `situations.in_situations`.
+        pairs: Ways of which the first's gain over the second is told: the ratio of their times.
+    """
+    lines = [f"| {case} | {' | '.join(situations)} |", "|---|" + "--:|" * len(situations)]
+    for way in next(iter(situations.values())):
+        times = " | ".join(milliseconds(ways[way]) for ways in situations.values())
+        lines.append(f"| {way} | {times} |")
+    for ours, peer in pairs:
+        ratios = " | ".join(
+            f"{statistics.median(ways[peer]) / statistics.median(ways[ours]):.2f}×"
+            for ways in situations.values()
+        )
+        lines.append(f"| **{ours}** against {peer} | {ratios} |")
+    return lines
 
 
 def milliseconds(seconds: list[float]) -> str:

@@ -16,7 +16,7 @@ SCRIPTS = sorted((ROOT / "benchmarks").glob("*.py"))
 @pytest.fixture
 def shared(monkeypatch) -> SimpleNamespace:
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    for name in ("side_by_side", "page"):
+    for name in ("side_by_side", "situations", "page"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     import page
     import side_by_side
@@ -86,3 +86,27 @@ def test_the_entries_of_a_study_of_version_0_1_are_read(tmp_path):
     file = tmp_path / "study.json"
     file.write_text('{"cpu": {"runs": 4, "together": 2}, "cuda": {"workers": 1}}')
     assert read(file) == {"cpu": {"runs": 4, "workers": 2}, "cuda": {"workers": 1}}
+
+
+def test_situations_are_timed_in_turn_and_stand_side_by_side(shared, tmp_path, monkeypatch):
+    import situations
+
+    monkeypatch.setattr(situations, "SITUATIONS", {"alone": (), "beside": (situations.BUSY,)})
+    monkeypatch.setattr("side_by_side.RESULTS", tmp_path)
+    order = []
+    ways = {name: lambda name=name: order.append(name) for name in ("ours", "peer")}
+    timed = situations.in_situations(ways, seconds=0)
+    assert {s: {w: len(v) for w, v in ways.items()} for s, ways in timed.items()} == {
+        situation: {"ours": 2, "peer": 2} for situation in ("alone", "beside")
+    }
+    assert order == ["ours", "peer"] * 7  # a trial, then three rounds in two situations
+    result = shared.Result("How fast?", goals=[shared.Goal("small", "ours", "peer")])
+    result.situations["small"] = {
+        "alone": {"ours": [1.0, 2.0], "peer": [4.0, 8.0]},
+        "beside": {"ours": [2.0], "peer": [2.0]},
+    }
+    shared.finish("loss", result, shared.arguments("How fast?").parse_args(["--device", "cpu"]))
+    page = shared.page(tmp_path)
+    assert "| small | alone | beside |" in page
+    assert "| **ours** against peer | 4.00× | 1.00× |" in page
+    assert "| case | ours | against | ratio |" not in page  # that is of cases timed alone

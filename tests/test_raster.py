@@ -13,7 +13,7 @@ from fissura.bit_depth import Depth
 from fissura.data.images import read_image
 from fissura.errors import InputError
 from fissura.gdal import has_raster
-from fissura.raster import PATCH, open_raster, preview, threshold_level
+from fissura.raster import PATCH, open_raster, preview
 
 rasterio = pytest.importorskip("rasterio", reason="the extra fissura[geo] is not installed")
 from affine import Affine  # noqa: E402
@@ -57,13 +57,6 @@ def test_rasterio_is_found():
     assert has_raster()
 
 
-@pytest.mark.parametrize("threshold", [0.5, 0.6, 0.1, 1 / 255, 1.0, 0.7])
-def test_the_level_of_a_threshold(threshold):
-    levels = np.arange(256)
-    expected = levels / 255 >= threshold
-    assert ((levels >= threshold_level(threshold)) == expected).all()
-
-
 @pytest.mark.parametrize(
     "profile",
     [
@@ -82,7 +75,7 @@ def test_windows_are_parts_of_the_whole(tmp_path, profile, monkeypatch):
     with rasterio.Env() as env:
         if driver not in env.drivers():
             pytest.skip(f"this GDAL has no {driver}")
-    monkeypatch.setattr("fissura.raster.STRIP_BYTES", 3000)
+    monkeypatch.setattr("fissura.raster.BAND_BYTES", 3000)
     values = noise(3, 70, 90)
     path = tmp_path / "image"
     if driver in ("COG", "PNG", "JP2OpenJPEG"):
@@ -223,7 +216,7 @@ def test_masked_pixels_are_not_valid(tmp_path):
 
 
 def test_patches_of_nodata_are_not_valid_but_black_cracks_are(tmp_path, monkeypatch):
-    monkeypatch.setattr("fissura.raster.STRIP_BYTES", 3 * 60 * 4)
+    monkeypatch.setattr("fissura.raster.BAND_BYTES", 3 * 60 * 4)
     values = noise(3, 80, 60) | 1
     values[:, :30, :25] = 0  # an empty corner
     values[:, :, 40:44] = 0  # a crack

@@ -57,6 +57,13 @@ def choose_precision(precision: Precision, device: torch.device) -> torch.dtype:
     That is on CUDA cards from Ampere on and on CPUs with bfloat16 instructions (AVX512-BF16 or
     AMX), where it is 1.6 (AVX512-BF16) to 3 times (AMX) as fast as float32. Weights, losses and
     optimizer states are float32 in either case.
+
+    Args:
+        precision: "auto", "float32" or "bfloat16".
+        device: Where the network computes.
+
+    >>> choose_precision("bfloat16", torch.device("cpu"))
+    torch.bfloat16
     """
     if precision != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
@@ -68,13 +75,17 @@ def choose_precision(precision: Precision, device: torch.device) -> torch.dtype:
 
 
 def cpu_has_bfloat16() -> bool:
-    """Whether the CPU multiplies bfloat16 numbers in hardware."""
+    """Return whether the CPU multiplies bfloat16 numbers in hardware."""
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def describe_machine(device: torch.device) -> str:
-    """Return what a figure of speed needs beside it: system, processor, and what computed."""
+    """Return the words that a measured time needs beside it: system, processor and device.
+
+    Args:
+        device: Where it was computed.
+    """
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
     return (
         f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs{_processor()}, "

@@ -30,13 +30,19 @@ def overlay(
 ) -> NDArray[np.uint8]:
     """Tint the pixels of a mask and draw a line around them; what lies under them stays visible.
 
-    image:   uint8 (h, w, 3).
-    mask:    bool (h, w).
-    color:   RGB, 0 to 255.
-    alpha:   strength of the tint inside the mask, 0 (none) to 1 (opaque). The line is opaque.
-    outline: thickness of the line in pixels, outside the mask; 0 for none; None for 1 and one
-             more per 1500 pixels of the longer side, so that a reduced view still shows it.
-    Returns uint8 (h, w, 3), a new array.
+    Args:
+        image: RGB, uint8 (h, w, 3).
+        mask: Bool (h, w).
+        color: RGB, 0 to 255.
+        alpha: Strength of the tint inside the mask, 0 (none) to 1 (opaque). The line is opaque.
+        outline: Thickness of the line in pixels, outside the mask; 0 for none; None for 1 and one
+            more per 1500 pixels of the longer side, so that a reduced view still shows it.
+
+    Returns:
+        RGB, uint8 (h, w, 3), a new array.
+
+    >>> overlay(np.zeros((1, 2, 3), np.uint8), np.array([[True, False]]), alpha=1).tolist()
+    [[[213, 94, 0], [213, 94, 0]]]
     """
     _check(image, mask)
     if not 0 <= alpha <= 1:
@@ -51,7 +57,14 @@ def overlay(
 
 
 def outline_of(shape: tuple[int, ...]) -> int:
-    """Return how thick the line around the masks of an image (h, w, …) is, in pixels."""
+    """Return how thick the line around the masks of an image is, in pixels.
+
+    Args:
+        shape: Of the image, (h, w, …).
+
+    >>> outline_of((3000, 4000))
+    3
+    """
     return 1 + max(shape) // 1500
 
 
@@ -66,8 +79,14 @@ def error_overlay(
     Sky blue: crack found (true positive). Vermilion: called crack, is none (false positive).
     Yellow: crack missed (false negative).
 
-    image: uint8 (h, w, 3).  pred, target: bool (h, w).  alpha: opacity of the colors, 0 to 1.
-    Returns uint8 (h, w, 3), a new array.
+    Args:
+        image: RGB, uint8 (h, w, 3).
+        pred: The mask that was predicted, bool (h, w).
+        target: The true mask, bool (h, w).
+        alpha: Opacity of the colors, 0 to 1.
+
+    Returns:
+        RGB, uint8 (h, w, 3), a new array.
     """
     _check(image, pred)
     _check(image, target)
@@ -85,7 +104,11 @@ def error_overlay(
 def probability_image(prob: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Paint probabilities from black (0) over blue and sky blue to white (1).
 
-    prob: floats (h, w) in [0, 1]. Returns uint8 (h, w, 3), its luminance rising with prob.
+    Args:
+        prob: Floats (h, w) in [0, 1].
+
+    Returns:
+        RGB, uint8 (h, w, 3), its luminance rising with the probability.
 
     >>> probability_image(np.array([[0.0, 1.0]])).tolist()
     [[[0, 0, 0], [255, 255, 255]]]
@@ -97,6 +120,7 @@ def probability_image(prob: NDArray[np.floating]) -> NDArray[np.uint8]:
 
 
 def _mix(pixels: NDArray[np.uint8], color: Color, alpha: float) -> NDArray[np.uint8]:
+    """Blend pixels with a color."""
     mixed = (1 - alpha) * pixels.astype(np.float32) + alpha * np.array(color, np.float32)
     return mixed.round().astype(np.uint8)
 
@@ -114,6 +138,7 @@ def _grown(mask: NDArray[np.bool_], steps: int) -> NDArray[np.bool_]:
 
 
 def _check(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> None:
+    """Raise `ValueError` unless the arrays are an image and a mask of its size."""
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"image must be uint8 (h, w, 3); got {image.dtype} {image.shape}.")
     if mask.dtype != np.bool_ or mask.shape != image.shape[:2]:

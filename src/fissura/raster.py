@@ -7,7 +7,6 @@ are what its georeference counts, and cameras don't write images of this size.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -31,24 +30,13 @@ from fissura.gdal import (
 )
 from fissura.georeference import Transform, crs_name, pixel_scale
 
-STRIP_BYTES = 2**25  # of stored values that are converted at once
+BAND_BYTES = 2**25  # of stored values that are converted at once
 # A patch of the nodata value counts as empty where a square of this side fits in: a crack may be
 # as black as the empty margin of an orthophoto, but isn't that wide and all black.
 PATCH = 15
 PLACE_TAGS = {33550, 34264}  # of TIFF: the size of a pixel, or a whole transform
 # Files beside an image that hold its place; GDAL reads those of TIFFs.
 WORLD_FILES = (".jgw", ".jpgw", ".jpegw", ".pgw", ".pngw", ".bpw", ".wld")
-
-
-def threshold_level(threshold: float) -> int:
-    """Return the lowest of the levels 0 to 255 that counts as crack: level / 255 ≥ threshold.
-
-    Level 0, which also marks pixels without an image, never counts.
-
-    >>> threshold_level(0.5), threshold_level(0.6), threshold_level(0)
-    (128, 153, 1)
-    """
-    return max(math.ceil(255 * threshold - 1e-9), 1)
 
 
 @contextmanager
@@ -157,7 +145,7 @@ class Raster:
         """
         self._check_window(top, left, bottom, right)
         pixels = np.empty((bottom - top, right - left, 3), np.uint8)
-        for first, last in self._strips(top, bottom, right - left):
+        for first, last in self._row_bands(top, bottom, right - left):
             values = self._values(first, left, last, right)
             pixels[first - top : last - top] = np.moveaxis(self._photo_bits(values), 0, -1)
         return pixels
@@ -198,7 +186,7 @@ class Raster:
         if self._all_valid and not self._has_floats:
             return None
         shown = np.ones((bottom - top, right - left), np.bool_)
-        for first, last in self._strips(top, bottom, right - left):
+        for first, last in self._row_bands(top, bottom, right - left):
             rows = slice(first - top, last - top)
             if not self._all_valid:
                 empty = self._empty_patches if self._by_value else self._empty
@@ -213,9 +201,9 @@ class Raster:
             window = f"rows {top} to {bottom}, columns {left} to {right}"
             raise ValueError(f"{window} are not within the {height}×{width} pixels of {self.path}.")
 
-    def _strips(self, top: int, bottom: int, width: int) -> Iterator[tuple[int, int]]:
+    def _row_bands(self, top: int, bottom: int, width: int) -> Iterator[tuple[int, int]]:
         """Cut rows so that not too many values are converted at once."""
-        step = max(STRIP_BYTES // self._row_bytes(width), 1)
+        step = max(BAND_BYTES // self._row_bytes(width), 1)
         for first in range(top, bottom, step):
             yield first, min(first + step, bottom)
 

@@ -9,9 +9,9 @@ from fissura.files.images import LONGEST_JPEG, write_image
 
 
 def test_png_keeps_every_value(tmp_path):
-    levels = np.arange(600, dtype=np.uint16).reshape(20, 30) * 100
-    assert write_image(tmp_path / "sub" / "a.png", levels) == 1
-    assert np.array_equal(cv2.imread(str(tmp_path / "sub" / "a.png"), cv2.IMREAD_UNCHANGED), levels)
+    values = np.arange(600, dtype=np.uint16).reshape(20, 30) * 100
+    assert write_image(tmp_path / "sub" / "a.png", values) == 1
+    assert np.array_equal(cv2.imread(str(tmp_path / "sub" / "a.png"), cv2.IMREAD_UNCHANGED), values)
     assert [path.name for path in (tmp_path / "sub").iterdir()] == ["a.png"]
 
 

@@ -1,4 +1,4 @@
-"""The command: files and folders in, pictures and a table out, and what goes wrong on the way."""
+"""The command: files and folders in, images and a table out, and what goes wrong on the way."""
 
 import csv
 import json
@@ -266,7 +266,7 @@ def test_photos_too_large_to_wait_beside_others_give_the_same(model, photos, tmp
     assert "deck/2.jpg has" not in said
 
 
-def test_a_picture_that_cannot_be_written_ends_the_run(model, photos, tmp_path, monkeypatch):
+def test_an_image_that_cannot_be_written_ends_the_run(model, photos, tmp_path, monkeypatch):
     def fail(*arguments, **options):
         raise OSError(28, "No space left on device")
 
@@ -280,8 +280,6 @@ MEMORY = """
 import resource, sys
 from pathlib import Path
 from fissura.data.images import read_image
-from fissura.files import OutputOptions
-from fissura.inference import folder as batch
 from fissura.inference.folder import predict as predict_photos
 from fissura.inference.options import PredictOptions
 photo, model, out = map(Path, sys.argv[1:])
@@ -289,7 +287,7 @@ if out.name == "read":
     read_image(photo)
 else:
     options = PredictOptions(scale=1, precision="float32", device="cpu")
-    predict(photo, out, model=model, options=options)
+    predict_photos(photo, out, model=model, options=options)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
 
@@ -385,9 +383,14 @@ def test_any_file_name_is_predicted_and_resumed(model, tmp_path, name, mask):
     assert (again.predicted, again.kept) == (0, 1)
 
 
-@pytest.mark.parametrize("where", ["read_image", "write_photo"])
 @pytest.mark.parametrize(
-    "error", [MemoryError(), RuntimeError("odd"), OSError(36, "File name too long"), KeyError("x")]
+    ("where", "error"),
+    [
+        ("read_image", MemoryError()),
+        ("read_image", KeyError("x")),
+        ("write_photo", RuntimeError("odd")),
+        ("write_photo", OSError(36, "File name too long")),
+    ],
 )
 def test_whatever_goes_wrong_with_one_photo_the_others_go_on(
     model, tmp_path, monkeypatch, where, error

@@ -282,7 +282,7 @@ def test_tiles_are_taken_where_they_are_asked_for():
 
 
 @pytest.mark.parametrize(("highest", "kind"), [(65535, np.uint16), (255, np.uint8)])
-@pytest.mark.parametrize("scale", [1.0, 0.3, 1.7])
+@pytest.mark.parametrize("scale", [1.0, 0.3])
 def test_compact_predictions_are_the_predictions(scale, highest, kind):
     images = [photo(120, 90), photo(50, 60), photo(50, 60, seed=1)]
     settings = {"scale": scale, "threshold": 0.4, "tile": 64}
@@ -370,14 +370,11 @@ def test_photos_are_let_go_as_soon_as_they_are_predicted():
 
 def test_openvino_gives_the_same():
     pytest.importorskip("openvino")
-    image = photo(150, 100)
-    for model in (crackseg(4), build_model("smp:Unet", encoder="resnet18").eval()):
-        for tile in (64, 512):
-            expected = predictor(model, tile=tile).prob(image)
-            found = predictor(model, tile=tile, engine="openvino").prob(image)
-            np.testing.assert_allclose(found, expected, atol=1e-4)
-    rough = predictor(crackseg(4), engine="openvino", precision="bfloat16").prob(image)
-    np.testing.assert_allclose(rough, predictor(crackseg(4)).prob(image), atol=0.05)
+    image, model = photo(70, 50), crackseg()
+    expected = predictor(model, tile=64).prob(image)
+    for precision, most in (("float32", 1e-4), ("bfloat16", 0.05)):
+        found = predictor(model, tile=64, engine="openvino", precision=precision).prob(image)
+        np.testing.assert_allclose(found, expected, atol=most)
 
 
 def test_openvino_that_is_not_there_says_how_to_get_it(monkeypatch):

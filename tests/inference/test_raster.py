@@ -107,14 +107,12 @@ def contents(out):
 
 
 def agree(out, prob):
-    """Levels within one of the whole photo's, and the mask where that doesn't matter."""
-    levels, mask = read(out)
-    assert levels.shape == prob.shape
-    assert np.abs(levels - 255 * prob).max() <= 1
-    clear = np.abs(prob - THRESHOLD) > 1 / 255
-    assert clear.mean() > 0.5
-    assert ((mask == 255) == (prob >= THRESHOLD))[clear].all()
-    assert ((mask == 255) == (levels / 255 >= THRESHOLD)).all()
+    """Probabilities within one of 255 of the whole photo's, and its mask."""
+    quantized, mask = read(out)
+    assert quantized.shape == prob.shape
+    assert np.abs(quantized - 255 * prob).max() <= 1
+    np.testing.assert_array_equal(mask, (prob >= THRESHOLD) * np.uint8(255))
+    assert ((mask == 255) == (quantized / 255 >= THRESHOLD)).all()
     assert set(np.unique(mask)) == {0, 255}
 
 
@@ -145,16 +143,16 @@ def test_chunks_of_an_odd_scale_are_near(model, tmp_path):
     file = write(tmp_path / "smooth.tif", pixels)
     using = predictor(model, scale=0.37)
     predict(model, file, tmp_path / "out", using=using, chunk_rows=300)
-    levels, _ = read(tmp_path / "out")
-    off = np.abs(levels - 255 * using.prob(pixels))
+    quantized, _ = read(tmp_path / "out")
+    off = np.abs(quantized - 255 * using.prob(pixels))
     assert np.quantile(off, 0.99) < 5
 
 
 def test_chunks_of_a_network_by_tiles_are_near(model, image, file, tmp_path):
     using = predictor(model, tile=64)
     predict(model, file, tmp_path / "out", using=using)
-    levels, _ = read(tmp_path / "out")
-    off = np.abs(levels - 255 * using.prob(image))
+    quantized, _ = read(tmp_path / "out")
+    off = np.abs(quantized - 255 * using.prob(image))
     assert np.quantile(off, 0.99) < 5
 
 
@@ -178,16 +176,16 @@ def test_long_rows_are_cut_too(model, image, tmp_path, monkeypatch, scale, profi
     ("length", "step", "scale", "halo"),
     [(5000, 700, 0.37, 160), (999, 32, 3.7, 256), (31, 64, 1, 160), (40, 3, 8, 256)],
 )
-def test_spans_cover_an_axis_once_and_see_enough(length, step, scale, halo):
-    spans = intervals(length, step, scale, halo)
-    assert [span.index for span in spans] == list(range(len(spans)))
-    assert [span.start for span in spans[1:]] == [span.stop for span in spans[:-1]]
-    assert (spans[0].start, spans[-1].stop) == (0, length)
-    for span in spans:
-        first, last = span.seen.start, span.seen.stop
-        assert span.start < span.stop
-        assert first == 0 or span.start - first >= halo / scale - 1
-        assert last == length or last - span.stop >= halo / scale - 1
+def test_intervals_cover_an_axis_once_and_see_enough(length, step, scale, halo):
+    found = intervals(length, step, scale, halo)
+    assert [interval.index for interval in found] == list(range(len(found)))
+    assert [each.start for each in found[1:]] == [each.stop for each in found[:-1]]
+    assert (found[0].start, found[-1].stop) == (0, length)
+    for interval in found:
+        first, last = interval.seen.start, interval.seen.stop
+        assert interval.start < interval.stop
+        assert first == 0 or interval.start - first >= halo / scale - 1
+        assert last == length or last - interval.stop >= halo / scale - 1
         phase = first * scale / 32
         assert abs(phase - round(phase)) * 32 <= 0.5 * scale + 1e-9
 
@@ -225,10 +223,10 @@ def test_empty_areas_hold_no_crack(model, image, tmp_path, monkeypatch):
     monkeypatch.setattr(large.Raster, "read", spied(large.Raster.read, seen))
     file = write(tmp_path / "ortho.tif", image, alpha)
     result = predict(model, file, tmp_path / "out", using=predictor(model, threshold=0.0))
-    levels, mask = read(tmp_path / "out")
-    assert not levels[alpha == 0].any()
+    quantized, mask = read(tmp_path / "out")
+    assert not quantized[alpha == 0].any()
     assert not mask[alpha == 0].any()
-    assert levels[alpha > 0].all()
+    assert quantized[alpha > 0].all()
     assert result.valid_fraction == pytest.approx((alpha > 0).mean())
     assert result.crack_fraction == 1
     assert [window[1] for window in seen] == [160, 320, 480]  # the first chunks are not even read
@@ -241,8 +239,8 @@ def test_the_edge_of_an_empty_area_is_not_seen(model, image, tmp_path):
     predict(model, write(tmp_path / "ortho.tif", black, alpha), tmp_path / "out")
     beside = np.pad(image[:600, 30:], ((0, 100), (30, 0), (0, 0)), mode="edge")
     expected = 255 * predictor(model).prob(beside)
-    levels, _ = read(tmp_path / "out")
-    assert np.abs(levels - expected)[alpha > 0].max() <= 1
+    quantized, _ = read(tmp_path / "out")
+    assert np.abs(quantized - expected)[alpha > 0].max() <= 1
 
 
 def test_empty_pixels_are_filled_with_the_nearest_colors():
@@ -272,12 +270,12 @@ class KilledError(Exception):
 
 def interrupt(monkeypatch, after):
     """Let prediction fail after so many chunks."""
-    levels, count = large._predict_chunk, iter(range(10**6))
+    predict_chunk, count = large._predict_chunk, iter(range(10**6))
 
     def failing(*arguments):
         if next(count) >= after:
             raise KilledError
-        return levels(*arguments)
+        return predict_chunk(*arguments)
 
     monkeypatch.setattr(large, "_predict_chunk", failing)
 
@@ -392,9 +390,9 @@ def test_the_record_says_what_the_results_depend_on(model, file, tmp_path):
 
 def test_windows_of_the_probabilities(model, file, tmp_path):
     predict(model, file, tmp_path / "out")
-    levels, _ = read(tmp_path / "out")
+    quantized, _ = read(tmp_path / "out")
     with probability_reader(tmp_path / "out" / OUTS[0]) as reader:
-        assert (reader.read(500, 7, 530, 80) == levels[500:530, 7:80]).all()
+        assert (reader.read(500, 7, 530, 80) == quantized[500:530, 7:80]).all()
     with pytest.raises(InputError, match="no such file"), probability_reader(tmp_path / "none"):
         pass
 

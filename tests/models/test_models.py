@@ -10,7 +10,7 @@ from fissura.models import MODELS, build_model, crackseg
 from fissura.models.blocks import DecoderLevel, ResidualBlock, pad_to_multiple
 
 
-@pytest.mark.parametrize("size_hw", [(1, 1), (16, 16), (33, 70), (96, 96), (50, 17)])
+@pytest.mark.parametrize("size_hw", [(1, 1), (16, 16), (33, 70)])
 def test_any_size_in_same_size_out(size_hw):
     model = crackseg(width=2).eval()
     assert model(torch.randn(2, 3, *size_hw)).shape == (2, 1, *size_hw)
@@ -30,7 +30,7 @@ def test_every_architecture_of_smp(name):
     encoder = SMALL.get(name.removeprefix("smp:"), "resnet18")
     model = build_model(name, encoder=encoder).eval()
     with torch.no_grad():
-        assert model(torch.randn(1, 3, 70, 100)).shape == (1, 1, 70, 100)
+        assert model(torch.randn(1, 3, 40, 70)).shape == (1, 1, 40, 70)
 
 
 def test_widths_and_layers_are_the_pinned_down_ones():
@@ -136,7 +136,7 @@ def test_unreachable_weights_get_a_sentence(monkeypatch, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:`timm-` encoders are deprecated")
-@pytest.mark.parametrize("encoder", ["efficientnet-b0", "timm-efficientnet-b0", "resnet18"])
+@pytest.mark.parametrize("encoder", ["efficientnet-b0", "timm-efficientnet-b0"])
 @pytest.mark.parametrize("model", ["crackseg", "smp:Unet"])
 def test_every_weight_that_learns_gets_a_gradient(model, encoder):
     """Training in several processes waits for the gradient of each."""

@@ -42,7 +42,7 @@ def test_it_is_as_large_as_published(model):
 
 def test_any_size_and_aspect(model):
     with torch.no_grad():
-        for size_hw in [(33, 70), (96, 96), (1, 1)]:
+        for size_hw in [(33, 50), (1, 1)]:
             logits = model(torch.randn(1, 3, *size_hw))
             assert logits.shape == (1, 1, *size_hw)
             assert logits.isfinite().all()
@@ -133,13 +133,13 @@ def test_a_level_upsamples_bilinearly_corner_to_corner():
 
 
 def test_every_parameter_learns(model):
-    model(torch.randn(1, 3, 64, 80)).square().sum().backward()
+    model(torch.randn(1, 3, 32, 48)).square().sum().backward()
     idle = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     model.zero_grad(set_to_none=True)
     assert idle == []
 
 
-@pytest.mark.parametrize("size_hw", [(96, 96), (16, 16)])
+@pytest.mark.parametrize("size_hw", [(32, 32), (16, 16)])
 def test_trains_in_bfloat16_and_channels_last(shallow, size_hw):
     model = transunet().train().to(memory_format=torch.channels_last)
     image = torch.randn(2, 3, *size_hw).contiguous(memory_format=torch.channels_last)

@@ -111,19 +111,6 @@ def _opened(file: Path, depth: Depth | None, stack: ExitStack) -> Raster | None:
     return None
 
 
-def by_windows(file: Path) -> bool:
-    """Return whether an image is read by windows, see `raster_of`.
-
-    Args:
-        file: Any image file.
-    """
-    try:
-        with raster_of(file) as raster:
-            return raster is not None
-    except InputError:
-        return False
-
-
 def predict_raster(
     predictor: Predictor,
     raster: Raster,

@@ -21,7 +21,6 @@ from fissura.files import OutputOptions, claim, free_folder, is_result, output_n
 from fissura.files.failures import Failure, failure, printable
 from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
-from fissura.inference.raster import by_windows
 from fissura.inspection.export import export
 from fissura.inspection.limits import read_limits
 from fissura.inspection.masks import edited_masks
@@ -304,9 +303,8 @@ def _measure_all(inspector: Inspector, names: dict[Path, str], console: Console)
     waiting = [
         (file, name) for file, name in names.items() if not _stored(inspector.out, name).is_file()
     ]
-    # Not beside the bar that each image has that is read by windows.
-    alone = not any(by_windows(file) for file, _ in waiting)
-    shown = console.is_terminal and len(waiting) > 1 and alone
+    # An image that is read by windows shows its rows in a second bar below.
+    shown = console.is_terminal and len(waiting) > 1
     for file, name in track(waiting, description="Inspecting", console=console, disable=not shown):
         try:
             save_record(_stored(inspector.out, name), inspector(file, name))

@@ -38,11 +38,18 @@ __all__ = [
 
 
 def build_model(name: str, **options: Any) -> nn.Module:
-    """Build the network `name` of `MODELS`; `options` are its keyword arguments.
+    """Build a network by its name.
 
-    Upper and lower case are one, and so are - and _: "efficient-unet" is "efficient_unet".
+    Args:
+        name: A key of `MODELS`. Upper and lower case are one, and so are - and _:
+            "efficient-unet" is "efficient_unet".
+        **options: Keyword arguments of that network's function.
 
-    Raises `InputError` for an unknown name, or for an option that this network does not have.
+    Returns:
+        The network with new weights: normalized images (N, 3, H, W) in, logits (N, 1, H, W) out.
+
+    Raises:
+        InputError: The name is unknown, or the network does not have the option.
 
     >>> build_model("crackseg", width=8).head
     Conv2d(8, 1, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))

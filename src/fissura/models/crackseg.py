@@ -22,14 +22,15 @@ class CrackSeg(nn.Module):
     Per decoder level: nearest ×2, concatenate the skip, 3×3 conv-BN-ReLU, two residual blocks
     without BatchNorm; the last level has two conv-BN-ReLU instead; the head is a 3×3 convolution.
 
-    encoder:           see `fissura.models.encoders`.
-    decoder_widths:    channels of the decoder's levels, deep to shallow; one per halving.
-    deep_supervision:  adds a head to every inner level. In training mode `forward` then returns a
-                       list: the final logits, then those of the inner levels from shallow to deep,
-                       all of the image's size.
-
     Source: König et al., Optimized deep encoder-decoder methods for crack segmentation, Digital
     Signal Processing 108, 2021. Deep supervision is our addition.
+
+    Args:
+        encoder: See `fissura.models.encoders`.
+        decoder_widths: Channels of the decoder's levels, deep to shallow; one per halving.
+        deep_supervision: Adds a head to every inner level. In training mode `forward` then returns
+            a list: the final logits, then those of the inner levels from shallow to deep, all of
+            the image's size.
     """
 
     def __init__(
@@ -56,13 +57,17 @@ class CrackSeg(nn.Module):
             nn.Conv2d(width, 1, 3, padding=1)
             for width in (decoder_widths[:-1] if deep_supervision else [])
         )
-        for part in (self.decoder, self.head, self.side_heads):
-            he_initialize(part)
+        for module in (self.decoder, self.head, self.side_heads):
+            he_initialize(module)
 
     def forward(
         self, image: Float[Tensor, "n 3 h w"]
     ) -> Float[Tensor, "n 1 h w"] | list[Float[Tensor, "n 1 h w"]]:
-        """Return the logits of crack, positive where crack is likelier than background."""
+        """Return the logits of crack, positive where crack is likelier than background.
+
+        Args:
+            image: Normalized, (n, 3, h, w) of any size.
+        """
         height, width = image.shape[-2:]
         features = self.encoder(pad_to_multiple(image, self.encoder.stride))
         x, skips = features[-1], [*features[-2::-1], None]
@@ -89,11 +94,16 @@ def crackseg(
 ) -> CrackSeg:
     """Build CrackSeg on the U-Net basis, or on an encoder of segmentation-models-pytorch.
 
-    width:    channels of the U-Net encoder at full size; its decoder mirrors it (8, 4, 2, 1 times
-              the width). 16 is the paper's network as we read it. Not used with an `encoder`,
-              under which the decoder has König's 256, 128, 64, 32, 16.
-    encoder:  for example "efficientnet-b5" or "resnet34".
-    pretrained:  start from weights trained on ImageNet; they are downloaded on first use.
+    Args:
+        width: Channels of the U-Net encoder at full size; its decoder mirrors it (8, 4, 2, 1 times
+            the width). 16 is the paper's network as we read it. Not used with an `encoder`, under
+            which the decoder has König's 256, 128, 64, 32, 16.
+        encoder: For example "efficientnet-b5" or "resnet34"; None for the U-Net basis.
+        pretrained: Start from weights trained on ImageNet; they are downloaded on first use.
+        deep_supervision: See `CrackSeg`.
+
+    Raises:
+        InputError: The width is below 1, the encoder is unknown, or there are no such weights.
 
     >>> sum(p.numel() for p in crackseg(width=16).parameters())
     2545281

@@ -16,18 +16,20 @@ def efficient_unet(*, encoder: str | None = None, pretrained: bool = False) -> A
     halves are segmentation-models-pytorch's, so this is `smp:Unet` on an EfficientNet, as a name
     of its own. In training mode whole residual branches are dropped at random, as in EfficientNet.
 
-    encoder:     "efficientnet-b0" to "efficientnet-b7"; B7, the paper's, unless given.
-    pretrained:  start the encoder from weights trained on ImageNet; downloaded on first use.
-
     B7 has 67.1 M parameters. 1.6 M of them, EfficientNet's last convolution and its BatchNorm, lead
     to the classifier that is not there. They are kept, so that names, count and weights are those
     of the library, and frozen, since training in several processes waits for every gradient.
 
-    Raises `InputError` for another encoder, and where the weights can't be downloaded.
-
     Source: Baheti et al., Eff-UNet: a novel architecture for semantic segmentation in unstructured
     environment, CVPR Workshops 2020. The same two halves; the decoder's widths, its nearest
     up-sampling and its BatchNorm are the library's.
+
+    Args:
+        encoder: "efficientnet-b0" to "efficientnet-b7"; B7, the paper's, if None.
+        pretrained: Start the encoder from weights trained on ImageNet; downloaded on first use.
+
+    Raises:
+        InputError: It is another encoder, or the weights can't be downloaded.
 
     >>> network = efficient_unet(encoder="efficientnet-b0")
     >>> sum(p.numel() for p in network.parameters())

@@ -22,8 +22,15 @@ if TYPE_CHECKING:
 class UNetEncoder(nn.Module):
     """U-Net's contracting path: five levels of two conv-BN-ReLU, 2×2 max pooling between them.
 
-    `width` channels at full size, doubled at each level: 16 gives 16, 32, 64, 128, 256. Source:
-    Ronneberger et al., U-Net, MICCAI 2015; with padding and BatchNorm, as everyone uses it now.
+    Source: Ronneberger et al., U-Net, MICCAI 2015; with padding and BatchNorm, as everyone uses it
+    now.
+
+    Args:
+        width: Channels at full size, doubled at each level: 16 gives 16, 32, 64, 128, 256.
+
+    Attributes:
+        channels: Channels of the features, from shallow to deep.
+        stride: Of the deepest features, in pixels.
     """
 
     stride = 16
@@ -38,7 +45,11 @@ class UNetEncoder(nn.Module):
         he_initialize(self)
 
     def forward(self, image: Float[Tensor, "n 3 h w"]) -> list[Tensor]:
-        """Return features at strides 1, 2, 4, 8 and 16."""
+        """Return features at strides 1, 2, 4, 8 and 16.
+
+        Args:
+            image: Normalized, (n, 3, h, w); 16 divides height and width.
+        """
         features = []
         x = image
         for index, level in enumerate(self.levels):
@@ -48,7 +59,19 @@ class UNetEncoder(nn.Module):
 
 
 class SmpEncoder(nn.Module):
-    """Any encoder of segmentation-models-pytorch: features at strides 2, 4, 8, 16 and 32."""
+    """Any encoder of segmentation-models-pytorch: features at strides 2, 4, 8, 16 and 32.
+
+    Args:
+        name: Of the encoder, as segmentation-models-pytorch has it; "tu-NAME" for timm's.
+        pretrained: Start from weights trained on ImageNet.
+
+    Attributes:
+        channels: Channels of the features, from shallow to deep.
+        stride: Of the deepest features, in pixels.
+
+    Raises:
+        InputError: There is no such encoder, or its weights can't be downloaded.
+    """
 
     stride = 32
 
@@ -68,12 +91,23 @@ class SmpEncoder(nn.Module):
         self.channels = list(self.encoder.out_channels[1:])
 
     def forward(self, image: Float[Tensor, "n 3 h w"]) -> list[Tensor]:
-        """Return the features below full resolution."""
+        """Return the features below full resolution, from shallow to deep.
+
+        Args:
+            image: Normalized, (n, 3, h, w); 32 divides height and width.
+        """
         return list(self.encoder(image))[1:]
 
 
 def check_encoder(name: str) -> None:
-    """Raise `InputError` unless segmentation-models-pytorch knows the encoder `name`."""
+    """Make sure that segmentation-models-pytorch knows an encoder.
+
+    Args:
+        name: Of the encoder.
+
+    Raises:
+        InputError: It does not; the message names some that exist.
+    """
     with extra("train", f"The encoder {name!r}"):
         from segmentation_models_pytorch.encoders import get_encoder_names
 
@@ -92,6 +126,10 @@ def freeze_unused(encoder: nn.Module, name: str) -> None:
 
     segmentation-models-pytorch keeps these layers. Training in several processes would wait for
     their gradients, which never come.
+
+    Args:
+        encoder: It is changed.
+        name: Of the encoder.
     """
     layers = {"efficientnet-": ("_conv_head", "_bn1"), "timm-efficientnet-": ("conv_head", "bn2")}
     for family, names in layers.items():

@@ -18,8 +18,10 @@ def normalize(
 ) -> Num[Tensor, "n 3 h w"]:
     """Return (image/255 − mean)/std in float32 and channels-last layout.
 
-    image is in 8-bit units, 0 to 255, of any dtype; mean and std are per channel, of images scaled
-    to [0, 1].
+    Args:
+        image: In 8-bit units, 0 to 255, of any dtype.
+        mean: Per channel, of images scaled to [0, 1].
+        std: Standard deviation per channel, of images scaled to [0, 1].
 
     >>> image = torch.full((1, 3, 1, 1), 255, dtype=torch.uint8)
     >>> normalize(image, (0.5, 0.5, 0.0), (0.5, 0.25, 1.0)).flatten().round(decimals=4).tolist()

@@ -1,4 +1,4 @@
-"""Pretrained encoder weights: downloaded only when asked for, with a clear word when they can't."""
+"""Pretrained weights of encoders: downloaded when asked for, a sentence where that fails."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from fissura.errors import InputError
 
 
 def weights_of(encoder: str, *, pretrained: bool) -> str | bool | None:
-    """Return what segmentation-models-pytorch wants to hear: timm's encoders know one set each."""
+    """Return the argument by which segmentation-models-pytorch takes the weights.
+
+    Args:
+        encoder: Its name; timm's encoders ("tu-NAME") know one set of weights each.
+        pretrained: Whether weights trained on ImageNet are wanted.
+    """
     if not pretrained:
         return None
     return True if encoder.startswith("tu-") else "imagenet"
@@ -17,7 +22,14 @@ def weights_of(encoder: str, *, pretrained: bool) -> str | bool | None:
 
 @contextmanager
 def reaching_weights(encoder: str) -> Iterator[None]:
-    """Turn whatever a failed download raises into one sentence about what to do."""
+    """Turn the errors of a failed download into one sentence that says what to do.
+
+    Args:
+        encoder: The name that the sentence has.
+
+    Raises:
+        InputError: Within the context the weights could not be loaded.
+    """
     try:
         yield
     except KeyError as error:

@@ -33,8 +33,9 @@ ARCHITECTURES = (
 class AnySize(nn.Module):
     """A network that needs sizes divisible by `multiple`, made to take any: pads, runs, crops.
 
-    In training mode it raises `InputError` where a batch is too small for batch normalization: one
-    image that is a single value per channel somewhere in the network.
+    Args:
+        network: Images (n, 3, H, W) in, logits (n, 1, H, W) out.
+        multiple: What has to divide H and W, in pixels.
     """
 
     def __init__(self, network: nn.Module, multiple: int = 32) -> None:
@@ -43,7 +44,15 @@ class AnySize(nn.Module):
         self.multiple = multiple
 
     def forward(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
-        """Return the logits of crack."""
+        """Return the logits of crack.
+
+        Args:
+            image: Normalized, (n, 3, h, w) of any size.
+
+        Raises:
+            InputError: In training mode, the batch is too small for batch normalization: one image
+                that is a single value per channel somewhere in the network.
+        """
         height, width = image.shape[-2:]
         try:
             return self.network(pad_to_multiple(image, self.multiple))[..., :height, :width]
@@ -64,7 +73,13 @@ def smp_model(
 ) -> AnySize:
     """Build an architecture of segmentation-models-pytorch with one output channel.
 
-    encoder: its default is resnet34, for DPT tu-vit_base_patch16_224.augreg_in21k.
+    Args:
+        architecture: One of `ARCHITECTURES`, in upper or lower case.
+        encoder: Its name; by default resnet34, for DPT tu-vit_base_patch16_224.augreg_in21k.
+        pretrained: Start the encoder from weights trained on ImageNet; downloaded on first use.
+
+    Raises:
+        InputError: There is no such architecture or encoder, or the weights can't be downloaded.
     """
     # Imported here: crackseg on its U-Net basis need not wait the seconds that it takes.
     with extra("train", f"The network 'smp:{architecture}'"):

@@ -33,9 +33,17 @@ class HybridEncoder(nn.Module):
     `forward` returns 768 channels at 1/16 of the image's size, and the skips of 512, 256 and 64
     channels at 1/8, 1/4 and 1/2: the second and first stage, and the stem before its pooling.
 
-    The parts are timm's, with its weights where `pretrained`. There is no class token, as with
-    Chen: timm's is discarded together with its position. The position embedding is a map of 14×14,
-    resampled to the grid of the image at hand (bicubic with antialiasing, as in timm).
+    Stem, stages and transformer are timm's, with its weights where `pretrained`. There is no class
+    token, as with Chen: timm's is discarded together with its position. The position embedding is
+    a map of 14×14, resampled to the grid of the image at hand (bicubic with antialiasing, as in
+    timm).
+
+    Args:
+        pretrained: Start from weights trained on ImageNet-21k.
+
+    Attributes:
+        channels: Channels of the deepest features.
+        skip_channels: Channels of the skips, from deep to shallow.
     """
 
     channels = 768
@@ -68,7 +76,11 @@ class HybridEncoder(nn.Module):
     def forward(
         self, image: Float[Tensor, "n 3 h w"]
     ) -> tuple[Float[Tensor, "n 768 h16 w16"], list[Tensor]]:
-        """Return the deepest features, and the skips from deep to shallow."""
+        """Return the deepest features, and the skips from deep to shallow.
+
+        Args:
+            image: Normalized, (n, 3, h, w); 16 divides height and width.
+        """
         x, skips = self.backbone.forward_intermediates(image, indices=[0, 1, 2])
         x = self.projection(x)
         grid_hw = x.shape[-2:]
@@ -81,7 +93,10 @@ class HybridEncoder(nn.Module):
 class CascadeLevel(nn.Module):
     """One level of the cascaded upsampler: bilinear ×2, concatenate the skip, conv-BN-ReLU twice.
 
-    `skip_channels=0` means that there is nothing to concatenate.
+    Args:
+        in_channels: Channels of the deeper features.
+        skip_channels: Channels of the skip; 0 where there is nothing to concatenate.
+        out_channels: Channels of the result.
     """
 
     def __init__(self, in_channels: int, skip_channels: int, out_channels: int) -> None:
@@ -94,7 +109,12 @@ class CascadeLevel(nn.Module):
     def forward(
         self, x: Float[Tensor, "n c h w"], skip: Float[Tensor, "n s H W"] | None
     ) -> Float[Tensor, "n d H2 W2"]:
-        """Return features of twice the size of `x`."""
+        """Return features of twice the size of `x`.
+
+        Args:
+            x: The deeper features (n, c, h, w).
+            skip: The encoder's features at twice that size, or None.
+        """
         # Corners on corners, as in Chen's code.
         x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=True)
         return self.refine(x if skip is None else torch.cat([x, skip], dim=1))
@@ -105,6 +125,9 @@ class TransUNet(nn.Module):
 
     The tokens, as a map, pass a 3×3 conv-BN-ReLU to 512 channels, then levels of 256, 128, 64 and
     16 channels, of which the last, at full size, has no skip; the head is a 3×3 convolution.
+
+    Args:
+        encoder: It is trained, too.
     """
 
     def __init__(self, encoder: HybridEncoder) -> None:
@@ -121,7 +144,11 @@ class TransUNet(nn.Module):
         self.head = nn.Conv2d(widths[-1], 1, 3, padding=1)
 
     def forward(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
-        """Return the logits of crack."""
+        """Return the logits of crack.
+
+        Args:
+            image: Normalized, (n, 3, h, w); 16 divides height and width.
+        """
         x, skips = self.encoder(image)
         x = self.bottleneck(x)
         for level, skip in zip(self.decoder, [*skips, None], strict=True):
@@ -134,15 +161,17 @@ def transunet(*, pretrained: bool = False) -> AnySize:
 
     An image is padded to a multiple of 16 below and to the right, and the logits are cropped.
 
-    pretrained:  start the encoder from weights trained on ImageNet-21k, as Chen et al. do; they
-                 are downloaded on first use.
-
     105.3 M parameters, as many as Chen's for one class. Differs from Chen's code in what timm does
     otherwise in the ResNet (padding, the ε of its normalizations, the groups of the GroupNorm on
     shortcuts), in the encoder's initial weights where they aren't pretrained, and in taking any
     size. The pretrained weights saw images scaled to [−1, 1]; ours are normalized by ImageNet's
     mean and standard deviation, a difference in scale that the first GroupNorm takes out again.
 
-    Raises `InputError` where the weights can't be downloaded.
+    Args:
+        pretrained: Start the encoder from weights trained on ImageNet-21k, as Chen et al. do; they
+            are downloaded on first use.
+
+    Raises:
+        InputError: The weights can't be downloaded.
     """
     return AnySize(TransUNet(HybridEncoder(pretrained=pretrained)), multiple=16)

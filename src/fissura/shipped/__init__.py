@@ -23,12 +23,14 @@ MODELS: dict[str, str] = {
 class Shipped:
     """A model that comes with the package.
 
-    folder:     for `fissura.checkpoint.load_model`.
-    purpose:    what it is for.
-    card:       the text of its model card, Markdown.
-    terms:      of use, in short.
-    threshold:  probability from which a pixel counts as crack.
-    bytes:      size of its weights.
+    Attributes:
+        name: The key of `MODELS`.
+        folder: For `fissura.checkpoint.load_model`.
+        purpose: The photos that it is for.
+        card: The text of its model card, Markdown.
+        terms: Terms of use, in short.
+        threshold: Probability from which a pixel counts as crack.
+        bytes: Size of its weights.
     """
 
     name: str
@@ -41,12 +43,23 @@ class Shipped:
 
 
 def shipped_folder(name: str) -> Path:
-    """Return the folder of a model in `MODELS`."""
+    """Return the folder of a model.
+
+    Args:
+        name: A key of `MODELS`.
+    """
     return Path(__file__).parent / name.replace("-", "_")
 
 
 def shipped(name: str) -> Shipped:
-    """Return what is known of a model in `MODELS`."""
+    """Return the description of a model.
+
+    Args:
+        name: A key of `MODELS`.
+
+    >>> shipped("crackseg-small").folder.name
+    'crackseg_small'
+    """
     folder = shipped_folder(name)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     return Shipped(
