@@ -140,3 +140,18 @@ def test_the_reference_has_every_name_of_the_door():
 def test_the_reference_has_every_loss():
     page = text(ROOT / "docs" / "reference" / "losses.md")
     assert set(re.findall(r"^::: fissura\.losses\.(\w+)_loss$", page, re.MULTILINE)) == set(LOSSES)
+
+
+def test_the_design_names_files_that_are_there():
+    named = re.findall(r"`([\w/]+(?:\.py|/))`", text(ROOT / "docs" / "design.md"))
+    assert len(named) > 20
+    for path in named:
+        assert (ROOT / path).exists() or (ROOT / "src" / "fissura" / path).exists(), path
+
+
+def test_the_readme_names_every_room():
+    tree = text(ROOT / "README.md").split("## What is where")[1].split("## License")[0]
+    named = set(re.findall(r"^      ((?:[\w.]+/? )+) ", tree, re.MULTILINE))
+    words = {word.rstrip("/") for entry in named for word in entry.split()}
+    rooms = {path.parent.name for path in (ROOT / "src" / "fissura").glob("*/__init__.py")}
+    assert rooms <= words

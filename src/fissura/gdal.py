@@ -27,7 +27,6 @@ def load_rasterio() -> Any:
             "Georeferenced and very large images need rasterio: pip install 'fissura[geo]'"
         )
     import rasterio
-    import rasterio.errors
 
     return rasterio
 
