@@ -1,4 +1,4 @@
-"""Photos that show no crack, as a labeled set, so that false alarms can be measured."""
+"""`load_clean_photos`: photos without crack as a labeled set, to measure false alarms."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def load_clean_photos(data: Path, options: EvaluateOptions, protocol: Protocol) 
             if mask is not None and len(np.unique(read_mask(mask))) > 1:
                 raise InputError(f"{mask} marks something, and --clean means photos without crack.")
             photo = read_image(file)
-            nothing = np.zeros(photo.shape[:2], np.bool_)
+            empty = np.zeros(photo.shape[:2], np.bool_)
             cuts = windows(photo.shape[:2], protocol)
-            made = prepare_all(photo, nothing, protocol)
+            made = prepare_all(photo, empty, protocol)
         except InputError as error:
             if not options.skip_bad:
                 raise

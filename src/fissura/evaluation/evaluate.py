@@ -1,4 +1,4 @@
-"""`fissura evaluate`: a trained model and a folder of labeled photos to a report."""
+"""`evaluate`: a report on a trained model, from a folder of labeled photos."""
 
 from __future__ import annotations
 
@@ -160,13 +160,13 @@ def _threshold(given: float | None, config: ModelConfig) -> tuple[float | None, 
 
 
 def _batch_size(images: PreparedSet, scale: float) -> int:
-    """As many small images at once as have the pixels of four tiles of the predictor."""
+    """Return how many small images have the pixels of four tiles of the predictor."""
     largest = max(mask.size for mask in images.masks) * scale**2
     return int(np.clip(4 * 512 * 512 / max(largest, 1), 4, 64))
 
 
 def _clipped(probs: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-    """Blending tiles may leave [0, 1] by a rounding error."""
+    """Clip probabilities to [0, 1], which blended tiles may leave by a rounding error."""
     for prob in probs:
         yield np.clip(prob, 0, 1)
 
@@ -174,6 +174,7 @@ def _clipped(probs: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float3
 def _with_progress(
     probs: Iterator[NDArray[np.float32]], total: int
 ) -> Iterator[NDArray[np.float32]]:
+    """Show a bar on a terminal while the probabilities pass."""
     from rich.console import Console
     from rich.progress import track
 
@@ -203,6 +204,7 @@ def _new_folder(model: Path, stem: str) -> Path:
 
 
 def _describe_model(model: Path, config: ModelConfig, predictor: Predictor) -> dict[str, Any]:
+    """Return the report's entries on the model."""
     return {
         "path": str(model),
         **asdict(config),
@@ -213,6 +215,7 @@ def _describe_model(model: Path, config: ModelConfig, predictor: Predictor) -> d
 
 
 def _describe_data(data: Path, options: EvaluateOptions, images: PreparedSet) -> dict[str, Any]:
+    """Return the report's entries on the images."""
     return {
         "path": str(data),
         "name": data.resolve().name,
@@ -227,6 +230,7 @@ def _describe_data(data: Path, options: EvaluateOptions, images: PreparedSet) ->
 
 
 def _versions() -> dict[str, str]:
+    """Return the versions of all that computes metrics."""
     from importlib.metadata import version
 
     names = ("numpy", "scikit-image", "opencv-python-headless")

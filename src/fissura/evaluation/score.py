@@ -1,4 +1,4 @@
-"""Probabilities compared with the truth, image by image, to counts that all metrics follow from."""
+"""`score`: counts of each image, from its probabilities and its mask, behind all metrics."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class AtThreshold:
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """All that a report says about a set of n images, before any averaging.
+    """The counts and predictions of a set of n images, before any averaging.
 
     Attributes:
         data: The images, with their names and masks.
@@ -116,14 +116,14 @@ def score(
 ) -> Scores:
     """Compare probabilities with the masks of a set, in one pass, image by image.
 
-    Probabilities are looked at one image at a time and not kept; what is kept per image are a
-    histogram, a few counts and its predicted mask in bits.
+    Probabilities are compared one image at a time and not kept. A histogram, a few counts and the
+    predicted mask in bits are kept of each image.
 
     Args:
         probs: As many arrays float32 (h, w) in [0, 1] as `data` has masks, of their sizes and in
             their order; an iterator serves.
         data: The images and the truth.
-        threshold: Threshold to look at beside 0.5, rounded to the nearest k/256; None for 0.5
+        threshold: Threshold to score beside 0.5, rounded to the nearest k/256; None for 0.5
             alone.
         source: Origin of `threshold`: "validation", "given" or "fixed".
         tolerance: Tolerance of the tolerant metrics, in pixels.
@@ -178,7 +178,11 @@ def score(
 
 
 def count_components(mask: NDArray[np.bool_], least: int) -> int:
-    """Count the connected components (8 neighbors) of at least `least` pixels.
+    """Count the connected components (8 neighbors) of a mask, but those that are too small.
+
+    Args:
+        mask: Mask (h, w).
+        least: Pixels of the smallest component that counts.
 
     >>> count_components(np.array([[1, 0, 1], [0, 1, 0], [0, 0, 0]], bool), 3)
     1
@@ -188,6 +192,7 @@ def count_components(mask: NDArray[np.bool_], least: int) -> int:
 
 
 def _misfit(index: int, shape: tuple[int, ...], data: PreparedSet) -> str:
+    """Say why probabilities do not fit the masks."""
     if index >= len(data):
         return f"More than {len(data)} probability maps for {len(data)} images."
     return (
@@ -202,7 +207,7 @@ def _columns(point: AtThreshold) -> dict[str, NDArray[Any]]:
     tolerant, line = match_metrics(point.tolerant), match_metrics(point.center_line)
     return {
         **{name: counts[:, column] for column, name in enumerate(COLUMNS)},
-        **{name: figure(counts) for name, figure in METRICS.items()},
+        **{name: metric(counts) for name, metric in METRICS.items()},
         **{f"tolerant_{name}": values for name, values in tolerant.items()},
         "cldice": line["f1"],
         "false_alarms": point.alarms,

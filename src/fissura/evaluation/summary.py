@@ -1,4 +1,4 @@
-"""Average what `score` found: pooled and per image, each with its interval, in one dictionary."""
+"""`summarize`: the metrics of a set, pooled and per image, each with its interval."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RULES = [
     "threshold.",
     "An image without crack has a false alarm where the model calls a connected component of at "
     f"least {ALARM_PIXELS} pixels crack.",
-    "clDice per image is the usual one; pooled clDice adds up center-line pixels first.",
+    "clDice per image is the usual one; pooled clDice adds up centerline pixels first.",
 ]
 
 ORACLE_NOTE = (
@@ -48,27 +48,34 @@ NOT_CHOSEN = (
     "on data; `fissura train --validation 0.1` sets images aside for it."
 )
 
-# What is summed over images, and the figures that follow from the sums.
-Part = tuple[NDArray[Any], Callable[[NDArray[np.float64]], Mapping[str, NDArray[np.float64]]]]
+# Counts that are summed over images, and the metrics that follow from the sums.
+Summed = tuple[NDArray[Any], Callable[[NDArray[np.float64]], Mapping[str, NDArray[np.float64]]]]
 
 
 def summarize(scores: Scores, *, resamples: int = 1000, seed: int = 0) -> dict[str, Any]:
-    """Give all figures of a set as a nested dictionary that JSON can hold (NaN as None).
+    """Return all metrics of a set as a nested dictionary that JSON can hold (NaN as None).
 
-    Every figure is {"value", "low", "high"}, the ends of a 95 % percentile bootstrap interval over
-    images. Where several images show one thing (`data.groups`: crops of one photo), the groups are
-    drawn, since their images are not independent.
+    Every metric is {"value", "low", "high"}, with the ends of a 95 % percentile bootstrap interval
+    over images. Where several images show one thing (`data.groups`: crops of one photo), the groups
+    are drawn, since their images are not independent.
 
-    Keys: images, groups, crack_fraction, tolerance_px, bootstrap, headline, at_half, at_chosen
-    (None
-    where there is none), at_chosen_note, average_precision, oracle, rules, per_image.
+    Args:
+        scores: Scores of the images.
+        resamples: Number of bootstrap resamples.
+        seed: Seed of these resamples.
+
+    Returns:
+        A dictionary with the keys images, groups, crack_fraction, tolerance_px, bootstrap,
+        headline, at_half, at_chosen (None where there is none), at_chosen_note, average_precision,
+        oracle, rules and per_image.
     """
     clean = scores.histograms[:, 1].sum(axis=1) == 0
-    parts = _overall_parts(scores)
+    summed = _overall(scores)
     for name, point in (("at_half", scores.half), ("at_chosen", scores.chosen)):
         if point is not None:
-            parts |= {f"{name}.{key}": part for key, part in _parts(point, clean).items()}
-    found = _intervals(parts, scores.data.groups, resamples, seed)
+            for key, each in _at_threshold(point, clean).items():
+                summed[f"{name}.{key}"] = each
+    found = _intervals(summed, scores.data.groups, resamples, seed)
     points = {
         name: None if point is None else _describe(point, clean, found, name)
         for name, point in (("at_half", scores.half), ("at_chosen", scores.chosen))
@@ -99,8 +106,8 @@ def summarize(scores: Scores, *, resamples: int = 1000, seed: int = 0) -> dict[s
     }
 
 
-def _overall_parts(scores: Scores) -> dict[str, Part]:
-    """What belongs to no single threshold."""
+def _overall(scores: Scores) -> dict[str, Summed]:
+    """Return the metrics that belong to no single threshold."""
 
     def best(sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         counts = counts_per_threshold(sums)
@@ -113,55 +120,56 @@ def _overall_parts(scores: Scores) -> dict[str, Part]:
         "average_precision": (scores.histograms, lambda sums: {"ap": average_precision(sums)}),
         "ods": (scores.histograms, best),
         "ois.pooled": (scores.oracle.counts, pooled),
-        "ois.per_image_mean.f1": _mean_part(scores.oracle.values),
+        "ois.per_image_mean.f1": _mean(scores.oracle.values),
     }
 
 
-def _parts(point: AtThreshold, clean: NDArray[np.bool_]) -> dict[str, Part]:
-    """Figures at one threshold: pooled, and the means of the images' own."""
-    parts: dict[str, Part] = {
+def _at_threshold(point: AtThreshold, clean: NDArray[np.bool_]) -> dict[str, Summed]:
+    """Return the metrics at one threshold: pooled, and the means over images."""
+    summed: dict[str, Summed] = {
         "pooled": (
             point.counts,
-            lambda sums: {name: figure(sums) for name, figure in METRICS.items()},
+            lambda sums: {name: metric(sums) for name, metric in METRICS.items()},
         ),
         "tolerant.pooled": (point.tolerant, match_metrics),
         "cldice.pooled": (point.center_line, lambda sums: {"": match_metrics(sums)["f1"]}),
-        "cldice.per_image_mean": _mean_part(match_metrics(point.center_line)["f1"]),
+        "cldice.per_image_mean": _mean(match_metrics(point.center_line)["f1"]),
     }
     if clean.any():
         alarmed = np.where(clean, point.alarms > 0, np.nan)
-        parts["false_alarms.fraction"] = _mean_part(alarmed)
-    for name, figure in METRICS.items():
-        parts[f"per_image_mean.{name}"] = _mean_part(figure(point.counts))
+        summed["false_alarms.fraction"] = _mean(alarmed)
+    for name, metric in METRICS.items():
+        summed[f"per_image_mean.{name}"] = _mean(metric(point.counts))
     for name, values in match_metrics(point.tolerant).items():
-        parts[f"tolerant.per_image_mean.{name}"] = _mean_part(values)
-    return parts
+        summed[f"tolerant.per_image_mean.{name}"] = _mean(values)
+    return summed
 
 
-def _mean_part(values: NDArray[np.float64]) -> Part:
+def _mean(values: NDArray[np.float64]) -> Summed:
+    """Return the mean over the images where a value is defined, as a function of sums."""
     return as_sums(values), lambda sums: {"": mean_of_sums(sums)}
 
 
 def _intervals(
-    parts: dict[str, Part], groups: list[str], resamples: int, seed: int
+    summed: dict[str, Summed], groups: list[str], resamples: int, seed: int
 ) -> dict[str, Interval]:
-    """Bootstrap all parts under the same draws, by laying their columns side by side."""
+    """Bootstrap all metrics with the same draws, by laying their columns side by side."""
     _, group = np.unique(np.array(groups), return_inverse=True)
-    flat = [np.asarray(array, np.float64).reshape(len(array), -1) for array, _ in parts.values()]
+    flat = [np.asarray(array, np.float64).reshape(len(array), -1) for array, _ in summed.values()]
     table = np.zeros((group.max() + 1, sum(columns.shape[1] for columns in flat)))
     np.add.at(table, group, np.concatenate(flat, axis=1))
 
-    def figures(sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    def metrics(sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         values, start = {}, 0
-        for (name, (array, compute)), columns in zip(parts.items(), flat, strict=True):
+        for (name, (array, compute)), columns in zip(summed.items(), flat, strict=True):
             stop = start + columns.shape[1]
-            part = sums[:, start:stop].reshape(len(sums), *array.shape[1:])
+            own = sums[:, start:stop].reshape(len(sums), *array.shape[1:])
             start = stop
-            for key, value in compute(part).items():
+            for key, value in compute(own).items():
                 values[f"{name}.{key}".rstrip(".")] = value
         return values
 
-    return intervals(table, figures, resamples=resamples, seed=seed, level=LEVEL)
+    return intervals(table, metrics, resamples=resamples, seed=seed, level=LEVEL)
 
 
 def _describe(
@@ -185,7 +193,7 @@ def _describe(
         "least_pixels": ALARM_PIXELS,
         **described.get("false_alarms", {"fraction": None}),
     }
-    defined = {key: figure(point.counts) for key, figure in METRICS.items()}
+    defined = {key: metric(point.counts) for key, metric in METRICS.items()}
     for key, values in defined.items():
         described["per_image_mean"][key]["images"] = int(np.count_nonzero(~np.isnan(values)))
     for key, values in match_metrics(point.tolerant).items():
@@ -196,6 +204,7 @@ def _describe(
 
 
 def _describe_oracle(scores: Scores, found: dict[str, Interval]) -> dict[str, Any]:
+    """Return the metrics at the best thresholds in hindsight, nested."""
     best = _nested(found, "ods.")
     return {
         "note": ORACLE_NOTE,
@@ -218,6 +227,7 @@ def _nested(found: dict[str, Interval], prefix: str) -> dict[str, Any]:
 
 
 def _plain(interval: Interval) -> dict[str, float | None]:
+    """Return a metric and the ends of its interval, as JSON can hold them."""
     return {
         "value": _json(interval.value),
         "low": _json(interval.low),
@@ -226,4 +236,5 @@ def _plain(interval: Interval) -> dict[str, float | None]:
 
 
 def _json(value: Any) -> Any:
+    """Return a value as JSON can hold it: None for NaN."""
     return None if isinstance(value, float) and np.isnan(value) else value

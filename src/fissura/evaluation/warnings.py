@@ -1,4 +1,4 @@
-"""Warnings that a reader of a report needs before believing its metrics."""
+"""`warnings_for`: the reasons why a reader should doubt the metrics of a report."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def warnings_for(
         images: Images that it was judged by.
         chosen: Protocol that prepared them.
         own: Protocol of the model's training.
-        options: Split and threshold are taken from here.
+        options: Split, threshold and `clean` are taken from here.
     """
     found = _seen(model, config, data, images, options)
     if options.threshold is not None:
@@ -102,5 +102,5 @@ def _may_be_known(config: ModelConfig, data: Path) -> bool:
     sets = config.training.get("data")
     if sets is None:
         return True
-    place = "".join(data.resolve().as_posix().lower().split())
-    return any("".join(name.lower().split()) in place for name in str(sets).split(","))
+    path = "".join(data.resolve().as_posix().lower().split())
+    return any("".join(name.lower().split()) in path for name in str(sets).split(","))

@@ -1,4 +1,4 @@
-"""What a person sees of a running training: progress bar, lines in a log, TensorBoard."""
+"""The display of a running training: progress bar, lines in a log, TensorBoard."""
 
 from __future__ import annotations
 
@@ -31,12 +31,18 @@ from fissura.training.session import Session
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-# An image (h, w, 3), the prediction and the truth (h, w) of it.
-Picture = tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]
+# An image (h, w, 3), and its prediction and truth (h, w).
+Example = tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]
 
 
 class Display:
-    """Progress on a terminal, a line per epoch where the output goes to a file."""
+    """Progress on a terminal, a line per epoch where the output goes to a file.
+
+    Attributes:
+        console: Console that is written to.
+        progress: Bar, or None where the console is no terminal.
+        task: Task of the bar, or None.
+    """
 
     def __init__(self, console: Console, progress: Progress | None, task: TaskID | None) -> None:
         self.console = console
@@ -44,13 +50,25 @@ class Display:
         self.task = task
 
     def step(self, epoch: int, done: int, loss: float, rate: float) -> None:
-        """Move the bar."""
+        """Move the bar.
+
+        Args:
+            epoch: Epoch under way, from 1.
+            done: Steps done in the whole training.
+            loss: Mean loss of the epoch so far.
+            rate: Learning rate of the latest step.
+        """
         if self.progress is not None and self.task is not None:
-            what = f"epoch {epoch}  loss {loss:.4f}  lr {rate:.1e}"
-            self.progress.update(self.task, completed=done, description=what)
+            text = f"epoch {epoch}  loss {loss:.4f}  lr {rate:.1e}"
+            self.progress.update(self.task, completed=done, description=text)
 
     def epoch(self, line: dict[str, Any], epochs: int) -> None:
-        """Say how an epoch went; with a bar only where there is a validation figure."""
+        """Say how an epoch went; beside a bar only where there are validation metrics.
+
+        Args:
+            line: The epoch's line of `metrics.jsonl`.
+            epochs: Epochs of the whole training.
+        """
         text = f"epoch {line['epoch']:>4}/{epochs}  loss {line['loss']:.4f}"
         if (validation := line.get("validation")) is not None:
             text += f"  validation IoU {validation['iou']:.4f}, F1 {validation['f1']:.4f}"
@@ -59,7 +77,15 @@ class Display:
 
 
 def introduce(console: Console, run: Path, session: Session, inputs: Inputs, epochs: int) -> None:
-    """Say what is about to be trained, on what, where."""
+    """State the network, the images, the device, the layout of the folder and the split.
+
+    Args:
+        console: Console to write to.
+        run: Folder that the training writes.
+        session: Session of the training.
+        inputs: Images.
+        epochs: Epochs done already.
+    """
     config, train = session.config, inputs.train
     console.print(
         f"Training {config.model} with {config.loss} on {len(train)} images "
@@ -78,7 +104,12 @@ def introduce(console: Console, run: Path, session: Session, inputs: Inputs, epo
 
 
 def conclude(console: Console, run: Path) -> None:
-    """Say where the model is, and what is to be known of it."""
+    """Name the finished model, and warn where its threshold is at the end of the grid.
+
+    Args:
+        console: Console to write to.
+        run: Folder of the run.
+    """
     card = read_config(run / "model" / "config.json")
     if card.threshold_source == "validation" and at_end_of_grid(card.threshold):
         console.print(
@@ -91,7 +122,16 @@ def conclude(console: Console, run: Path) -> None:
 
 @contextmanager
 def training_display(console: Console, *, total: int, done: int) -> Iterator[Display]:
-    """Show a bar over all steps of the training while the block runs."""
+    """Show a bar over all steps of the training while the block runs.
+
+    Args:
+        console: Console to write to.
+        total: Steps of the whole training.
+        done: Steps done already.
+
+    Yields:
+        The display, which has no bar where the console is no terminal.
+    """
     if not console.is_terminal:
         yield Display(console, None, None)
         return
@@ -108,7 +148,12 @@ def training_display(console: Console, *, total: int, done: int) -> Iterator[Dis
 
 
 class Events:
-    """TensorBoard events of a run; a resumed run replaces what was written after its state."""
+    """TensorBoard events of a run; a resumed run replaces the events after its saved state.
+
+    Attributes:
+        run: Folder of the run.
+        writer: TensorBoard's own writer.
+    """
 
     def __init__(self, run: Path, step: int) -> None:
         # Imported here: it costs half a second.
@@ -118,18 +163,23 @@ class Events:
         self.run = run
         self.writer: SummaryWriter = SummaryWriter(str(run), purge_step=step)
 
-    def write(self, line: dict[str, Any], pictures: list[Picture]) -> None:
-        """Write an epoch's line of metrics, and images of the errors."""
-        with naming(self.run):
-            self._write(line, pictures)
+    def write(self, line: dict[str, Any], examples: list[Example]) -> None:
+        """Write an epoch's line of metrics, and images of the errors.
 
-    def _write(self, line: dict[str, Any], pictures: list[Picture]) -> None:
+        Args:
+            line: The epoch's line of `metrics.jsonl`.
+            examples: Images with prediction and truth, each shown beside its errors.
+        """
+        with naming(self.run):
+            self._write(line, examples)
+
+    def _write(self, line: dict[str, Any], examples: list[Example]) -> None:
         step = line["step"]
         self.writer.add_scalar("loss/train", line["loss"], step)
         self.writer.add_scalar("learning_rate", line["learning_rate"], step)
         for name, value in (line.get("validation") or {}).items():
             self.writer.add_scalar(f"validation/{name}", value, step)
-        for index, (image, pred, target) in enumerate(pictures):
+        for index, (image, pred, target) in enumerate(examples):
             side_by_side = np.concatenate([image, error_overlay(image, pred, target)], axis=1)
             self.writer.add_image(f"errors/{index}", side_by_side, step, dataformats="HWC")
         self.writer.flush()

@@ -1,4 +1,4 @@
-"""What a training starts from: its images, its loss function, and a record of both."""
+"""The inputs of a training: its images, their record, its loss function and its crops."""
 
 from __future__ import annotations
 
@@ -21,14 +21,20 @@ from fissura.training.options import TrainOptions, loss_options, option
 
 @dataclass(frozen=True)
 class Inputs:
-    """Training images, and the ones set aside to choose the epoch and the threshold."""
+    """The images of a training.
+
+    Attributes:
+        train: Training images.
+        validation: Images set aside to choose the epoch and the threshold, or None.
+        layout: Layout of the folder, in words.
+    """
 
     train: PreparedSet
     validation: PreparedSet | None
     layout: str
 
     def record(self) -> dict[str, Any]:
-        """Return what `data.json` says."""
+        """Return the content of `data.json`."""
         return {
             "layout": self.layout,
             "split_rule": self.train.split_rule,
@@ -43,7 +49,15 @@ class Inputs:
 
 
 def read_inputs(data: Path, config: TrainOptions) -> Inputs:
-    """Read and prepare the training images of a folder; part with the validation images."""
+    """Read and prepare the training images of a folder, and set validation images aside.
+
+    Args:
+        data: Folder in one of the layouts of `fissura.data.folder`.
+        config: Protocol, validation fraction, seed and `skip_bad` are taken from here.
+
+    Raises:
+        InputError: The images or masks can't be used, or no validation image shows a crack.
+    """
     protocol = choose_protocol(config.protocol, config.area_threshold)
     folder = find_pairs(data, skip_bad=config.skip_bad)
 
@@ -58,9 +72,9 @@ def read_inputs(data: Path, config: TrainOptions) -> Inputs:
     if "val" in folder.splits:
         return Inputs(train, _with_cracks(load("val")), folder.layout)
     fractions = {"train": 1 - config.validation, "val": config.validation}
-    parts = split_groups(train.names, fractions, config.seed)
-    validation = _with_cracks(train.subset(parts["val"]))
-    return Inputs(train.subset(parts["train"]), validation, folder.layout)
+    drawn = split_groups(train.names, fractions, config.seed)
+    validation = _with_cracks(train.subset(drawn["val"]))
+    return Inputs(train.subset(drawn["train"]), validation, folder.layout)
 
 
 def _with_cracks(validation: PreparedSet) -> PreparedSet:
@@ -85,9 +99,18 @@ def _with_cracks(validation: PreparedSet) -> PreparedSet:
 def choose_loss(
     config: TrainOptions, crack_fraction: float
 ) -> tuple[DeepSupervisionLoss, dict[str, Any]]:
-    """Return the loss as a function of logits (or several) and target, and its options as given.
+    """Choose the loss function of a training.
 
-    `margin="auto"` becomes the paper's recommendation for this share of crack pixels.
+    Args:
+        config: Name and options of the loss.
+        crack_fraction: Fraction of crack pixels in the training images, for which `margin="auto"`
+            becomes the paper's recommendation.
+
+    Returns:
+        The loss as a function of logits (or several) and target, and the options that were given.
+
+    Raises:
+        InputError: There is no such loss, or it doesn't take these options.
     """
     name = config.loss.replace("-", "_")
     if name not in LOSSES:
@@ -109,7 +132,16 @@ def choose_loss(
 
 
 def choose_crop(config: TrainOptions, train: PreparedSet) -> int | None:
-    """Return the side of the random crops, or None where whole images make the batches."""
+    """Choose the size of the random crops.
+
+    Args:
+        config: `crop` is taken from here.
+        train: Training images.
+
+    Returns:
+        Their side in pixels, or None where whole images make the batches: where no crop was asked
+        for and all images have one size of at most 512 pixels.
+    """
     if config.crop is not None:
         return config.crop
     return None if train.uniform and max(train.images[0].shape[:2]) <= 512 else 256

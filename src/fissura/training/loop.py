@@ -1,4 +1,4 @@
-"""`train` and `resume`: the whole way from a data folder to a run folder."""
+"""`train` and `resume`: from a data folder to a run folder, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from fissura.training.inputs import read_inputs
 from fissura.training.optimize import learning_rate
 from fissura.training.options import TrainOptions
 from fissura.training.session import Planned, Position, Session, begin, start_fabric
-from fissura.training.step import check_finite, example_pictures, train_step, validate
+from fissura.training.step import check_finite, example_images, train_step, validate
 from fissura.training.stop import StopRequest, stop_on_signals
 
 LOOK_EVERY = 10  # steps between looks at the loss, each of which waits for the device
@@ -38,10 +38,12 @@ OnEpoch = Callable[[Session, int], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a training ended, or a call of `train` or `resume` for it.
+    """The end of a training, or of one call of `train` or `resume` for it.
 
-    epochs counts all that are done, 0 where the training did not begin. stopped_by is the number of
-    the signal that ended it before its last epoch, or None.
+    Attributes:
+        run: Folder of the run.
+        epochs: All epochs done, 0 where the training did not begin.
+        stopped_by: Number of the signal that stopped it before its last epoch, or None.
     """
 
     run: Path
@@ -96,7 +98,7 @@ def resume(
 
     Args:
         run: Run folder of the training.
-        data: New place of the folder that it was trained on, where that has been moved.
+        data: New path of the folder that it was trained on, where that has been moved.
         quiet: Print nothing.
         on_epoch: As in `train`.
 
@@ -108,20 +110,20 @@ def resume(
     """
     run = Path(run)
     recorded, options = read_config(run / "config.yaml")
-    place = recorded if data is None else Path(data)
-    if not place.is_dir():
+    folder = recorded if data is None else Path(data)
+    if not folder.is_dir():
         raise InputError(
-            f"The folder {place}, on which {run} is trained, does not exist. Where it was moved, "
+            f"The folder {folder}, on which {run} is trained, does not exist. Where it was moved, "
             f"give its new place: `fissura train --resume {run} --data NEW_PLACE`."
         )
-    planned = Planned(run, place, options)
+    planned = Planned(run, folder, options)
     return _run(planned, state=run_folder.load_state(run), quiet=quiet, on_epoch=on_epoch)
 
 
 def _run(
     planned: Planned, *, state: dict[str, Any] | None, quiet: bool, on_epoch: OnEpoch | None
 ) -> Outcome:
-    """Train alone, with all that a person sees of it."""
+    """Train with a display, from the start or from `state`."""
     run, config = planned.run, planned.config
     fabric = start_fabric(config)
     console = Console(quiet=quiet or not fabric.is_global_zero, highlight=False)
@@ -155,7 +157,19 @@ def _run(
 
 
 class Loop:
-    """A training under way: what its epochs share."""
+    """A training under way.
+
+    Attributes:
+        run: Folder that it writes.
+        session: Network, optimizer, loss and images.
+        position: Epochs and steps done; it changes in place.
+        request: Request to stop, read between two steps.
+        display: Display of its progress.
+        events: TensorBoard events, or None in all processes but the first.
+        on_epoch: Function called after each epoch, or None.
+        state: Writer of the state to resume from.
+        writes: Whether this process writes files.
+    """
 
     def __init__(
         self,
@@ -178,17 +192,21 @@ class Loop:
         self.writes = session.fabric.is_global_zero
 
     def run_epochs(self) -> bool:
-        """Train to the end; False where a stop was asked for before it."""
+        """Train all epochs that are left, until patience runs out.
+
+        Returns:
+            Whether the training ended; False where a stop was requested before.
+        """
         config, position = self.session.config, self.position
-        pictured = {1, config.epochs, *range(0, config.epochs, max(1, config.epochs // 10))}
+        shown = {1, config.epochs, *range(0, config.epochs, max(1, config.epochs // 10))}
         while position.epoch < config.epochs and not self._out_of_patience():
             if not self._epoch_steps():
                 return False
             line = self._close_epoch()
             self.display.epoch(line, config.epochs)
             if self.events is not None:
-                pictures = example_pictures(self.session) if position.epoch in pictured else []
-                self.events.write(line, pictures)
+                examples = example_images(self.session) if position.epoch in shown else []
+                self.events.write(line, examples)
             if self.on_epoch is not None:
                 self.on_epoch(self.session, position.epoch)
                 self.session.network.train()

@@ -1,11 +1,11 @@
-"""The run folder: where a training writes, and from where it goes on.
+"""The run folder: the files that a training writes, and from which it goes on.
 
 config.yaml      every option; replayable
-data.json        what the training saw: folder layout, mask rule, split, share of crack
+data.json        the training images: folder layout, mask rule, split, fraction of crack
 skipped.csv      files left out, where --skip-bad was given
 metrics.jsonl    a line per epoch
 state/state.pt   everything needed to resume; the file that commits an epoch
-model/           config.json and model.safetensors: what `fissura predict` takes
+model/           config.json and model.safetensors, for `fissura predict`
 events.out.*     TensorBoard
 """
 
@@ -27,7 +27,20 @@ from fissura.training.options import TrainOptions
 
 
 def free_folder(out: Path | None, data: Path, config: TrainOptions) -> Path:
-    """Return the folder for a new run, or raise `InputError` where one exists already."""
+    """Name the folder for a new run.
+
+    Args:
+        out: Folder that the user wants, or None for a new one, `runs/DATA-LOSS`, with a number
+            where that exists.
+        data: Folder of the images.
+        config: The loss is taken from here.
+
+    Returns:
+        A path that does not exist yet or is an empty folder.
+
+    Raises:
+        InputError: `out` exists and holds anything.
+    """
     if out is None:
         stem = f"{data.resolve().name}-{config.loss}"
         names = [Path("runs", stem), *(Path("runs", f"{stem}-{n}") for n in range(2, 10_000))]
@@ -41,9 +54,14 @@ def free_folder(out: Path | None, data: Path, config: TrainOptions) -> Path:
 
 
 def open_run(run: Path, data: Path, config: TrainOptions, inputs: Inputs, *, epochs: int) -> None:
-    """Make the folder and write what is known before the first step.
+    """Make the folder of a run, with the files that come before the first step.
 
-    epochs: how many are done already, in a resumed run; later lines of metrics are dropped.
+    Args:
+        run: Folder of the run.
+        data: Folder of the images.
+        config: Options, for `config.yaml`.
+        inputs: Images, for `data.json` and `skipped.csv`.
+        epochs: Epochs that a resumed run has done already; later lines of metrics are dropped.
     """
     run.mkdir(parents=True, exist_ok=True)
     remove_unfinished(run)
@@ -62,7 +80,7 @@ def open_run(run: Path, data: Path, config: TrainOptions, inputs: Inputs, *, epo
 
 
 def append_metrics(path: Path, line: dict[str, Any]) -> None:
-    """Add a line to `metrics.jsonl`."""
+    """Add the line of an epoch to `metrics.jsonl`."""
     with naming(path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 
@@ -79,14 +97,20 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 
 def keep_metrics(path: Path, epochs: int) -> None:
-    """Drop what was logged after epoch `epochs`, the last one whose state was saved."""
+    """Drop the lines after epoch `epochs`, the last one whose state was saved."""
     kept = [line for line in read_metrics(path) if line["epoch"] <= epochs]
     with replacing(path) as temporary:
         temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
 
 
 class StateWriter:
-    """Writes `state/state.pt`, so often that a kill costs little and saving costs at most 5 %."""
+    """Writes `state/state.pt`, so often that a kill costs little and saving costs at most 5 %.
+
+    Attributes:
+        path: The file.
+        cost: Seconds that the latest writing took.
+        written: `time.monotonic()` at the end of it.
+    """
 
     def __init__(self, run: Path) -> None:
         self.path = run / "state" / "state.pt"
@@ -108,7 +132,17 @@ class StateWriter:
 
 
 def load_state(run: Path) -> dict[str, Any] | None:
-    """Read `state/state.pt`, or None where the training was stopped before its first epoch."""
+    """Read `state/state.pt` of a run.
+
+    Args:
+        run: Folder of the run.
+
+    Returns:
+        The state, or None where the training was stopped before it saved any.
+
+    Raises:
+        InputError: The file is damaged.
+    """
     path = run / "state" / "state.pt"
     if not path.exists():
         return None

@@ -1,4 +1,4 @@
-"""The parts of a running training, and how they are put together."""
+"""`Session`: network, optimizer, loss and images of a running training, and how it is built."""
 
 from __future__ import annotations
 
@@ -32,7 +32,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Planned:
-    """A training to be done: the folder that it writes, its images, and every other choice."""
+    """A training to be done.
+
+    Attributes:
+        run: Folder that it writes.
+        data: Folder of its images.
+        config: Every other choice.
+    """
 
     run: Path
     data: Path
@@ -41,7 +47,16 @@ class Planned:
 
 @dataclass
 class Position:
-    """Where a training stands: epochs done, steps done in the next one, and what they gave."""
+    """The position that a training has reached.
+
+    Attributes:
+        epoch: Epochs done.
+        step: Steps done in the next epoch.
+        loss_sum: Sum of the losses of these steps, float64, on the device.
+        seconds: Seconds that these steps took.
+        best_iou: Best IoU on the validation images so far; -1 before the first.
+        best_epoch: Epoch that reached it, from 1; 0 before the first.
+    """
 
     epoch: int = 0
     step: int = 0
@@ -55,9 +70,20 @@ class Position:
 class Session:
     """Everything that the steps of a training need.
 
-    run is the folder that it writes. network is the bare model; model is the same one as fabric
-    runs it (device, precision, processes); average is its moving average, or None. card describes
-    the model for predicting.
+    Attributes:
+        run: Folder that the training writes.
+        fabric: Device, precision and processes.
+        config: Options of the training.
+        network: The bare network.
+        model: The same network as `fabric` runs it.
+        optimizer: Optimizer as `fabric` runs it.
+        average: Moving average of the network, or None.
+        loss: Function of logits and target.
+        train: Training images.
+        validation: Images that choose the epoch and the threshold, or None.
+        crop: Side of the random crops in pixels, or None where batches hold whole images.
+        card: Description of the model, for predicting.
+        fingerprint: Fingerprint of the training images.
     """
 
     run: Path
@@ -109,7 +135,14 @@ class Session:
 
 
 def start_fabric(config: TrainOptions) -> Fabric:
-    """Choose device and precision, and start the other processes where there are any."""
+    """Choose device and precision, and start the other processes where there are any.
+
+    Args:
+        config: Accelerator, devices, nodes, precision and compilation are taken from here.
+
+    Raises:
+        InputError: The device, the precision or the compiler is not there, or a package is missing.
+    """
     with extra("train", "Training"):
         from lightning_fabric import Fabric
 
@@ -130,7 +163,14 @@ def start_fabric(config: TrainOptions) -> Fabric:
 
 
 def check_compiler(device: torch.device) -> None:
-    """Raise `InputError` where torch.compile does not work on `device`, with the reason."""
+    """Compile a tiny function, to learn before a training whether torch.compile works.
+
+    Args:
+        device: Device of the training.
+
+    Raises:
+        InputError: It does not work; the sentence holds the reason.
+    """
     try:
         torch.compile(lambda x: x.cos() + 1)(torch.zeros(32, device=device))
     except Exception as error:  # of a compiler, a driver, a library: any kind
@@ -150,9 +190,19 @@ def build_session(
     *,
     resumed: bool = False,
 ) -> Session:
-    """Put the parts together; the initial weights depend on the seed and the network alone.
+    """Build the session of a training; its first weights depend on seed and network alone.
 
-    resumed:  the weights will come from a saved state, so that pretrained ones need no download.
+    Args:
+        run: Folder that the training writes.
+        fabric: Device, precision and processes.
+        config: Options of the training.
+        inputs: Images.
+        resumed: Whether the weights come from a saved state afterwards, so that pretrained ones
+            need no download.
+
+    Raises:
+        InputError: The loss or the network does not take these options, or the model to start from
+            does not fit.
     """
     loss, given = choose_loss(config, inputs.train.crack_fraction)
     options = model_options(config)
@@ -202,10 +252,16 @@ def build_session(
 
 
 def check_smallest_batch(session: Session) -> None:
-    """Raise `InputError` where the smallest batch is too small for the network's normalization.
+    """Check that the smallest batch is large enough for the network's normalization.
 
     Batch normalization needs two values per channel. Deep in a network, an image may be a single
-    one, so that a last batch of one image would fail at the end of the first epoch.
+    value, so that a last batch of one image would fail at the end of the first epoch.
+
+    Args:
+        session: Session of the training; its network and the random numbers stay as they are.
+
+    Raises:
+        InputError: It is too small; the sentence names a batch size that works.
     """
     config, count = session.config, len(session.train)
     processes = session.fabric.world_size
@@ -233,7 +289,12 @@ def check_smallest_batch(session: Session) -> None:
 
 
 def origin(run: Path, config: TrainOptions) -> dict[str, Any]:
-    """Return what the card says of the model that a training started from: it, and its terms."""
+    """Return the entries of the card on the model that a training started from, with its terms.
+
+    Args:
+        run: Folder of the run, whose own card serves in a resumed training.
+        config: Options of the training; `start` names the model.
+    """
     if config.start is None:
         return {}
     own = run / "model" / "config.json"  # of a resumed training: the other model may be gone
@@ -245,7 +306,12 @@ def origin(run: Path, config: TrainOptions) -> dict[str, Any]:
 def start_from(network: nn.Module, config: TrainOptions) -> None:
     """Give a network the weights of the model that `config.start` names.
 
-    Raises `InputError` where there is none, or it is of another network.
+    Args:
+        network: Network, which changes in place.
+        config: Options of the training.
+
+    Raises:
+        InputError: There is no such model, or it is another network.
     """
     assert config.start is not None
     model, card = load_model(Path(config.start))
@@ -267,9 +333,20 @@ def begin(
     inputs: Inputs,
     state: dict[str, Any] | None,
 ) -> tuple[Session, Position]:
-    """Put a training together, new or where `state` left it, and write what is known of it by now.
+    """Build a training's session, new or as `state` left it, and open its run folder.
 
-    Raises `InputError` where the images are others than before.
+    Args:
+        planned: The training.
+        fabric: Device, precision and processes.
+        inputs: Images.
+        state: State of an earlier session, or None for a new training.
+
+    Returns:
+        The session, and its position.
+
+    Raises:
+        InputError: The images are not those of the earlier session, or `build_session` or
+            `check_smallest_batch` refuses the options.
     """
     run, config = planned.run, planned.config
     session = build_session(run, fabric, config, inputs, resumed=state is not None)

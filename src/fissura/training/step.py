@@ -1,4 +1,4 @@
-"""One step of a training and one validation: what is done with the parts of a session."""
+"""One step of a training, its validation, and the example images of its display."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fissura.data.batches import ImageStore, step_seed
 from fissura.errors import InputError
 from fissura.metrics.counts import histograms
 from fissura.models.normalize import normalize
-from fissura.training.display import Picture
+from fissura.training.display import Example
 from fissura.training.optimize import update_average
 from fissura.training.session import Position, Session
 
@@ -25,7 +25,19 @@ if TYPE_CHECKING:
 def train_step(
     session: Session, indices: NDArray[np.int64], *, epoch: int, step: int, rate: float
 ) -> Float[Tensor, ""]:
-    """Draw a batch, take one step of the optimizer, return the loss (on the device)."""
+    """Draw a batch and take one step of the optimizer.
+
+    Args:
+        session: Session of the training, whose weights change.
+        indices: int64 (n,), the training images of the batch.
+        epoch: Epochs done, from 0.
+        step: Steps done in this epoch, from 0. With the seed, the epoch and the process it seeds
+            every random number of the step, so that a repeated step has the same bits.
+        rate: Learning rate of the step.
+
+    Returns:
+        The loss of the batch before the step, still on the device.
+    """
     config, fabric = session.config, session.fabric
     seed = step_seed(config.seed, epoch, step, fabric.global_rank)
     torch.manual_seed(seed)  # for dropout and its like
@@ -45,7 +57,16 @@ def train_step(
 def optimize(
     session: Session, image: Num[Tensor, "n 3 h w"], mask: UInt8[Tensor, "n 1 h w"]
 ) -> Float[Tensor, ""]:
-    """Change the weights by one step on this batch; return the loss before it."""
+    """Change the weights by one step on a batch.
+
+    Args:
+        session: Session of the training, whose weights change.
+        image: Images, RGB, 0 to 255.
+        mask: Masks, 1 where a pixel is crack, 0 elsewhere.
+
+    Returns:
+        The loss before the step, still on the device.
+    """
     fabric, optimizer, norm = session.fabric, session.optimizer, session.config.clip_norm
     logits = session.model(normalize(image, session.card.mean, session.card.std))
     loss = session.loss(logits, mask)
@@ -59,7 +80,15 @@ def optimize(
 
 
 def check_finite(session: Session, position: Position) -> None:
-    """Raise `InputError` where the loss or the weights have gone to NaN or infinity."""
+    """Stop a training whose loss or weights have become NaN or infinite.
+
+    Args:
+        session: Session of the training.
+        position: Its position, with the sum of the losses of this epoch.
+
+    Raises:
+        InputError: The loss or a weight is NaN or infinite; the sentence names remedies.
+    """
     size = torch.nn.utils.get_total_norm(session.network.parameters())
     if bool(torch.isfinite(position.loss_sum + size)):
         return
@@ -71,7 +100,15 @@ def check_finite(session: Session, position: Position) -> None:
 
 
 def predict(session: Session, images: UInt8[Tensor, "n 3 h w"]) -> NDArray[np.float32]:
-    """Return the probability of crack (n, h, w) by the judged network in evaluation mode."""
+    """Predict images with the judged network in evaluation mode.
+
+    Args:
+        session: Session of the training. Its network is in training mode afterwards.
+        images: Images, RGB, 0 to 255.
+
+    Returns:
+        The probability of crack, float32 (n, h, w), 0 to 1.
+    """
     network = session.judged.eval()
     with torch.no_grad(), session.fabric.autocast():
         inputs = normalize(images.to(session.fabric.device), session.card.mean, session.card.std)
@@ -81,7 +118,15 @@ def predict(session: Session, images: UInt8[Tensor, "n 3 h w"]) -> NDArray[np.fl
 
 
 def validate(session: Session, store: ImageStore) -> NDArray[np.int64]:
-    """Return the histograms (2, 256) of the probabilities on `store`, pooled over its images."""
+    """Predict labeled images and count their probabilities, pooled over the images.
+
+    Args:
+        session: Session of the training.
+        store: Images and masks. Images of one size are predicted by batches, others one by one.
+
+    Returns:
+        int64 (2, 256), `fissura.metrics.counts.histograms` added up over all images.
+    """
     size = session.config.batch_size if store.uniform else 1
     total = np.zeros((2, 256), np.int64)
     for start in range(0, len(store), size):
@@ -92,17 +137,23 @@ def validate(session: Session, store: ImageStore) -> NDArray[np.int64]:
     return total
 
 
-def example_pictures(session: Session, count: int = 4) -> list[Picture]:
-    """Return image (h, w, 3), prediction and truth (h, w) of the first images, for TensorBoard.
+def example_images(session: Session, count: int = 4) -> list[Example]:
+    """Predict the first validation images, or the first training images, for TensorBoard.
 
-    Of large images the middle 512 by 512 pixels.
+    Args:
+        session: Session of the training.
+        count: Number of images.
+
+    Returns:
+        Of each image: RGB (h, w, 3), and prediction at 0.5 and truth (h, w). Large images are cut
+        to their middle 512 by 512 pixels.
     """
     store = session.validation or session.train
-    pictures = []
+    examples = []
     for image, mask in zip(store.images[:count], store.masks[:count], strict=True):
         top, left = (max(0, (side - 512) // 2) for side in image.shape[1:])
         window = (slice(None), slice(top, top + 512), slice(left, left + 512))
         pred = predict(session, image[window][None])[0] >= 0.5
         pixels = image[window].permute(1, 2, 0).cpu().numpy()
-        pictures.append((pixels, pred, mask[window][0].cpu().numpy().astype(bool)))
-    return pictures
+        examples.append((pixels, pred, mask[window][0].cpu().numpy().astype(bool)))
+    return examples

@@ -10,16 +10,23 @@ from types import FrameType
 
 
 class StopRequest:
-    """Holds the number of the signal that asked for a stop, or None."""
+    """A request to stop, which the training loop reads between two steps.
+
+    Attributes:
+        signal: Number of the signal that asked for a stop, or None.
+    """
 
     signal: int | None = None
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Note SIGINT and SIGTERM instead of dying of them; a second one takes effect at once.
+    """Note SIGINT and SIGTERM while the block runs; a second signal takes effect at once.
 
-    Only a program's main thread may receive signals; elsewhere the request is never made.
+    Only a program's main thread may receive signals; in other threads no stop is ever requested.
+
+    Yields:
+        The request, whose `signal` is set when a signal comes.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
