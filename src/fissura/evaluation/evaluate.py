@@ -43,7 +43,7 @@ def evaluate(
 
     Nothing is chosen on these photos: the metrics are for the threshold 0.5, and for the one that
     training chose on validation images. The best threshold for these very photos stands apart,
-    under the name 'oracle'. docs/evaluation.md says what each metric means.
+    under the name 'oracle'. docs/evaluation.md explains each metric.
 
     Args:
         model: Run folder, model folder, or a name that `fissura models` lists.

@@ -79,7 +79,11 @@ class Scores:
         return ois(self.histograms)
 
     def prediction(self, index: int) -> NDArray[np.bool_]:
-        """Return the mask (h, w) predicted for an image, at the headline's threshold."""
+        """Return the mask (h, w) predicted for an image, at the headline's threshold.
+
+        Args:
+            index: Index of the image in the set.
+        """
         shape = self.data.masks[index].shape
         bits = np.unpackbits(self.predictions[index], count=shape[0] * shape[1])
         return bits.reshape(shape).astype(bool)

@@ -34,9 +34,9 @@ RULES = [
 ]
 
 ORACLE_NOTE = (
-    "Chosen on these very images with the truth in hand: what a perfect choice of threshold could "
-    "reach, not what the model reaches in use. Not to be compared with metrics at a threshold that "
-    "was fixed beforehand."
+    "Chosen on these very images with the truth in hand: a bound that a perfect choice of "
+    "threshold could reach, not the performance of the model in use. Not to be compared with "
+    "metrics at a threshold that was fixed beforehand."
 )
 SOURCES = {
     "fixed": "fixed beforehand",

@@ -80,13 +80,25 @@ def open_run(run: Path, data: Path, config: TrainOptions, inputs: Inputs, *, epo
 
 
 def append_metrics(path: Path, line: dict[str, Any]) -> None:
-    """Add the line of an epoch to `metrics.jsonl`."""
+    """Add the line of an epoch to `metrics.jsonl`.
+
+    Args:
+        path: The file; it is made where it is missing.
+        line: Metrics of the epoch.
+    """
     with naming(path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Read `metrics.jsonl`, without a last line that a kill cut short."""
+    """Read `metrics.jsonl`, without a last line that a kill cut short.
+
+    Args:
+        path: The file.
+
+    Returns:
+        A dictionary for each epoch; none where the file is missing.
+    """
     lines = []
     for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         try:
@@ -97,7 +109,12 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 
 def keep_metrics(path: Path, epochs: int) -> None:
-    """Drop the lines after epoch `epochs`, the last one whose state was saved."""
+    """Drop the lines of `metrics.jsonl` that come after the last saved state.
+
+    Args:
+        path: The file.
+        epochs: Epochs done in that state.
+    """
     kept = [line for line in read_metrics(path) if line["epoch"] <= epochs]
     with replacing(path) as temporary:
         temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
@@ -118,11 +135,19 @@ class StateWriter:
         self.written = time.monotonic()
 
     def due(self, least: float = 0.0) -> bool:
-        """Whether it is time to write again; `least` is the shortest interval in seconds."""
+        """Return whether it is time to write again.
+
+        Args:
+            least: Shortest interval between two writings, in seconds.
+        """
         return time.monotonic() - self.written >= max(20 * self.cost, least)
 
     def write(self, state: dict[str, Any]) -> None:
-        """Replace the state by `state`, whole or not at all."""
+        """Replace the file, whole or not at all.
+
+        Args:
+            state: State that `Session.state` returned.
+        """
         start = time.monotonic()
         # An open file, since torch's own writer says of a full disk 'unexpected pos 704 vs 598'.
         with replacing(self.path) as temporary, temporary.open("wb") as file:

@@ -116,7 +116,11 @@ class Session:
         return "bfloat16" if self.fabric.strategy.precision.precision != "32-true" else "float32"
 
     def state(self, position: Position) -> dict[str, Any]:
-        """Return everything that `restore` needs to go on with the same bits."""
+        """Return everything that `restore` needs to go on with the same bits.
+
+        Args:
+            position: Position of the training.
+        """
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -126,7 +130,14 @@ class Session:
         }
 
     def restore(self, state: dict[str, Any]) -> Position:
-        """Take over the state of an earlier session; return where it stood."""
+        """Take over the state of an earlier session.
+
+        Args:
+            state: State that `Session.state` returned.
+
+        Returns:
+            The position of that session.
+        """
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.average is not None:
