@@ -73,10 +73,12 @@ chosen = "thorough" if os.environ.get("FISSURA_THOROUGH") else "quick"
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", chosen))
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory, monkeypatch):
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory):
     """Keep the user's cache of prepared images out of the tests, and the tests out of it."""
-    monkeypatch.setenv("FISSURA_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FISSURA_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        yield
 
 
 def write_lines(folder: Path, count: int, *, size: int = 48, seed: int = 0) -> None:

@@ -1,3 +1,5 @@
+import contextlib
+import io
 import signal
 from dataclasses import replace
 
@@ -8,17 +10,26 @@ from fissura.errors import InputError
 from fissura.shipped import PHOTOS
 
 
-@pytest.fixture
-def _small(monkeypatch):
-    monkeypatch.setattr(module, "IMAGES", 12)
-    monkeypatch.setattr(module, "SIZE_HW", (48, 64))
-    monkeypatch.setattr(module, "OPTIONS", replace(module.OPTIONS, width=2, epochs=2))
+@pytest.fixture(scope="module", autouse=True)
+def _small():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "IMAGES", 12)
+        patch.setattr(module, "SIZE_HW", (48, 48))
+        patch.setattr(module, "OPTIONS", replace(module.OPTIONS, width=2, epochs=2))
+        yield
 
 
-@pytest.mark.usefixtures("_small")
-def test_the_demo_goes_the_whole_way(tmp_path, capsys):
-    done = module.demo(tmp_path / "demo")
-    said = capsys.readouterr().out
+@pytest.fixture(scope="module")
+def whole(_small, tmp_path_factory):
+    """A demo that went the whole way, its folder, and what it said."""
+    folder = tmp_path_factory.mktemp("whole") / "demo"
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        done = module.demo(folder)
+    return done, folder, said.getvalue()
+
+
+def test_the_demo_goes_the_whole_way(whole):
+    done, folder, said = whole
     for page in (done.inspection.report, done.evaluation.folder / "report.html"):
         assert "<html" in page.read_text(encoding="utf-8")
         assert str(page) in said
@@ -26,21 +37,24 @@ def test_the_demo_goes_the_whole_way(tmp_path, capsys):
     assert done.inspection.cracks >= 6
     assert "From epoch 1 to epoch 2 the loss went from" in said
     assert "crackseg-small (for non-commercial" in said
+    assert "Done" in said
     with pytest.raises(InputError, match="exists already"):
-        module.demo(tmp_path / "demo")
+        module.demo(folder)
 
 
-@pytest.mark.usefixtures("_small")
-def test_ctrl_c_ends_the_demo(tmp_path, capsys, monkeypatch):
-    real = module.train
+def test_ctrl_c_ends_the_demo(whole, tmp_path, capsys, monkeypatch):
+    train, inspection = module.train, whole[0].inspection
 
     def stopped(*arguments, **options):
         stop = lambda session, epochs: signal.raise_signal(signal.SIGINT)  # noqa: E731
-        return real(*arguments, on_epoch=stop, **options)
+        return train(*arguments, on_epoch=stop, **options)
 
+    # The photos of the whole demo are not inspected again.
+    monkeypatch.setattr(module, "inspect", lambda *arguments, **options: inspection)
     monkeypatch.setattr(module, "train", stopped)
     done = module.demo(tmp_path / "demo")
     assert (done.stopped_by, done.evaluation) == (signal.SIGINT, None)
+    assert done.inspection is inspection
     assert "Done" not in capsys.readouterr().out
     assert not (tmp_path / "demo" / "evaluation").exists()
 

@@ -34,10 +34,17 @@ def assert_same_weights(run, other):
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_a_run_folder_holds_what_was_promised(lines, tmp_path):
-    outcome = train(lines, out=tmp_path / "run", options=SMALL, quiet=True)
-    assert (outcome.epochs, outcome.stopped_by) == (3, None)
-    run = tmp_path / "run"
+@pytest.fixture(scope="module")
+def finished(lines, tmp_path_factory):
+    """A finished training with the options SMALL, to be read and copied, not changed."""
+    run = tmp_path_factory.mktemp("finished") / "run"
+    outcome = train(lines, out=run, options=SMALL, quiet=True)
+    assert (outcome.run, outcome.epochs, outcome.stopped_by) == (run, 3, None)
+    return run
+
+
+def test_a_run_folder_holds_what_was_promised(lines, finished):
+    run = finished
     assert read_config(run / "config.yaml") == (lines, SMALL)
     entries = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [entry["epoch"] for entry in entries] == [1, 2, 3]
@@ -53,17 +60,17 @@ def test_a_run_folder_holds_what_was_promised(lines, tmp_path):
 
 
 def test_it_learns(lines, tmp_path):
-    config = replace(SMALL, width=4, epochs=40, learning_rate=5e-3, augment=False)
+    config = replace(SMALL, epochs=17, batch_size=2, learning_rate=2e-2, augment=False)
     train(lines, out=tmp_path / "run", options=config, quiet=True)
     losses = losses_of(tmp_path / "run")
     assert losses[-1] < 0.5 * losses[0]
 
 
-def test_same_seed_same_bits_other_seed_other_bits(lines, tmp_path):
-    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        train(lines, out=tmp_path / name, options=replace(SMALL, epochs=1, seed=seed), quiet=True)
-    assert_same_weights(tmp_path / "a", tmp_path / "b")
-    assert losses_of(tmp_path / "a") != losses_of(tmp_path / "c")
+def test_same_seed_same_bits_other_seed_other_bits(lines, finished, tmp_path):
+    train(lines, out=tmp_path / "same", options=SMALL, quiet=True)
+    assert_same_weights(tmp_path / "same", finished)
+    train(lines, out=tmp_path / "other", options=replace(SMALL, epochs=1, seed=1), quiet=True)
+    assert losses_of(tmp_path / "other")[0] != losses_of(finished)[0]
 
 
 def test_losses_are_paired_by_seed(lines, tmp_path, monkeypatch):
@@ -93,14 +100,14 @@ def test_losses_are_paired_by_seed(lines, tmp_path, monkeypatch):
     ids=["adamw", "sgd-ema-deep", "crops", "smp"],
 )
 def test_options_work_together(lines, tmp_path, options):
-    config = replace(SMALL, epochs=2, **options)
+    config = replace(SMALL, epochs=1, **options)
     train(lines, out=tmp_path / "run", options=config, quiet=True)
     assert all(loss == loss for loss in losses_of(tmp_path / "run"))
     load_model(tmp_path / "run")
 
 
 def test_validation_chooses_epoch_and_threshold(lines, tmp_path):
-    config = replace(SMALL, width=4, epochs=8, validation=0.34, learning_rate=5e-3)
+    config = replace(SMALL, epochs=5, validation=0.34, learning_rate=2e-2)
     train(lines, out=tmp_path / "run", options=config, quiet=True)
     entries = [
         json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
@@ -133,8 +140,7 @@ def test_patience_stops_early(lines, tmp_path):
     assert outcome.epochs < 50
 
 
-def test_a_watcher_sees_every_epoch_and_changes_nothing(lines, tmp_path):
-    train(lines, out=tmp_path / "alone", options=SMALL, quiet=True)
+def test_a_watcher_sees_every_epoch_and_changes_nothing(lines, finished, tmp_path):
     seen = []
 
     def watch(session, epochs):
@@ -147,10 +153,10 @@ def test_a_watcher_sees_every_epoch_and_changes_nothing(lines, tmp_path):
     train(lines, out=tmp_path / "watched", options=SMALL, quiet=True, on_epoch=watch)
     run = tmp_path / "watched"
     assert seen == [(run, 1, 1), (run, 2, 2), (run, 3, 3)]
-    assert_same_weights(run, tmp_path / "alone")
+    assert_same_weights(run, finished)
 
 
-def test_a_resumed_run_is_watched_from_where_it_goes_on(lines, tmp_path):
+def test_a_resumed_run_is_watched_from_where_it_goes_on(lines, finished, tmp_path):
     def stop(session, epochs):
         if epochs == 2:
             signal.raise_signal(signal.SIGTERM)
@@ -160,12 +166,11 @@ def test_a_resumed_run_is_watched_from_where_it_goes_on(lines, tmp_path):
     seen = []
     resume(tmp_path / "run", quiet=True, on_epoch=lambda _, epochs: seen.append(epochs))
     assert seen == [3]
-    train(lines, out=tmp_path / "whole", options=SMALL, quiet=True)
-    assert_same_weights(tmp_path / "run", tmp_path / "whole")
+    assert_same_weights(tmp_path / "run", finished)
 
 
-def test_resuming_a_finished_run_changes_nothing(lines, tmp_path):
-    train(lines, out=tmp_path / "run", options=SMALL, quiet=True)
+def test_resuming_a_finished_run_changes_nothing(finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "run")
     before = (tmp_path / "run" / "model" / "model.safetensors").read_bytes()
     assert resume(tmp_path / "run", quiet=True).epochs == 3
     assert (tmp_path / "run" / "model" / "model.safetensors").read_bytes() == before
@@ -186,52 +191,48 @@ def test_an_existing_run_is_never_overwritten(lines, tmp_path):
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["notes.txt"]
 
 
-def test_changed_data_cannot_be_resumed(lines, tmp_path):
+def test_changed_data_cannot_be_resumed(lines, finished, tmp_path):
     shutil.copytree(lines, tmp_path / "data")
-    train(tmp_path / "data", out=tmp_path / "run", options=replace(SMALL, epochs=1), quiet=True)
+    shutil.copytree(finished, tmp_path / "run")
     for part in ("images", "masks"):
         (tmp_path / "data" / "train" / part / "3.png").unlink()
     with pytest.raises(InputError, match="no longer those"):
-        resume(tmp_path / "run", quiet=True)
+        resume(tmp_path / "run", data=tmp_path / "data", quiet=True)
 
 
-def test_moved_data_are_told_of_and_found_in_their_new_place(lines, tmp_path):
+def test_moved_data_are_told_of_and_found_in_their_new_place(lines, finished, tmp_path):
     shutil.copytree(lines, tmp_path / "old")
-    options = replace(SMALL, epochs=2)
 
     def stop(session, epochs):
         signal.raise_signal(signal.SIGTERM)
 
-    train(tmp_path / "old", out=tmp_path / "run", options=options, quiet=True, on_epoch=stop)
+    train(tmp_path / "old", out=tmp_path / "run", options=SMALL, quiet=True, on_epoch=stop)
     (tmp_path / "old").rename(tmp_path / "new")
     with pytest.raises(InputError, match=r"old, on which .* --data NEW_PLACE"):
         resume(tmp_path / "run", quiet=True)
-    assert resume(tmp_path / "run", data=tmp_path / "new", quiet=True).epochs == 2
-    assert read_config(tmp_path / "run" / "config.yaml") == (tmp_path / "new", options)
-    train(lines, out=tmp_path / "whole", options=options, quiet=True)
-    assert_same_weights(tmp_path / "run", tmp_path / "whole")
+    assert resume(tmp_path / "run", data=tmp_path / "new", quiet=True).epochs == 3
+    assert read_config(tmp_path / "run" / "config.yaml") == (tmp_path / "new", SMALL)
+    assert_same_weights(tmp_path / "run", finished)
 
 
-def test_a_damaged_state_says_how_to_start_again(lines, tmp_path):
-    train(lines, out=tmp_path / "run", options=replace(SMALL, epochs=1), quiet=True)
+def test_a_damaged_state_says_how_to_start_again(finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "run")
     (tmp_path / "run" / "state" / "state.pt").write_bytes(b"not a state")
     with pytest.raises(InputError, match=r"damaged .*--config"):
         resume(tmp_path / "run", quiet=True)
 
 
-def test_a_training_starts_from_a_model(lines, tmp_path):
-    first = SMALL
-    train(lines, out=tmp_path / "a", options=first, quiet=True)
-    model, _ = load_model(tmp_path / "a")
+def test_a_training_starts_from_a_model(lines, finished, tmp_path):
+    model, _ = load_model(finished)
     # Steps so small that what is learnt can't be seen.
-    second = replace(first, start=str(tmp_path / "a"), learning_rate=1e-12, epochs=1)
+    second = replace(SMALL, start=str(finished), learning_rate=1e-12, epochs=1)
     train(lines, out=tmp_path / "b", options=second, quiet=True)
     again, card = load_model(tmp_path / "b")
-    assert card.training["start"] == str(tmp_path / "a")
+    assert card.training["start"] == str(finished)
     for name, weight in model.named_parameters():
         torch.testing.assert_close(again.get_parameter(name), weight)
     other = replace(second, width=3)
     with pytest.raises(InputError, match=r"--model crackseg --width"):
         train(lines, out=tmp_path / "c", options=other, quiet=True)
-    with pytest.raises(InputError, match="holds no trained model"):
-        train(lines, out=tmp_path / "d", options=replace(first, start="nowhere"), quiet=True)
+    with pytest.raises(InputError, match="There is no model nowhere: no such folder"):
+        train(lines, out=tmp_path / "d", options=replace(SMALL, start="nowhere"), quiet=True)

@@ -152,7 +152,7 @@ def _run(
     if finished:
         conclude(console, run)
     else:
-        console.print(f"Stopped. Go on with: fissura train --resume {run}")
+        console.print(f"Stopped. Go on with: fissura train --resume {run}", soft_wrap=True)
     return Outcome(run, position.epoch, None if finished else request.signal)
 
 
