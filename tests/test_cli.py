@@ -145,7 +145,7 @@ def test_choices_on_the_command_line_are_those_of_the_library():
         (["measure"], "Which photos or masks?"),
         (["measure", "a.png", "--out", "there", "--spur", "-1"], "0 or more"),
         (["models", "nothing"], "no model 'nothing'"),
-        (["synth", "there", "--count", "0"], "at least 1 picture"),
+        (["synth", "there", "--count", "0"], "at least 1 image"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -250,7 +250,7 @@ def test_the_trained_model_finds_the_lines(run, lines, tmp_path):
 def test_synth_writes_a_set_that_train_can_read(tmp_path):
     result = fissura("synth", tmp_path / "set", "--count", 8, "--size-hw", 64, 48)
     assert result.returncode == 0, result.stderr
-    assert "6 pictures to train and 2 to test" in words(result.stdout)
+    assert "6 images to train on and 2 to test on" in words(result.stdout)
     options = ["--width", 2, "--epochs", 1, "--accelerator", "cpu"]
     result = fissura("train", tmp_path / "set", "--out", tmp_path / "run", *options)
     assert result.returncode == 0, result.stderr

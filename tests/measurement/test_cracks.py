@@ -292,3 +292,19 @@ def test_values_out_of_range_get_a_sentence(options, message):
 def test_other_arrays_are_refused():
     with pytest.raises(ValueError, match="uint8"):
         measure(np.zeros((5, 5), np.uint8))
+
+
+def test_specks_alone_leave_nothing_to_measure():
+    specks = np.zeros((40, 60), bool)
+    specks[5, 5] = specks[20, 30] = specks[30, 50] = True
+    assert measurement.measure(specks) == []
+    assert measurement.measure(np.zeros((40, 60), bool)) == []
+    assert measurement.measure(specks, options=MeasureOptions(bridge=5.0)) == []
+
+    def read(top, left, bottom, right):
+        return specks[top:bottom, left:right].astype(np.float32)
+
+    for window in (8, 64):
+        assert (
+            measurement.measure_windows(read, (40, 60), threshold=0.5, window=window, halo=4) == []
+        )

@@ -45,13 +45,15 @@ def tangents(lines: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     """Return the unit directions of lines at each of their points, one line after another.
 
     Args:
-        lines: At least one line, (k, 2) points each, of any k ≥ 1. All are computed at once, since
-            an image can hold hundreds of thousands.
+        lines: Any number of lines, (k, 2) points each, of any k ≥ 1. All are computed at once,
+            since an image can hold hundreds of thousands.
 
     Returns:
         (sum of k, 2): central differences, and one-sided ones at the ends; along a row for a line
         of a single point.
     """
+    if not lines:
+        return np.empty((0, 2))
     points = np.concatenate(lines)
     lengths = np.array([len(line) for line in lines])
     first = np.cumsum(lengths) - lengths

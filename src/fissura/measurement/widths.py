@@ -50,7 +50,7 @@ def measure_widths(
     """
     columns: list[tuple[NDArray[np.float64], ...]] = []
     measured = {key: branch for key, branch in graph.branches.items() if key not in bridged}
-    along = tangents([branch.points for branch in measured.values()] or [np.empty((0, 2))])
+    along = tangents([branch.points for branch in measured.values()])
     start = 0
     for number, branch in measured.items():
         own = slice(start, start := start + len(branch.points))
