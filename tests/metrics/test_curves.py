@@ -8,13 +8,15 @@ import sklearn.metrics
 import torch
 import torchmetrics.functional.classification as peers
 
-from fissura.metrics.counts import Counts, histograms
+from fissura.metrics.counts import Counts, histograms, pixel_counts
 from fissura.metrics.curves import (
     average_precision,
     best_threshold,
+    counts_at_each,
     ods,
     ois,
     precision_recall_curve,
+    thresholds_beyond,
 )
 
 
@@ -108,6 +110,19 @@ def test_best_threshold_for_iou_is_that_for_f1():
     assert Counts.from_array(by_f1.counts).f1 == by_f1.value
     with pytest.raises(ValueError, match="metric"):
         best_threshold(stack, "accuracy")
+
+
+@pytest.mark.parametrize("end", [1 / 256, 255 / 256])
+def test_counts_beyond_the_grid_equal_comparisons(end):
+    rng = np.random.default_rng(0)
+    small = 2.0 ** -rng.uniform(6, 26, 500)
+    prob = (small if end < 0.5 else 1 - small).astype(np.float32)
+    target = rng.random(500) < 0.4
+    thresholds = thresholds_beyond(end)
+    assert (np.diff(thresholds) > 0).all()
+    assert (thresholds < end if end < 0.5 else thresholds > end).all()
+    expected = [pixel_counts(prob >= at, target) for at in thresholds]
+    np.testing.assert_array_equal(counts_at_each(prob, target, thresholds), expected)
 
 
 def test_ties_go_to_the_middle():

@@ -27,8 +27,15 @@ def test_the_key_changes_with_every_option_that_matters(change):
 
 
 def test_an_option_at_its_default_is_no_other_experiment():
-    given = Experiment(DEEPCRACK, TrainOptions(loss="bce", batch_size=16, optimizer="adam"))
+    options = TrainOptions(loss="bce", batch_size=16, optimizer="adam", validation=0.0)
+    given = Experiment(DEEPCRACK, options)
     assert given.identity() == {"data": "deepcrack", "loss": "bce"}
+
+
+def test_validation_images_make_another_experiment():
+    plain = experiment(DEEPCRACK, loss="bce")
+    assert plain.config.validation == 0
+    assert Run(plain.at(validation=0.2), 0).key != Run(plain, 0).key
 
 
 def test_the_seed_is_the_only_difference_between_the_runs_of_an_experiment():

@@ -24,6 +24,7 @@ def curve(folder: Path, precision: str) -> list[float]:
         synth(folder / "data", count=16, size_hw=(48, 48), crack_fraction=0.06, seed=0)
     options = TrainOptions(
         width=4,
+        validation=0.0,
         epochs=EPOCHS,
         batch_size=BATCH,
         precision=precision,  # pyright: ignore[reportArgumentType]

@@ -70,7 +70,19 @@ def test_a_folders_own_validation_split_is_used(lines, tmp_path):
     inputs = read_inputs(tmp_path / "data", TrainOptions(validation=0.25))
     assert inputs.validation is not None
     assert (len(inputs.train), len(inputs.validation)) == (12, 4)
-    assert read_inputs(tmp_path / "data", TrainOptions()).validation is None
+    assert read_inputs(tmp_path / "data", TrainOptions()).validation_rule == inputs.validation_rule
+    assert read_inputs(tmp_path / "data", TrainOptions(validation=0.0)).validation is None
+
+
+def test_a_fifth_is_set_aside_unless_told_otherwise(lines):
+    inputs = read_inputs(lines, TrainOptions())
+    assert inputs.validation is not None
+    assert (len(inputs.train), len(inputs.validation)) == (10, 2)
+    assert (
+        inputs.validation.names
+        == read_inputs(lines, TrainOptions(validation=0.2)).record()["validation"]
+    )
+    assert inputs.validation_rule.startswith("20% of the training images")
 
 
 def test_too_few_images_to_validate(lines, tmp_path):
@@ -79,6 +91,9 @@ def test_too_few_images_to_validate(lines, tmp_path):
         shutil.copy(lines / "train" / part / "0.png", tmp_path / "train" / part)
     with pytest.raises(InputError, match="cannot be split into train and val"):
         read_inputs(tmp_path, TrainOptions(validation=0.5))
+    inputs = read_inputs(tmp_path, TrainOptions())
+    assert (len(inputs.train), inputs.validation) == (1, None)
+    assert inputs.validation_rule.startswith("none, since")
 
 
 @pytest.mark.parametrize("own_split", [True, False])
@@ -95,7 +110,11 @@ def test_validation_images_without_any_crack_choose_nothing(lines, tmp_path, own
     number = 12 if own_split else 3
     with pytest.raises(InputError, match=f"None of the {number} validation images shows a crack"):
         read_inputs(tmp_path / "data", TrainOptions(validation=0.25))
-    assert len(read_inputs(tmp_path / "data", TrainOptions()).train) == 12
+    assert len(read_inputs(tmp_path / "data", TrainOptions(validation=0.0)).train) == 12
+    if own_split:  # without being asked, a training goes on without
+        inputs = read_inputs(tmp_path / "data", TrainOptions())
+        assert inputs.validation is None
+        assert "none shows a crack" in inputs.validation_rule
 
 
 def test_bad_files_are_named_or_skipped_and_listed(lines, tmp_path):
@@ -113,7 +132,7 @@ def test_bad_files_are_named_or_skipped_and_listed(lines, tmp_path):
 
 
 def test_crops_where_images_differ_or_are_large(lines, tmp_path):
-    inputs = read_inputs(lines, TrainOptions())
+    inputs = read_inputs(lines, TrainOptions(validation=0.0))
     assert choose_crop(TrainOptions(), inputs.train) is None
     assert choose_crop(TrainOptions(crop=32), inputs.train) == 32
     shutil.copytree(lines, tmp_path / "data")
@@ -121,5 +140,5 @@ def test_crops_where_images_differ_or_are_large(lines, tmp_path):
         path = tmp_path / "data" / "train" / part / "0.png"
         picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         cv2.imwrite(str(path), np.concatenate([picture, picture]))
-    inputs = read_inputs(tmp_path / "data", TrainOptions())
+    inputs = read_inputs(tmp_path / "data", TrainOptions(validation=0.0))
     assert choose_crop(TrainOptions(), inputs.train) == 256

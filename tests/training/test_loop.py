@@ -3,6 +3,7 @@ import shutil
 import signal
 from dataclasses import replace
 
+import cv2
 import pytest
 import torch
 from rich.console import Console
@@ -12,12 +13,15 @@ from fissura.checkpoint import ModelConfig, load_model, save_model
 from fissura.errors import InputError
 from fissura.losses import DeepSupervisionLoss
 from fissura.models import build_model
+from fissura.training import step
 from fissura.training.config_file import read_config
 from fissura.training.display import conclude
 from fissura.training.loop import resume, train
 from fissura.training.options import TrainOptions
 
-SMALL = TrainOptions(width=2, epochs=3, batch_size=4, precision="float32", accelerator="cpu")
+SMALL = TrainOptions(
+    width=2, epochs=3, batch_size=4, precision="float32", accelerator="cpu", validation=0.0
+)
 
 
 def losses_of(run):
@@ -123,7 +127,7 @@ def test_validation_chooses_epoch_and_threshold(lines, tmp_path):
     assert not set(data["train"]) & set(data["validation"])
 
 
-@pytest.mark.parametrize("threshold", [255 / 256, 1 / 256, 0.0])
+@pytest.mark.parametrize("threshold", [1.0, 1 - 2**-23, 1e-7, 0.0])
 def test_a_threshold_at_the_end_of_its_grid_is_said(tmp_path, capsys, threshold):
     config = ModelConfig("crackseg", {"width": 2}, threshold_source="validation")
     model = build_model("crackseg", width=2)
@@ -236,3 +240,34 @@ def test_a_training_starts_from_a_model(lines, finished, tmp_path):
         train(lines, out=tmp_path / "c", options=other, quiet=True)
     with pytest.raises(InputError, match="There is no model nowhere: no such folder"):
         train(lines, out=tmp_path / "d", options=replace(SMALL, start="nowhere"), quiet=True)
+
+
+def test_a_threshold_is_sought_beyond_the_ends_of_the_grid(lines, tmp_path, monkeypatch):
+    """Of a network whose probabilities all lie near 1, the threshold still tells cracks apart."""
+
+    def confident(session, images):
+        return 1 - 1e-5 * images[:, 0].float().numpy()  # cracks are dark
+
+    monkeypatch.setattr(step, "predict", confident)
+    config = replace(SMALL, epochs=1, validation=0.34)
+    train(lines, out=tmp_path / "run", options=config, quiet=True)
+    entry = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+    chosen = entry["validation"]
+    assert 255 / 256 < chosen["threshold"] < 1
+    assert chosen["iou"] > chosen["iou_at_half"]
+
+
+def test_figures_are_in_the_run_folder_while_it_goes_on(lines, tmp_path, capsys):
+    seen = []
+
+    def watch(session, epochs):
+        names = ("curves.png", "validation.png")
+        seen.append([cv2.imread(str(session.run / name)).shape for name in names])
+
+    options = replace(SMALL, epochs=2, validation=0.34)
+    train(lines, out=tmp_path / "run", options=options, on_epoch=watch)
+    assert len(seen) == 2
+    strip = seen[0][1]
+    assert strip[0] >= 4 * 48  # four images, one below the other
+    assert strip[1] >= 3 * 48  # each with its truth and its errors
+    assert "images/s" in capsys.readouterr().out

@@ -28,7 +28,7 @@ def test_a_config_comes_back_as_it_was_written(tmp_path):
         ({"validation": 1.0}, "below 1"),
         ({"validation": -0.1}, "--validation"),
         ({"ema": 1.0}, "--ema"),
-        ({"patience": 3}, "--validation 0.2"),
+        ({"validation": 0.0, "patience": 3}, "--validation 0.2"),
     ],
 )
 def test_values_out_of_range(options, message):

@@ -20,7 +20,7 @@ OPTIONS = ["--width", "2", "--batch-size", "4", "--accelerator", "cpu", "--ema",
 
 
 def options(validated=False):
-    return ["--epochs", "3", *OPTIONS, *(["--validation", "0.34"] if validated else [])]
+    return ["--epochs", "3", *OPTIONS, "--validation", "0.34" if validated else "0"]
 
 
 def fissura(*arguments):
@@ -202,7 +202,7 @@ def check_killed_and_resumed(data, tmp_path, *, kills, epochs, seed):
     resuming are hit too; the others come after the first new epoch.
     """
     rng = random.Random(seed)
-    chosen = ["--epochs", epochs, *OPTIONS]
+    chosen = ["--epochs", epochs, *OPTIONS, "--validation", "0"]
     run = tmp_path / "killed"
     arguments = ["train", data, "--out", run, *chosen]
     for kill in range(kills):

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from fissura.errors import InputError
-from fissura.training.options import TrainOptions
+from fissura.training.options import TrainOptions, longer
 
 DEFAULTS = TrainOptions()
 
@@ -44,8 +44,7 @@ def train(
             raise InputError(
                 "--resume goes on with a training as it was started: give no other option, but "
                 "--data where its data was moved. For more epochs or other options, start a new "
-                f"training from its weights: `fissura train --config {resume / 'config.yaml'} "
-                f"--start {resume} --epochs 50 --out NEW_RUN`."
+                f"training from its weights: `{_longer(resume, options.epochs)}`."
             )
         outcome = resume_run(resume, data=data)
     elif data is None:
@@ -56,3 +55,15 @@ def train(
         outcome = train_run(data, out=out, options=options)
     # The shell's convention for a program that a signal ended.
     return 0 if outcome.stopped_by is None else 128 + outcome.stopped_by
+
+
+def _longer(run: Path, epochs: int) -> str:
+    """Return the command for more epochs: those beyond the run's own where more are wanted."""
+    from fissura.training.config_file import read_config
+
+    try:
+        _, done = read_config(run / "config.yaml")
+    except InputError:
+        return longer(run, 50)
+    more = epochs - done.epochs if epochs > done.epochs else 50
+    return longer(run, more, done.learning_rate)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fissura.data.load import PreparedSet
-from fissura.metrics.counts import BINS, COLUMNS, METRICS, counts_at, histograms, threshold_bin
+from fissura.metrics.counts import BINS, COLUMNS, METRICS, histograms, pixel_counts, threshold_bin
 from fissura.metrics.curves import PerImageBest, ois
 from fissura.metrics.matches import match_metrics
 from fissura.metrics.tolerant import tolerant_matches
@@ -27,7 +27,7 @@ class AtThreshold:
     """The counts of every image at one threshold.
 
     Attributes:
-        threshold: k/256.
+        threshold: k/256, or one beyond the ends of that grid.
         source: Origin of the threshold: "fixed", "validation" or "given".
         counts: int64 (n, 4), columns tp fp fn tn.
         tolerant: int64 (n, 4), the same with tolerance (`fissura.metrics.matches`).
@@ -127,8 +127,8 @@ def score(
         probs: As many arrays float32 (h, w) in [0, 1] as `data` has masks, of their sizes and in
             their order; an iterator serves.
         data: The images and the truth.
-        threshold: Threshold to score beside 0.5, rounded to the nearest k/256; None for 0.5
-            alone.
+        threshold: Threshold to score beside 0.5, rounded to the nearest k/256 but beyond the ends
+            of that grid; None for 0.5 alone.
         source: Origin of `threshold`: "validation", "given" or "fixed".
         tolerance: Tolerance of the tolerant metrics, in pixels.
 
@@ -138,10 +138,11 @@ def score(
     Raises:
         ValueError: The probabilities don't fit the masks, or there are no images.
     """
-    wanted = [0.5] if threshold is None else [0.5, threshold_bin(threshold) / BINS]
+    wanted = [0.5] if threshold is None else [0.5, _on_grid(threshold)]
     tables, bits = [], []
-    # For each threshold, of each image: tolerant counts, centerline counts, false alarms.
-    found: list[list[tuple[NDArray[np.int64], NDArray[np.int64], int]]] = [[] for _ in wanted]
+    # For each threshold, of each image: counts, tolerant and along centerlines too, false alarms.
+    found: list[list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], int]]]
+    found = [[] for _ in wanted]
     for index, prob in enumerate(probs):
         if index >= len(data) or prob.shape != data.masks[index].shape:
             raise ValueError(_misfit(index, prob.shape, data))
@@ -151,6 +152,7 @@ def score(
         for into, pred in zip(found, preds, strict=True):
             into.append(
                 (
+                    pixel_counts(pred, target),
                     tolerant_matches(pred, target, tolerance),
                     centerline_matches(pred, target),
                     0 if target.any() else count_components(pred, ALARM_PIXELS),
@@ -164,10 +166,10 @@ def score(
         AtThreshold(
             threshold=at,
             source=source if index else "fixed",
-            counts=counts_at(stacked, at),
-            tolerant=np.stack([tolerant for tolerant, _, _ in images]),
-            center_line=np.stack([line for _, line, _ in images]),
-            alarms=np.array([alarms for _, _, alarms in images], np.int64),
+            counts=np.stack([counts for counts, _, _, _ in images]),
+            tolerant=np.stack([tolerant for _, tolerant, _, _ in images]),
+            center_line=np.stack([line for _, _, line, _ in images]),
+            alarms=np.array([alarms for _, _, _, alarms in images], np.int64),
         )
         for index, (at, images) in enumerate(zip(wanted, found, strict=True))
     ]
@@ -179,6 +181,12 @@ def score(
         tolerance=tolerance,
         predictions=bits,
     )
+
+
+def _on_grid(threshold: float) -> float:
+    """Return the nearest k/256, or the threshold itself where it lies beyond the grid's ends."""
+    near = threshold_bin(threshold) / BINS
+    return near if 1 / BINS <= threshold <= (BINS - 1) / BINS else threshold
 
 
 def count_components(mask: NDArray[np.bool_], least: int) -> int:

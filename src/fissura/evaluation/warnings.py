@@ -40,8 +40,8 @@ def warnings_for(
         )
     elif config.threshold_source == "validation" and at_end_of_grid(config.threshold):
         found.append(
-            f"The threshold that training chose, {config.threshold:.3g}, is at the end of its grid "
-            "of 256: the model's probabilities say little, and another may be better."
+            f"The threshold that training chose, {config.threshold:.3g}, is at the end of its "
+            "grid: the model's probabilities say little, and another may be better."
         )
     if chosen != own:
         found.append(

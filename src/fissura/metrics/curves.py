@@ -138,15 +138,58 @@ def best_threshold(histogram: NDArray[Any], metric: str = "f1") -> Best:
     return Best(float(values[k]), float(THRESHOLDS[k]), counts[k].astype(np.int64))
 
 
-def at_end_of_grid(threshold: float) -> bool:
-    """Whether a threshold k/256 is the lowest above 0 or the highest, or lies beyond them.
+def thresholds_beyond(threshold: float) -> NDArray[np.float32]:
+    """Return thresholds beyond that end of the grid k/256 at which a threshold lies.
 
-    A threshold chosen there means that a better one may lie where the histograms do not look.
+    Each is 2^-½ times as far from 0 or 1 as the one before, down to what float32 tells from 1.
 
-    >>> at_end_of_grid(255 / 256), at_end_of_grid(0.5)
-    (True, False)
+    Args:
+        threshold: The best of the grid.
+
+    Returns:
+        Ascending; none where the threshold is not at an end.
+
+    >>> thresholds_beyond(0.5), [round(float(at), 4) for at in thresholds_beyond(255 / 256)[:2]]
+    (array([], dtype=float32), [0.9972, 0.998])
     """
-    return not 1 / BINS < threshold < (BINS - 1) / BINS
+    steps = 2.0 ** (-8 - np.arange(1, 31) / 2)
+    if threshold <= 1 / BINS:
+        return np.sort(steps).astype(np.float32)
+    return (1 - steps if threshold >= (BINS - 1) / BINS else steps[:0]).astype(np.float32)
+
+
+def counts_at_each(
+    prob: NDArray[np.float32], target: NDArray[Any], thresholds: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """Return the counts at any thresholds, exactly.
+
+    Args:
+        prob: In [0, 1], any shape.
+        target: The true mask, of the same shape.
+        thresholds: Ascending (k,).
+
+    Returns:
+        int64 (k, 4): columns tp fp fn tn for 'crack where p ≥ threshold'.
+
+    >>> counts_at_each(np.float32([0.1, 0.9]), np.array([False, True]), np.float32([0.5])).tolist()
+    [[1, 0, 0, 1]]
+    """
+    bins = np.searchsorted(thresholds, prob.ravel(), side="right")
+    truth = np.asarray(target, np.bool_).ravel()
+    table = np.stack([np.bincount(bins[truth == label], minlength=len(thresholds) + 1)
+                      for label in (False, True)])  # fmt: skip
+    return counts_per_threshold(table)[1:].astype(np.int64)
+
+
+def at_end_of_grid(threshold: float) -> bool:
+    """Whether a threshold is the last that a search tries at either end, or lies beyond it.
+
+    A threshold chosen there means that the probabilities say little.
+
+    >>> at_end_of_grid(1.0), at_end_of_grid(255 / 256), at_end_of_grid(0.0)
+    (True, False, True)
+    """
+    return not thresholds_beyond(0.0)[0] < threshold < thresholds_beyond(1.0)[-1]
 
 
 def ods(histogram: NDArray[Any]) -> Best:

@@ -35,9 +35,10 @@ class Experiment:
         """Return what makes two experiments the same: data, and every option that matters.
 
         Options that have their default are left out. So an option that a later version adds does
-        not change the keys of results that are there.
+        not change the keys of results that are there; nor does a default that has changed since,
+        as that of `validation`, which counts as 0 here.
         """
-        defaults = {entry.name: entry.default for entry in fields(TrainOptions)}
+        defaults = {entry.name: entry.default for entry in fields(TrainOptions)} | {"validation": 0}
         options = {
             name: value
             for name, value in asdict(self.config).items()
@@ -82,11 +83,11 @@ class Run:
 
 
 def experiment(data: DataSet, **options: Any) -> Experiment:
-    """Return a training as the paper's: CrackSeg of width 16, 100 epochs; `options` change it.
+    """Return a training as the paper's: CrackSeg of width 16, 100 epochs, all images trained on.
 
     Args:
         data: The images; they decide protocol and crop unless `options` do.
-        **options: Options of `TrainOptions`.
+        **options: Options of `TrainOptions` that change it.
 
     Raises:
         InputError: There is no such option.
@@ -98,6 +99,5 @@ def experiment(data: DataSet, **options: Any) -> Experiment:
             f"{', '.join(sorted(known))}."
         )
     model = {} if "model" in options else {"width": 16}
-    return Experiment(
-        data, TrainOptions(**{"protocol": data.protocol, "crop": data.crop, **model, **options})
-    )
+    paper = {"protocol": data.protocol, "crop": data.crop, "validation": 0.0, **model}
+    return Experiment(data, TrainOptions(**{**paper, **options}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ from fissura.files import naming
 from fissura.metrics.curves import at_end_of_grid
 from fissura.overlay import error_overlay
 from fissura.training.inputs import Inputs
+from fissura.training.options import longer
 from fissura.training.session import Session
 
 if TYPE_CHECKING:
@@ -42,24 +44,28 @@ class Display:
         console: Console that is written to.
         progress: Bar, or None where the console is no terminal.
         task: Task of the bar, or None.
+        began: `time.monotonic()` at its making.
+        epochs_told: Epochs told of since.
     """
 
     def __init__(self, console: Console, progress: Progress | None, task: TaskID | None) -> None:
         self.console = console
         self.progress = progress
         self.task = task
+        self.began = time.monotonic()
+        self.epochs_told = 0
 
-    def step(self, epoch: int, done: int, loss: float, rate: float) -> None:
+    def step(self, epoch: int, done: int, loss: float, speed: float) -> None:
         """Move the bar.
 
         Args:
             epoch: Epoch under way, from 1.
             done: Steps done in the whole training.
             loss: Mean loss of the epoch so far.
-            rate: Learning rate of the latest step.
+            speed: Images per second in the epoch so far.
         """
         if self.progress is not None and self.task is not None:
-            text = f"epoch {epoch}  loss {loss:.4f}  lr {rate:.1e}"
+            text = f"epoch {epoch}  loss {loss:.4f}  {speed:.3g} images/s"
             self.progress.update(self.task, completed=done, description=text)
 
     def epoch(self, line: dict[str, Any], epochs: int) -> None:
@@ -72,8 +78,24 @@ class Display:
         text = f"epoch {line['epoch']:>4}/{epochs}  loss {line['loss']:.4f}"
         if (validation := line.get("validation")) is not None:
             text += f"  validation IoU {validation['iou']:.4f}, F1 {validation['f1']:.4f}"
+        self.epochs_told += 1
         if self.progress is None or validation is not None:
-            self.console.print(f"{text}  ({line['seconds']:.1f} s)", highlight=False)
+            text += f"  ({line['seconds']:.1f} s, {line['images_per_second']:.3g} images/s"
+            if left := epochs - line["epoch"]:
+                seconds = left * (time.monotonic() - self.began) / self.epochs_told
+                text += f", {duration(seconds)} left"
+            self.console.print(f"{text})", highlight=False)
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words, as exactly as an estimate is.
+
+    >>> duration(42), duration(600), duration(9000)
+    ('42 s', '10 min', '2.5 h')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def introduce(console: Console, run: Path, session: Session, inputs: Inputs, epochs: int) -> None:
@@ -94,12 +116,20 @@ def introduce(console: Console, run: Path, session: Session, inputs: Inputs, epo
         + f"), {session.fabric.device}, {session.precision}. Masks: {train.mask_rule}"
     )
     console.print(f"Layout: {inputs.layout}. Split: {train.split_rule}.")
+    use = "Validation, which chooses the best epoch and the threshold: "
+    console.print(f"{use if inputs.validation else 'Validation: '}{inputs.validation_rule}.")
     if train.depth:
         console.print(f"Brightness of photos: {train.depth}.")
     if train.skipped:
         left_out = "file was" if len(train.skipped) == 1 else "files were"
         console.print(f"{len(train.skipped)} {left_out} left out: see {run / 'skipped.csv'}.")
-    if epochs:
+    if epochs >= config.epochs:
+        console.print(
+            f"All {config.epochs} epochs are done. To train longer, start from these weights: "
+            f"{longer(run, config.epochs, config.learning_rate)}",
+            soft_wrap=True,
+        )
+    elif epochs:
         console.print(f"Going on after epoch {epochs} of {config.epochs}.")
 
 
@@ -117,7 +147,13 @@ def conclude(console: Console, run: Path) -> None:
             "of its grid: the probabilities say little. Train longer, or with more images to "
             "validate."
         )
-    console.print(f"Done: the model is in {name_of_model(run / 'model')}.", soft_wrap=True)
+    chosen = ""
+    if (best := card.training.get("best_epoch")) is not None:
+        chosen = (
+            f" It is that of epoch {best}, with the IoU {card.training['validation_iou']:.4f} on "
+            f"the validation images at the threshold {card.threshold:.3g}."
+        )
+    console.print(f"Done: the model is in {name_of_model(run / 'model')}.{chosen}", soft_wrap=True)
 
 
 @contextmanager

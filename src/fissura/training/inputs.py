@@ -18,6 +18,9 @@ from fissura.errors import InputError
 from fissura.losses import LOSSES, DeepSupervisionLoss, plain, recommended_margin
 from fissura.training.options import TrainOptions, loss_options, option
 
+# What `TrainOptions.validation` is unless given, and the fewest photos of which it is taken.
+VALIDATION, FEWEST = 0.2, 5
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -27,17 +30,20 @@ class Inputs:
         train: Training images.
         validation: Images set aside to choose the epoch and the threshold, or None.
         layout: Layout of the folder, in words.
+        validation_rule: Where the validation images come from, or why there are none, in words.
     """
 
     train: PreparedSet
     validation: PreparedSet | None
     layout: str
+    validation_rule: str
 
     def record(self) -> dict[str, Any]:
         """Return the content of `data.json`."""
         return {
             "layout": self.layout,
             "split_rule": self.train.split_rule,
+            "validation_rule": self.validation_rule,
             "mask_rule": self.train.mask_rule,
             "crack_fraction": self.train.crack_fraction,
             "scale": self.train.scale,
@@ -56,7 +62,8 @@ def read_inputs(data: Path, config: TrainOptions) -> Inputs:
         config: Protocol, validation fraction, seed and `skip_bad` are taken from here.
 
     Raises:
-        InputError: The images or masks can't be used, or no validation image shows a crack.
+        InputError: The images or masks can't be used, or validation images were asked for and none
+            of them shows a crack. Unless asked for, there are none then.
     """
     protocol = choose_protocol(config.protocol, config.area_threshold)
     folder = find_pairs(data, skip_bad=config.skip_bad)
@@ -68,13 +75,39 @@ def read_inputs(data: Path, config: TrainOptions) -> Inputs:
 
     train = load("train")
     if config.validation == 0:
-        return Inputs(train, None, folder.layout)
-    if "val" in folder.splits:
-        return Inputs(train, _with_cracks(load("val")), folder.layout)
-    fractions = {"train": 1 - config.validation, "val": config.validation}
-    drawn = split_groups(train.names, fractions, config.seed)
+        return Inputs(train, None, folder.layout, "none, as --validation 0 says")
+    own = load("val") if "val" in folder.splits else None
+    try:
+        return _set_aside(train, own, config, folder.layout)
+    except InputError:
+        if config.validation is not None:
+            raise
+    reason = (
+        "of the images of the folder's split 'val' none shows a crack"
+        if own
+        else f"{VALIDATION:.0%} of the training images would be too few, or show no crack"
+    )
+    return Inputs(train, None, folder.layout, f"none, since {reason}")
+
+
+def _set_aside(
+    train: PreparedSet, own: PreparedSet | None, config: TrainOptions, layout: str
+) -> Inputs:
+    """Set validation images aside, or take the folder's own, or raise where they choose nothing."""
+    if own is not None:
+        return Inputs(train, _with_cracks(own), layout, "the folder's own split 'val'")
+    fraction = config.validation
+    if fraction is None:
+        if len(set(train.groups)) < FEWEST:
+            raise InputError(f"Fewer than {FEWEST} photos, none of which can be spared.")
+        fraction = VALIDATION
+    drawn = split_groups(train.names, {"train": 1 - fraction, "val": fraction}, config.seed)
     validation = _with_cracks(train.subset(drawn["val"]))
-    return Inputs(train.subset(drawn["train"]), validation, folder.layout)
+    rule = (
+        f"{fraction:.0%} of the training images, drawn with seed {config.seed}, tiles of one photo "
+        "together; --validation 0 trains on all"
+    )
+    return Inputs(train.subset(drawn["train"]), validation, layout, rule)
 
 
 def _with_cracks(validation: PreparedSet) -> PreparedSet:
@@ -90,7 +123,7 @@ def _with_cracks(validation: PreparedSet) -> PreparedSet:
         raise InputError(
             f"{images} {crack}, so every epoch would have the same IoU, and nothing could be "
             "chosen by it. Set more images aside (--validation 0.3), draw others (--seed 1), put "
-            "images with cracks into the folder's own val split, or leave --validation out, which "
+            "images with cracks into the folder's own val split, or give --validation 0, which "
             "keeps the last epoch and the threshold 0.5."
         )
     return validation

@@ -17,15 +17,21 @@ from fissura.checkpoint import save_model
 from fissura.data.batches import epoch_batches
 from fissura.errors import InputError
 from fissura.metrics.counts import counts_at, f1, iou
-from fissura.metrics.curves import best_threshold
 from fissura.training import run_folder
 from fissura.training.config_file import read_config
 from fissura.training.display import Display, Events, conclude, introduce, training_display
 from fissura.training.inputs import read_inputs
 from fissura.training.optimize import learning_rate
 from fissura.training.options import TrainOptions
+from fissura.training.pictures import Pictures
 from fissura.training.session import Planned, Position, Session, begin, start_fabric
-from fissura.training.step import check_finite, example_images, train_step, validate
+from fissura.training.step import (
+    check_finite,
+    choose_threshold,
+    example_images,
+    train_step,
+    validate,
+)
 from fissura.training.stop import StopRequest, stop_on_signals
 
 LOOK_EVERY = 10  # steps between looks at the loss, each of which waits for the device
@@ -65,7 +71,7 @@ def train(
         data: Folder in one of the layouts of `fissura.data.folder`.
         out: Run folder to make, which must not exist; a new one below runs/ unless given.
         options: Every other choice; the defaults are the paper's.
-        quiet: Print nothing.
+        quiet: Print nothing, and draw no figures.
         on_epoch: Function that is called after each epoch with the session and the number of epochs
             done, to watch. It comes before the state of that epoch is saved, and so again for an
             epoch that a killed training repeats. It leaves weights and optimizer alone; the random
@@ -99,7 +105,7 @@ def resume(
     Args:
         run: Run folder of the training.
         data: New path of the folder that it was trained on, where that has been moved.
-        quiet: Print nothing.
+        quiet: Print nothing, and draw no figures.
         on_epoch: As in `train`.
 
     Returns:
@@ -146,6 +152,7 @@ def _run(
             request,
             display=display,
             events=events,
+            pictures=None if console.quiet else Pictures(run),
             on_epoch=on_epoch,
         )
         finished = loop.run_epochs()
@@ -166,6 +173,7 @@ class Loop:
         request: Request to stop, read between two steps.
         display: Display of its progress.
         events: TensorBoard events, or None in all processes but the first.
+        pictures: Figures in the run folder, or None where there shall be none.
         on_epoch: Function called after each epoch, or None.
         state: Writer of the state to resume from.
         writes: Whether this process writes files.
@@ -179,6 +187,7 @@ class Loop:
         *,
         display: Display,
         events: Events | None = None,
+        pictures: Pictures | None = None,
         on_epoch: OnEpoch | None = None,
     ) -> None:
         self.run = session.run
@@ -187,6 +196,7 @@ class Loop:
         self.request = request
         self.display = display
         self.events = events
+        self.pictures = pictures
         self.on_epoch = on_epoch
         self.state = run_folder.StateWriter(session.run)
         self.writes = session.fabric.is_global_zero
@@ -205,14 +215,24 @@ class Loop:
             line = self._close_epoch()
             self.display.epoch(line, config.epochs)
             if self.events is not None:
-                examples = example_images(self.session) if position.epoch in shown else []
-                self.events.write(line, examples)
+                self._show(self.events, line, shown=position.epoch in shown)
             if self.on_epoch is not None:
                 self.on_epoch(self.session, position.epoch)
                 self.session.network.train()
             self._save_if_due()
         self._save()
+        if self.pictures is not None and self.pictures.epoch < position.epoch:
+            self.pictures.draw(position.epoch, example_images(self.session))
         return True
+
+    def _show(self, events: Events, line: dict[str, Any], *, shown: bool) -> None:
+        """Write an epoch's events, and draw the figures where that is due."""
+        pictures, epoch = self.pictures, self.position.epoch
+        drawn = pictures is not None and pictures.due(epoch)
+        examples = example_images(self.session) if shown or drawn else []
+        events.write(line, examples if shown else [])
+        if pictures is not None and drawn:
+            pictures.draw(epoch, examples)
 
     def _epoch_steps(self) -> bool:
         """Go through the rest of an epoch; False where a stop was asked for."""
@@ -244,7 +264,8 @@ class Loop:
             if stop or position.step == steps or position.step % LOOK_EVERY == 0:
                 check_finite(session, position)
                 mean_loss = position.loss_sum.item() / position.step
-                self.display.step(position.epoch + 1, done + 1, mean_loss, rate)
+                speed = position.step * config.batch_size / position.seconds
+                self.display.step(position.epoch + 1, done + 1, mean_loss, speed)
             if stop:
                 self._save()
                 return False
@@ -285,9 +306,8 @@ class Loop:
         session, position = self.session, self.position
         assert session.validation is not None
         histogram = validate(session, session.validation)
-        threshold = best_threshold(histogram, "iou").threshold
-        counts = counts_at(histogram, threshold)
-        best = float(iou(counts))
+        chosen = choose_threshold(session, session.validation, histogram)
+        threshold, best = chosen.threshold, chosen.value
         if best > position.best_iou:
             position.best_iou, position.best_epoch = best, position.epoch
             if self.writes:
@@ -303,7 +323,7 @@ class Loop:
         return {
             "threshold": threshold,
             "iou": best,
-            "f1": float(f1(counts)),
+            "f1": float(f1(chosen.counts)),
             "iou_at_half": float(iou(at_half)),
             "f1_at_half": float(f1(at_half)),
         }

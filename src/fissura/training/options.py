@@ -6,6 +6,7 @@ This module imports neither torch nor numpy, so that `fissura train --help` is i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from fissura.errors import InputError
@@ -31,7 +32,10 @@ ProtocolName = Literal["native", "deepcrack96", "crack500", "panel128"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """The options of `fissura train`; the defaults are those of the paper's experiments."""
+    """The options of `fissura train`.
+
+    The defaults are those of the paper's experiments, but for `validation`, which is 0 there.
+    """
 
     loss: Loss = "hybrid-focal-margin"
     """Loss function; docs/losses.md tells them apart."""
@@ -118,10 +122,11 @@ class TrainOptions:
     """Keep an exponential moving average of the weights with this decay, for example 0.999, and
     use it instead of the last weights."""
 
-    validation: float = 0.0
-    """Fraction of the training images set aside to choose the best epoch and the threshold. 0 keeps
-    the last epoch and the threshold 0.5. A folder's own val split is used instead where it has
-    one and this is not 0."""
+    validation: float | None = None
+    """Fraction of the training images set aside to choose the best epoch and the threshold. Unless
+    given: a fifth, or none of fewer than five photos. 0 trains on all of them and keeps the last
+    epoch and the threshold 0.5, as the paper's experiments do. A folder's own val split is used
+    instead where it has one and this is not 0."""
 
     patience: int | None = None
     """Stop early after this many epochs without a better validation IoU."""
@@ -159,7 +164,7 @@ class TrainOptions:
                 raise InputError(f"{option(name)} is {value}; it must be at least {lowest}.")
         if not self.learning_rate > 0:
             raise InputError(f"--learning-rate is {self.learning_rate}; it must be above 0.")
-        if not self.validation < 1:
+        if self.validation is not None and not self.validation < 1:
             raise InputError(
                 f"--validation is {self.validation}; it is a fraction of the images, below 1."
             )
@@ -167,8 +172,8 @@ class TrainOptions:
             raise InputError(f"--ema is {self.ema}; a decay lies between 0 and 1.")
         if self.patience is not None and self.validation == 0:
             raise InputError(
-                "--patience stops on the validation images, and there are none. Set some aside, "
-                "for example with --validation 0.2."
+                "--patience stops on the validation images, and with --validation 0 there are "
+                "none. Set some aside, for example with --validation 0.2."
             )
         processes = self.devices * self.nodes
         if self.batch_size % processes:
@@ -203,6 +208,27 @@ def option(name: str) -> str:
     '--batch-size'
     """
     return "--" + name.replace("_", "-")
+
+
+def longer(run: Path, epochs: int, learning_rate: float = 1e-3) -> str:
+    """Return the command that trains a finished model for more epochs.
+
+    Its learning rate has fallen to 0 with the last epoch, so that there is nothing to go on with:
+    a new training starts from its weights, at a tenth of the learning rate.
+
+    Args:
+        run: Run folder of the model.
+        epochs: Epochs of the new training.
+        learning_rate: Learning rate of the finished training.
+
+    >>> longer(Path("runs/a"), 50)
+    'fissura train --config runs/a/config.yaml --start runs/a --epochs 50 --learning-rate 0.0001
+     --out NEW_RUN'
+    """
+    return (
+        f"fissura train --config {run / 'config.yaml'} --start {run} --epochs {epochs} "
+        f"--learning-rate {learning_rate / 10:g} --out NEW_RUN"
+    )
 
 
 def loss_options(config: TrainOptions) -> dict[str, Any]:

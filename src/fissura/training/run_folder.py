@@ -4,6 +4,8 @@ config.yaml      every option; replayable
 data.json        the training images: folder layout, mask rule, split, fraction of crack
 skipped.csv      files left out, where --skip-bad was given
 metrics.jsonl    a line per epoch
+curves.png       loss and validation metrics by epoch
+validation.png   some validation images: as they are, with the truth, with the errors
 state/state.pt   everything needed to resume; the file that commits an epoch
 model/           config.json and model.safetensors, for `fissura predict`
 events.out.*     TensorBoard

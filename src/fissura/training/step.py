@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,8 @@ from torch import Tensor
 from fissura.data.augment import augment
 from fissura.data.batches import ImageStore, step_seed
 from fissura.errors import InputError
-from fissura.metrics.counts import histograms
+from fissura.metrics.counts import BINS, counts_at, histograms, iou
+from fissura.metrics.curves import Best, best_threshold, counts_at_each, thresholds_beyond
 from fissura.models.normalize import normalize
 from fissura.training.display import Example
 from fissura.training.optimize import update_average
@@ -122,35 +124,81 @@ def validate(session: Session, store: ImageStore) -> NDArray[np.int64]:
 
     Args:
         session: Session of the training.
-        store: Images and masks. Images of one size are predicted by batches, others one by one.
+        store: Images and masks.
 
     Returns:
         int64 (2, 256), `fissura.metrics.counts.histograms` added up over all images.
     """
-    size = session.config.batch_size if store.uniform else 1
     total = np.zeros((2, 256), np.int64)
-    for start in range(0, len(store), size):
-        where = slice(start, start + size)
-        masks = np.stack([mask[0].cpu().numpy() for mask in store.masks[where]])
-        probs = predict(session, torch.stack(list(store.images[where])))
-        total += histograms(probs, masks.astype(bool))
+    for probs, masks in predictions(session, store):
+        total += histograms(probs, masks)
     return total
 
 
-def example_images(session: Session, count: int = 4) -> list[Example]:
-    """Predict the first validation images, or the first training images, for TensorBoard.
+def predictions(
+    session: Session, store: ImageStore
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
+    """Predict labeled images, those of one size by batches, others one by one.
 
     Args:
         session: Session of the training.
-        count: Number of images.
+        store: Images and masks.
+
+    Yields:
+        The probabilities (n, h, w) of each batch, and its masks.
+    """
+    size = session.config.batch_size if store.uniform else 1
+    for start in range(0, len(store), size):
+        where = slice(start, start + size)
+        masks = np.stack([mask[0].cpu().numpy() for mask in store.masks[where]])
+        yield predict(session, torch.stack(list(store.images[where]))), masks.astype(bool)
+
+
+def choose_threshold(session: Session, store: ImageStore, histogram: NDArray[np.int64]) -> Best:
+    """Choose the threshold with the best IoU, in steps of 1/256 and finer ones beyond their ends.
+
+    Args:
+        session: Session of the training.
+        store: The images behind the histogram. They are predicted again where the best threshold
+            of its grid is at an end of it.
+        histogram: What `validate` returned.
+
+    Returns:
+        The IoU, its threshold, and the counts there.
+    """
+    best = best_threshold(histogram, "iou")
+    ends = [
+        at for at in (1 / BINS, 1 - 1 / BINS) if iou(counts_at(histogram, at)) >= best.value
+    ] or [best.threshold]
+    beyond = np.concatenate([thresholds_beyond(end) for end in ends])
+    if not len(beyond):
+        return best
+    counts = np.zeros((len(beyond), 4), np.int64)
+    for probs, masks in predictions(session, store):
+        counts += counts_at_each(probs, masks, beyond)
+    at = int(np.argmax(values := iou(counts)))
+    if values[at] <= best.value:
+        return best
+    return Best(float(values[at]), float(beyond[at]), counts[at])
+
+
+def example_images(session: Session, count: int = 4) -> list[Example]:
+    """Predict validation images, or training images where there are none, to be looked at.
+
+    Args:
+        session: Session of the training.
+        count: Number of images: the first ones that show a crack, and others where they are few.
 
     Returns:
         Of each image: RGB (h, w, 3), and prediction at 0.5 and truth (h, w). Large images are cut
         to their middle 512 by 512 pixels.
     """
     store = session.validation or session.train
+    cracked = [bool(mask.any()) for mask in store.masks]
+    order = sorted(range(len(store)), key=lambda index: not cracked[index])
     examples = []
-    for image, mask in zip(store.images[:count], store.masks[:count], strict=True):
+    for index in order[:count]:
+        image, mask = store.images[index], store.masks[index]
         top, left = (max(0, (side - 512) // 2) for side in image.shape[1:])
         window = (slice(None), slice(top, top + 512), slice(left, left + 512))
         pred = predict(session, image[window][None])[0] >= 0.5
