@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fissura.data.batches import ImageStore, epoch_batches, step_seed
+from fissura.data.batches import IGNORED, ImageStore, epoch_batches, step_seed
 
 CPU = torch.device("cpu")
 counts = st.integers(1, 60)
@@ -105,3 +105,30 @@ def test_misuse_is_refused():
         store.batch(np.array([0]))
     with pytest.raises(ValueError, match="need rng"):
         store.batch(np.array([0]), crop=4)
+
+
+@given(st.integers(0, 2**32), st.integers(2, 9))
+def test_a_crop_without_a_valid_pixel_is_not_drawn(seed, crop):
+    rng = np.random.default_rng(seed)
+    valid = np.zeros((24, 32), bool)
+    valid[rng.integers(24), rng.integers(32)] = True
+    image, mask = np.zeros((24, 32, 3), np.uint8), valid.copy()
+    store = ImageStore.of([image], [mask], torch.device("cpu"), [valid])
+    assert store.ignores
+    assert (store.masks[0] == 1).sum() == 1
+    assert (store.masks[0] == IGNORED).sum() == 24 * 32 - 1
+    _, masks = store.batch(np.zeros(8, np.int64), crop=crop, rng=rng)
+    assert ((masks != IGNORED).sum(dim=(1, 2, 3)) == 1).all()
+
+
+def test_where_everything_is_valid_the_same_crops_are_drawn():
+    image, mask = np.arange(24 * 32 * 3).reshape(24, 32, 3).astype(np.uint8), np.eye(24, 32) > 0
+    plain = ImageStore.of([image], [mask], torch.device("cpu"))
+    valid = ImageStore.of([image], [mask], torch.device("cpu"), [np.ones_like(mask)])
+    assert not plain.ignores
+    for one, other in zip(
+        plain.batch(np.zeros(9, np.int64), crop=8, rng=np.random.default_rng(1)),
+        valid.batch(np.zeros(9, np.int64), crop=8, rng=np.random.default_rng(1)),
+        strict=True,
+    ):
+        assert torch.equal(one, other)

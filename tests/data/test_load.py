@@ -126,7 +126,7 @@ def test_tiles_scales_and_cracks_only(tmp_path, cache_dir):
 def test_nothing_with_a_crack_is_left(tmp_path, cache_dir):
     draw(tmp_path / "data/train", "1", hw=(128, 128))
     draw(tmp_path / "data/test", "1", hw=(128, 128), crack=False)
-    with pytest.raises(InputError, match=r"No image in the split 'test' of .* shows a crack"):
+    with pytest.raises(InputError, match=r"No image in the split 'test' of .* none shows a crack"):
         load_split(
             find_pairs(tmp_path / "data"), "test", PROTOCOLS["crack500"], cache_dir=cache_dir
         )
@@ -198,8 +198,8 @@ def refuse(*_):
 def test_the_cache_saves_the_decoding(root, cache_dir, monkeypatch):
     fresh = load_split(find_pairs(root), "train", NATIVE, cache_dir=cache_dir)
     assert len(list(cache_dir.iterdir())) == 1
-    monkeypatch.setattr("fissura.data.load.read_pair", refuse)
-    monkeypatch.setattr("fissura.data.load.read_mask", refuse)
+    monkeypatch.setattr("fissura.data.prepare.read_with_masks", refuse)
+    monkeypatch.setattr("fissura.data.prepare.read_mask", refuse)
     cached = load_split(find_pairs(root), "train", NATIVE, cache_dir=cache_dir)
     assert cached.fingerprint == fresh.fingerprint
     assert cached.masks[0].dtype == bool

@@ -14,9 +14,9 @@ from fissura.data.protocols import (
     Protocol,
     prepare,
     prepare_all,
-    shrink_mask,
     windows,
 )
+from fissura.data.shrink import shrink_mask
 from fissura.errors import InputError
 
 RNG = np.random.default_rng(0)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import sklearn.metrics
@@ -63,3 +65,23 @@ def test_probabilities_must_fit_the_masks(data, guess):
         score([*probs, probs[0]], data)
     with pytest.raises(ValueError, match="for 0 images"):
         score([], data.subset([]))
+
+
+def test_pixels_without_a_label_count_nowhere(data, guess):
+    rng = np.random.default_rng(3)
+    valid = [rng.random(mask.shape) < 0.6 for mask in data.masks]
+    known = [mask & here for mask, here in zip(data.masks, valid, strict=True)]
+    data = replace(data, masks=known, valid=valid)
+    probs = guess(data)
+    # Whatever a model says there, nothing changes.
+    other = [np.where(v, p, 1 - p) for p, v in zip(probs, valid, strict=True)]
+    for masked in (score(probs, data), score(other, data)):
+        for index, (prob, mask, here) in enumerate(zip(probs, known, valid, strict=True)):
+            counts = Counts.of(prob[here] >= 0.5, mask[here]).array.tolist()
+            assert masked.half.counts[index].tolist() == counts
+            assert masked.half.counts[index].sum() == here.sum()
+            expected = tolerant_matches(prob >= 0.5, mask, 2.0, here)
+            assert masked.half.tolerant[index].tolist() == expected.tolist()
+            assert not masked.prediction(index)[~here].any()
+    row = masked.per_image()[0]
+    assert row["crack_fraction"] == pytest.approx(known[0].sum() / valid[0].sum())

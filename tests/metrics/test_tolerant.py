@@ -85,3 +85,18 @@ def test_wrong_arguments():
         tolerant_matches(mask, mask.T)
     with pytest.raises(ValueError, match="radius"):
         tolerant_matches(mask, mask, -1.0)
+
+
+@given(pairs, st.integers(0, 3))
+def test_pixels_that_do_not_count_are_as_if_they_were_not_marked(pair, radius):
+    pred, target = pair
+    valid = np.random.default_rng(int(pred.sum())).random(pred.shape) < 0.7
+    expected = tolerant_matches(pred & valid, target & valid, radius)
+    np.testing.assert_array_equal(tolerant_matches(pred, target, radius, valid), expected)
+    everywhere = np.ones_like(valid)
+    np.testing.assert_array_equal(
+        tolerant_matches(pred, target, radius, everywhere), tolerant_matches(pred, target, radius)
+    )
+    tp, fp, fn, _ = pixel_counts(pred, target, valid)
+    plain = tolerant_matches(pred, target, 0, valid).tolist()
+    assert plain == [tp, fp, tp, fn]

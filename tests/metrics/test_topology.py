@@ -65,3 +65,12 @@ def test_empty_masks():
     assert cl_dice(full, empty) == 0
     with pytest.raises(ValueError, match="one size"):
         cl_dice(empty, full[:3])
+
+
+def test_centerlines_do_not_change_where_pixels_do_not_count():
+    pred, target, valid = np.zeros((3, 20, 40), bool)
+    pred[8:13, 5:35], target[9:11, 5:35], valid[:, :20] = True, True, True
+    whole, half = centerline_matches(pred, target), centerline_matches(pred, target, valid)
+    rest = centerline_matches(pred, target, ~valid)
+    assert (half + rest).tolist() == whole.tolist()
+    assert (half[:2].sum() > 0) & (rest[:2].sum() > 0)

@@ -1,14 +1,20 @@
+import json
+import shutil
 from dataclasses import replace
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
 from fissura.errors import InputError
+from fissura.evaluation.evaluate import evaluate
+from fissura.evaluation.options import EvaluateOptions
 from fissura.training.inputs import read_inputs
 from fissura.training.loop import train
 from fissura.training.options import TrainOptions
 from fissura.training.session import Planned, begin, start_fabric
-from fissura.training.step import optimize, train_step
+from fissura.training.step import optimize, train_step, validate
 
 SMALL = TrainOptions(
     width=2, epochs=3, batch_size=4, precision="float32", accelerator="cpu", validation=0.0
@@ -75,3 +81,43 @@ def test_a_last_batch_of_one_is_refused_before_training(lines, tmp_path, options
 
 def test_a_batch_of_one_image_that_is_large_enough_is_taken(lines, tmp_path):
     session_of(lines, tmp_path / "run", replace(SMALL, batch_size=11))
+
+
+def unlabeled(lines, folder):
+    """The same images, with the right third of every mask without a label."""
+    shutil.copytree(lines, folder)
+    for file in folder.glob("*/masks/*.png"):
+        mask = (cv2.imread(str(file), cv2.IMREAD_UNCHANGED) > 0).astype(np.uint8)
+        mask[:, 32:] = 255
+        cv2.imwrite(str(file), mask)
+    return folder
+
+
+def test_pixels_without_a_label_have_no_part_in_the_loss(lines, tmp_path):
+    config = replace(SMALL, ignore=255)
+    session = session_of(unlabeled(lines, tmp_path / "data"), tmp_path / "a", config)
+    seen = []
+
+    def loss(logits, target, *, mask):
+        seen.append((target, mask))
+        return session.loss(logits, target, mask=mask)
+
+    train_step(replace(session, loss=loss), np.arange(4), epoch=0, step=0, rate=0.1)
+    ((target, mask),) = seen
+    assert mask.float().mean() == pytest.approx(2 / 3)  # turned and flipped with the images
+    assert set(target.unique().tolist()) == {0, 1}
+    assert not target[~mask].any()
+    histogram = validate(session, session.train)
+    assert histogram.sum() == 12 * 48 * 32
+
+
+def test_training_with_unlabeled_pixels_goes_through(lines, tmp_path):
+    data = unlabeled(lines, tmp_path / "data")
+    options = replace(SMALL, crop=16, epochs=1, ignore=255)
+    outcome = train(data, out=tmp_path / "run", options=options, quiet=True)
+    record = json.loads((outcome.run / "data.json").read_text())
+    assert record["ignored"] == pytest.approx(1 / 3)
+    report = evaluate(outcome.run, data, options=EvaluateOptions(bootstrap=2))
+    assert report.summary["data"]["ignored_fraction"] == pytest.approx(1 / 3)
+    counts = report.summary["at_half"]["counts"]
+    assert sum(counts.values()) == 4 * 48 * 32

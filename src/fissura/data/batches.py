@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # Names the streams of random numbers that are drawn from one seed.
 ORDER, STEP = 0, 1
+IGNORED = 255  # in the masks of an `ImageStore`, of pixels without a label
 
 
 @dataclass(frozen=True)
@@ -32,33 +33,43 @@ class ImageStore:
 
     Attributes:
         images: (n, 3, h, w), or a list of (3, h, w).
-        masks: The same with one channel of 0 and 1.
+        masks: The same with one channel: 0 and 1, or classes (`fissura.data.prepared`), and
+            `IGNORED`.
+        ignores: Whether any pixel is `IGNORED`.
     """
 
     images: Tensor | list[Tensor]
     masks: Tensor | list[Tensor]
+    ignores: bool = False
 
     @classmethod
     def of(
         cls,
         images: Sequence[NDArray[np.uint8]],
-        masks: Sequence[NDArray[np.bool_]],
+        masks: Sequence[NDArray[Any]],
         device: torch.device,
+        valid: Sequence[NDArray[np.bool_]] | None = None,
     ) -> ImageStore:
         """Copy images and masks to a device.
 
         Args:
             images: RGB, each of shape (h, w, 3).
-            masks: True where there is crack, each of shape (h, w).
+            masks: True where there is crack, or classes, each of shape (h, w).
             device: Where they shall lie.
+            valid: True where a pixel has a label, each of shape (h, w); None: everywhere.
         """
+        if valid is not None:
+            masks = [np.where(v, m, IGNORED) for m, v in zip(masks, valid, strict=True)]
+        ignores = valid is not None
         image_tensors = [
             torch.from_numpy(np.ascontiguousarray(i.transpose(2, 0, 1))) for i in images
         ]
         mask_tensors = [torch.from_numpy(m.astype(np.uint8))[None] for m in masks]
         if len({tuple(tensor.shape) for tensor in image_tensors}) == 1:
-            return cls(torch.stack(image_tensors).to(device), torch.stack(mask_tensors).to(device))
-        return cls([i.to(device) for i in image_tensors], [m.to(device) for m in mask_tensors])
+            images_, masks_ = torch.stack(image_tensors), torch.stack(mask_tensors)
+            return cls(images_.to(device), masks_.to(device), ignores)
+        on_device = [i.to(device) for i in image_tensors], [m.to(device) for m in mask_tensors]
+        return cls(*on_device, ignores)
 
     @property
     def uniform(self) -> bool:
@@ -81,7 +92,8 @@ class ImageStore:
             indices: Of the images, in the order of the batch.
             crop: Side of the crops in pixels; images of differing sizes need it. An image smaller
                 than the crop is continued by its mirror image.
-            rng: The positions of the crops are drawn from it.
+            rng: The positions of the crops are drawn from it. A crop without a valid pixel is
+                drawn anew, around a valid one.
 
         Returns:
             Images (n, 3, h, w) and masks (n, 1, h, w), uint8.
@@ -98,7 +110,10 @@ class ImageStore:
             return self.images[where], self.masks[where]
         if rng is None:
             raise ValueError("random crops need rng")
-        crops = [_random_crop(self.images[i], self.masks[i], crop, rng) for i in indices]
+        crops = [
+            _random_crop(self.images[i], self.masks[i], crop, rng, ignores=self.ignores)
+            for i in indices
+        ]
         return torch.stack([image for image, _ in crops]), torch.stack([mask for _, mask in crops])
 
 
@@ -153,12 +168,22 @@ def _random_crop(
     mask: UInt8[Tensor, "1 h w"],
     crop: int,
     rng: np.random.Generator,
+    *,
+    ignores: bool = False,
 ) -> tuple[UInt8[Tensor, "3 c c"], UInt8[Tensor, "1 c c"]]:
-    """Cut the same random square from an image and its mask."""
+    """Cut the same random square, with a valid pixel in it, from an image and its mask."""
     image, mask = _mirror_up_to(image, crop), _mirror_up_to(mask, crop)
     top = int(rng.integers(image.shape[1] - crop + 1))
     left = int(rng.integers(image.shape[2] - crop + 1))
     window = (slice(None), slice(top, top + crop), slice(left, left + crop))
+    if ignores and bool((mask[window] == IGNORED).all()):
+        valid = (mask[0] != IGNORED).nonzero()
+        row, column = valid[int(rng.integers(len(valid)))].tolist()
+        top, left = (
+            int(rng.integers(max(0, at - crop + 1), min(at, side - crop) + 1))
+            for at, side in ((row, image.shape[1]), (column, image.shape[2]))
+        )
+        window = (slice(None), slice(top, top + crop), slice(left, left + crop))
     return image[window], mask[window]
 
 

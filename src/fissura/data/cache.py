@@ -17,6 +17,7 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
+from fissura.data.folder import Pair
 from fissura.files import replacing
 
 # Raise it whenever decoding or preparing changes its results.
@@ -26,14 +27,15 @@ THREADS = min(8, os.cpu_count() or 1)
 
 @dataclass(frozen=True)
 class Stored:
-    """The content of a cache entry; the fields are those of `fissura.data.load.PreparedSet`."""
+    """The content of a cache entry; the fields are those of `PreparedSet`."""
 
     images: list[NDArray[np.uint8]]
-    masks: list[NDArray[np.bool_]]
+    masks: list[NDArray[Any]]
     names: list[str]
     scale: float
     mask_rule: str
     skipped: list[tuple[str, str]]
+    valid: list[NDArray[np.bool_]] | None = None
 
 
 def default_dir() -> Path:
@@ -43,21 +45,22 @@ def default_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fissura"
 
 
-def key(pairs: list[tuple[str, Path, Path]], masks: list[Path], options: dict[str, Any]) -> str:
+def key(pairs: list[Pair], masks: list[Path], options: dict[str, Any]) -> str:
     """Name a cache entry by the content of its files, and by everything else that counts.
 
     Content is read in full, at the disk's speed: a file changed in place, or copied with a new
     date, is never mistaken.
 
     Args:
-        pairs: Name, image and mask of each pair.
+        pairs: The pairs; their names and all of their files count.
         masks: All masks that have a say in how masks are decoded.
         options: Everything else that the result depends on; JSON must hold it.
 
     Returns:
         32 hexadecimal digits.
     """
-    files = list(dict.fromkeys([path for _, *both in pairs for path in both] + masks))
+    read = [path for pair in pairs for path in (pair.image, *pair.masks, pair.ignored) if path]
+    files = list(dict.fromkeys(read + masks))
     with ThreadPoolExecutor(THREADS) as pool:
         content = dict(zip(files, pool.map(_content, files), strict=True))
     parts = {
@@ -65,7 +68,12 @@ def key(pairs: list[tuple[str, Path, Path]], masks: list[Path], options: dict[st
         "options": options,
         # Other releases may round otherwise when they decode or resample.
         "libraries": [cv2.__version__, PIL.__version__],
-        "pairs": [[name, content[image], content[mask]] for name, image, mask in pairs],
+        "pairs": [
+            [pair.name, content[pair.image], *(content[mask] for mask in pair.masks)]
+            + ([] if pair.ignored is None else ["ignored", content[pair.ignored]])
+            + [name for name, _ in pair.layers]
+            for pair in pairs
+        ],
         "masks": sorted(content[mask] for mask in masks),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
@@ -94,13 +102,16 @@ def read(entry: Path) -> Stored | None:
         with entry.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             about = json.loads(str(arrays["about"]))
             flat_images, flat_masks = arrays["images"], arrays["masks"]
+            flat_valid = arrays.get("valid")
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
-    images, masks, start = [], [], 0
+    images, masks, valid, start = [], [], [], 0
     for height, width in about["sizes"]:
         end = start + height * width
         images.append(flat_images[3 * start : 3 * end].reshape(height, width, 3))
         masks.append(flat_masks[start:end].reshape(height, width))
+        if flat_valid is not None:
+            valid.append(flat_valid[start:end].reshape(height, width))
         start = end
     return Stored(
         images=images,
@@ -109,6 +120,7 @@ def read(entry: Path) -> Stored | None:
         scale=about["scale"],
         mask_rule=about["mask_rule"],
         skipped=[(file, reason) for file, reason in about["skipped"]],
+        valid=None if flat_valid is None else valid,
     )
 
 
@@ -127,6 +139,9 @@ def write(entry: Path, stored: Stored) -> None:
         "skipped": stored.skipped,
     }
     empty = [np.zeros(0, np.uint8)]
+    valid = {}
+    if stored.valid is not None:
+        valid["valid"] = np.concatenate([mask.ravel() for mask in stored.valid] or empty)
     try:
         with replacing(entry) as temporary:
             np.savez(
@@ -134,6 +149,7 @@ def write(entry: Path, stored: Stored) -> None:
                 images=np.concatenate([image.ravel() for image in stored.images] or empty),
                 masks=np.concatenate([mask.ravel() for mask in stored.masks] or empty),
                 about=np.array(json.dumps(about)),
+                **valid,
             )
     except OSError:
         return

@@ -10,25 +10,43 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fissura.data.images import RAW, SUFFIXES, read_size, size_difference, unreadable_format
+from fissura.data.labels import Labels
 from fissura.data.layouts import (
     LAYOUTS,
     SPLITS,
     Placed,
-    match,
     placed,
     split_hinted,
     tell_apart,
 )
+from fissura.data.partners import Partners, add_ignored, find_partners
 from fissura.errors import InputError
+
+CRACK_OR_NOT = Labels()
 
 
 @dataclass(frozen=True)
 class Pair:
-    """An image and its mask; `name` is the image's path below the folder, without suffix."""
+    """An image and its mask.
+
+    Attributes:
+        name: The image's path below the folder, without suffix.
+        image: The image.
+        mask: Its mask; None where the image shows no crack and has none, or where it has layers.
+        ignored: The mask of its pixels without a label (bright where there is none), or None.
+        layers: Names of classes and their masks, where classes overlap.
+    """
 
     name: str
     image: Path
-    mask: Path
+    mask: Path | None
+    ignored: Path | None = None
+    layers: tuple[tuple[str, Path], ...] = ()
+
+    @property
+    def masks(self) -> list[Path]:
+        """The masks that tell crack, or classes: one, one per class, or none."""
+        return [path for _, path in self.layers] + ([] if self.mask is None else [self.mask])
 
 
 @dataclass(frozen=True)
@@ -57,7 +75,13 @@ class Folder:
     skipped: list[Skipped]
 
 
-def find_pairs(root: Path, *, skip_bad: bool = False) -> Folder:
+def find_pairs(
+    root: Path,
+    *,
+    skip_bad: bool = False,
+    labels: Labels = CRACK_OR_NOT,
+    empty_if_missing: bool = False,
+) -> Folder:
     """Find the image/mask pairs of a folder and check that they fit.
 
     Folder names at any depth say which split a file belongs to (train, val, test and their
@@ -66,12 +90,18 @@ def find_pairs(root: Path, *, skip_bad: bool = False) -> Folder:
     ending (`1_mask.png`), or the same name in another format (`1.png` beside `1.jpg`). Hidden files
     are ignored. Pairs are in natural order (2 before 10), whatever the file system's.
 
+    Photos below a folder `good` need no mask. A mask in a folder `ignored` (or `unlabeled`, `void`)
+    marks the pixels of its photo that have no label.
+
     Files are opened for their size alone; `fissura.data.load.load_split` reads the pixels.
 
     Args:
         root: The folder.
         skip_bad: Go on without bad files, which are then in the result's `skipped`, as long as a
             pair is left.
+        labels: The classes. Where these overlap, each has masks of its own, in a folder of its name
+            below the folder of masks.
+        empty_if_missing: Photos without a mask show no crack.
 
     Raises:
         InputError: Where the folder is missing or holds no pairs, where a name seems to mean a
@@ -90,22 +120,29 @@ def find_pairs(root: Path, *, skip_bad: bool = False) -> Folder:
     if not files:
         refuse_bad(unread, root, go_on=False)
         raise InputError(f"{root} holds no images ({_endings()}).\n{LAYOUTS}")
-    images, masks = tell_apart(files)
+    ignored = [file for file in files if file.role == "ignored"]
+    images, masks = tell_apart([file for file in files if file.role != "ignored"])
     if not masks or not images:
         found, missing = ("images", "masks") if images else ("masks", "images")
         raise InputError(
             f"{root} holds {found} (such as {_below(files[0].path, root)}) but no {missing}.\n"
             f"{LAYOUTS}"
         )
-    pairs, lone_images, lone_masks = match(images, masks)
-    if not pairs:
+    found, lone_images, lone_masks = find_partners(
+        images,
+        masks,
+        labels.classes if labels.overlapping else (),
+        empty_if_missing=empty_if_missing,
+    )
+    found, lone_ignored = add_ignored(found, ignored)
+    if all(partners.empty for _, partners in found):
         raise InputError(
             f"No image in {root} has a mask of the same name: there are, for example, the image "
             f"{_below(images[0].path, root)} and the mask {_below(masks[0].path, root)}.\n{LAYOUTS}"
         )
     skipped = unread + [_unpaired(file, "mask") for file in lone_images]
-    skipped += [_unpaired(file, "image") for file in lone_masks]
-    splits, layout, outside = _sort_into_splits(pairs, root)
+    skipped += [_unpaired(file, "image") for file in lone_masks + lone_ignored]
+    splits, layout, outside = _sort_into_splits(found, root)
     skipped += outside
     splits = {split: _keep_good(listed, skipped) for split, listed in splits.items()}
     splits = {split: listed for split, listed in splits.items() if listed}
@@ -226,8 +263,9 @@ def _way_on(skipped: list[Skipped]) -> str:
     """How bad files can be made usable, in a sentence."""
     if any("has no mask" in bad.reason for bad in skipped):
         return (
-            "A photo without crack needs a mask too, all black, of the same size and name. Add "
-            "masks where they are missing, and mend or remove the other files. "
+            "A photo without crack needs a mask too, all black, of the same size and name, unless "
+            "--empty-if-missing says that photos without a mask show no crack. Add masks where "
+            "they are missing, and mend or remove the other files. "
         )
     return "Mend or remove them. "
 
@@ -241,22 +279,29 @@ def _unpaired(file: Placed, partner: str) -> Skipped:
 
 
 def _sort_into_splits(
-    pairs: list[tuple[Placed, Path]], root: Path
+    found: list[tuple[Placed, Partners]], root: Path
 ) -> tuple[dict[str, list[Pair]], str, list[Skipped]]:
     splits: dict[str, list[Pair]] = defaultdict(list)
     places: dict[str, None] = {}
     outside: list[Skipped] = []
-    any_split = any(image.split for image, _ in pairs)
-    for image, mask in sorted(pairs, key=lambda pair: natural_order(_below(pair[0].path, root))):
+    any_split = any(image.split for image, _ in found)
+    for image, its in sorted(found, key=lambda pair: natural_order(_below(pair[0].path, root))):
         if any_split and not image.split:
             outside.append(Skipped(image.path, "lies in none of the folders train, val and test"))
             continue
         name = _below(image.path.with_suffix(""), root)
-        splits[image.split or "all"].append(Pair(name, image.path, mask))
-        photos, labels = _below(image.path.parent, root), _below(mask.parent, root)
-        places[f"{photos} with masks {'beside them' if photos == labels else f'in {labels}'}"] = (
-            None
+        pair = Pair(name, image.path, its.mask, its.ignored, its.layers)
+        splits[image.split or "all"].append(pair)
+        photos = _below(image.path.parent, root)
+        folders = sorted({_below(mask.parent, root) for mask in pair.masks})
+        beside = "beside them" if folders == [photos] else f"in {', '.join(folders)}"
+        ignored = "" if its.ignored is None else f", ignored pixels in {its.ignored.parent.name}"
+        told = (
+            f"without masks and without crack, {its.empty}"
+            if its.empty
+            else (f"with masks {beside}{ignored}")
         )
+        places[f"{photos} {told}"] = None
     layout = "; ".join(places) if len(places) <= 6 else f"{len(places)} folders with images"
     return {s: splits[s] for s in (*SPLITS, "all") if s in splits}, layout, outside
 
@@ -271,12 +316,14 @@ def _keep_good(pairs: list[Pair], skipped: list[Skipped]) -> list[Pair]:
 
 def _problem(pair: Pair) -> Skipped | None:
     sizes = []
-    for path in (pair.image, pair.mask):
+    files = [pair.image, *pair.masks, *([] if pair.ignored is None else [pair.ignored])]
+    for path in files:
         try:
             sizes.append(read_size(path))
         except InputError as error:
             return Skipped(path, str(error).removeprefix(f"{path}: ").rstrip("."))
-    (stored, shown), (mask_stored, mask_shown) = sizes
-    if shown == mask_shown or stored == mask_stored:
-        return None
-    return Skipped(pair.mask, size_difference(shown, mask_shown))
+    stored, shown = sizes[0]
+    for path, (mask_stored, mask_shown) in zip(files[1:], sizes[1:], strict=True):
+        if shown != mask_shown and stored != mask_stored:
+            return Skipped(path, size_difference(shown, mask_shown))
+    return None

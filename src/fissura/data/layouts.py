@@ -22,6 +22,7 @@ and without a split
 SPLITS = {"train": "train(?:ing)?|tr", "val": "val(?:id(?:ation)?)?", "test": "test(?:ing)?|ts"}
 IMAGE_WORDS = "images?|imgs?|photos?|pictures?|inputs?|originals?"
 MASK_WORDS = "masks?|labels?|gts?|ground_?truths?|annotations?|ann|targets?|seg(?:mentations?|s)?"
+IGNORED_WORDS = "ignored?|unlabell?ed|void|dont_?care"  # masks of pixels without a label
 LAB = "lab"  # a mask in `train_lab`, but in a folder of that name a laboratory
 FILLERS = r"data|crop(?:s|ped)?|set|dir|fold|split|px|v(?=\d)|(?<=\d)x(?=\d)"
 
@@ -29,6 +30,7 @@ _WORD = re.compile(
     "|".join(
         [f"(?P<{split}>{words})" for split, words in SPLITS.items()]
         + [f"(?P<image>{IMAGE_WORDS})", f"(?P<mask>{MASK_WORDS})", f"(?P<lab>{LAB})"]
+        + [f"(?P<ignored>{IGNORED_WORDS})"]
         + [FILLERS, r"(?P<number>\d+)", "[ _.-]+"]
     ),
     re.IGNORECASE,
@@ -49,7 +51,7 @@ class Placed:
     Attributes:
         path: The file.
         split: "train", "val", "test" or "".
-        role: "image", "mask" or "".
+        role: "image", "mask", "ignored" (a mask of pixels without a label) or "".
         place: The names of folders that mean neither, and numbers in the others (`train_512`); an
             image and its mask have the same.
         unclear: A folder whose name seems to mean a split and is not understood, or "".
@@ -147,26 +149,37 @@ def match(
 
     First by equal names (`1.jpg`, `1.png`), then without a mask's ending (`1_mask.png`), then
     without nnU-Net's channel (`1_0000.png`), then without any word for images or masks
-    (`img_1.jpg`, `label_1.png`). A name that several go by is no match.
+    (`img_1.jpg`, `label_1.png`). A name that several go by is no match. Last come masks that lie in
+    no split, such as MVTec's `ground_truth/crack/1_mask.png` of `test/crack/1.png`.
 
     Returns:
         The pairs, the images left over and the masks left over.
     """
     pairs: list[tuple[Placed, Path]] = []
+    kept: list[Placed] = []
     everything = (_MASK_ENDING, _IMAGE_ENDING, _BEGINNING)
-    passes = (((), ()), ((), (_MASK_ENDING,)), ((_CHANNEL,), ()), (everything, everything))
-    for image_words, mask_words in passes:
+    passes = (
+        ((), (), True),
+        ((), (_MASK_ENDING,), True),
+        ((_CHANNEL,), (), True),
+        (everything, everything, True),
+        (everything, everything, False),
+    )
+    for image_words, mask_words, by_split in passes:
+        if not by_split:
+            masks, kept = [m for m in masks if not m.split], [m for m in masks if m.split]
         by_key: dict[tuple[str, ...], tuple[list[Placed], list[Placed]]] = {}
         for side, files, words in ((0, images, image_words), (1, masks, mask_words)):
             for file in files:
-                key = (file.split, *file.place, _without(file.path.stem, words))
+                split = file.split if by_split else ""
+                key = (split, *file.place, _without(file.path.stem, words))
                 by_key.setdefault(key, ([], []))[side].append(file)
         found = [(i[0], m[0]) for i, m in by_key.values() if len(i) == len(m) == 1]
         pairs += [(image, mask.path) for image, mask in found]
         taken = {file.path for pair in found for file in pair}
         images = [file for file in images if file.path not in taken]
         masks = [file for file in masks if file.path not in taken]
-    return pairs, images, masks
+    return pairs, images, masks + kept
 
 
 def _without(stem: str, words: tuple[re.Pattern[str], ...]) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fissura.data.shrink import shrink_labels
 from fissura.errors import InputError
 
 
@@ -185,52 +187,53 @@ def prepare_all(
         InputError: As `windows` does.
         ValueError: Image and mask have different sizes.
     """
+    return [(cut, cut_mask) for cut, cut_mask, _ in prepare_labeled(image, mask, None, protocol)]
+
+
+def prepare_labeled(
+    image: NDArray[np.uint8],
+    mask: NDArray[Any],
+    valid: NDArray[np.bool_] | None,
+    protocol: Protocol,
+    *,
+    overlapping: bool = False,
+) -> list[tuple[NDArray[np.uint8], NDArray[Any], NDArray[np.bool_] | None]]:
+    """Cut and shrink all windows of a photo, its mask, of classes too, and its valid mask.
+
+    Args:
+        image: RGB of shape (height, width, 3).
+        mask: Of shape (height, width), as in `fissura.data.prepared.PreparedSet`.
+        valid: True where a pixel has a label, of shape (height, width); None: everywhere.
+        protocol: How the photo is cut and shrunk.
+        overlapping: Whether the bits of the mask are classes.
+
+    Returns:
+        An image, its mask and its valid mask for each window.
+
+    Raises:
+        InputError: As `windows` does.
+        ValueError: Image and masks have different sizes.
+    """
     if image.shape[:2] != mask.shape or image.ndim != 3:
         raise ValueError(f"image {image.shape} and mask {mask.shape} don't fit")
+    if valid is not None and valid.shape != mask.shape:
+        raise ValueError(f"mask {mask.shape} and valid mask {valid.shape} don't fit")
     prepared = []
     for window in windows(mask.shape, protocol):
         rows = slice(window.top, window.top + window.height)
         columns = slice(window.left, window.left + window.width)
         cut, cut_mask = image[rows, columns], mask[rows, columns]
+        cut_valid = None if valid is None else valid[rows, columns]
         size = protocol.size_hw
         if size is not None and size != cut_mask.shape:
             cut = cv2.resize(cut, (size[1], size[0]), interpolation=cv2.INTER_AREA)
-            cut_mask = shrink_mask(cut_mask, size, protocol.area_threshold)
-        prepared.append((np.ascontiguousarray(cut), np.ascontiguousarray(cut_mask)))
+            cut_mask, cut_valid = shrink_labels(
+                cut_mask, cut_valid, size, protocol.area_threshold, overlapping=overlapping
+            )
+        if cut_valid is not None:
+            cut_valid = np.ascontiguousarray(cut_valid)
+        prepared.append((np.ascontiguousarray(cut), np.ascontiguousarray(cut_mask), cut_valid))
     return prepared
-
-
-def shrink_mask(
-    mask: NDArray[np.bool_], size_hw: tuple[int, int], area_threshold: float
-) -> NDArray[np.bool_]:
-    """Shrink a mask: a new pixel is crack where at least `area_threshold` of its area is.
-
-    The area is exact: old pixels that lie across the border of two new ones count for each by
-    their overlap, in whole numbers, so that a fraction equal to the threshold is never missed.
-
-    Args:
-        mask: True where there is crack, of shape (height, width).
-        size_hw: Height and width of the result, not above those of the mask.
-        area_threshold: Fraction of a new pixel's area, in (0, 1], from which it is crack.
-
-    Returns:
-        A mask of shape `size_hw`.
-
-    >>> corner = np.zeros((4, 4), bool); corner[0, :2] = True
-    >>> shrink_mask(corner, (1, 1), 1 / 8), shrink_mask(corner, (1, 1), 1 / 7)
-    (array([[ True]]), array([[False]]))
-    """
-    rows = _overlaps(mask.shape[0], size_hw[0])
-    columns = _overlaps(mask.shape[1], size_hw[1])
-    area = rows @ mask.astype(np.float64) @ columns.T
-    return area >= area_threshold * mask.shape[0] * mask.shape[1]
-
-
-def _overlaps(old: int, new: int) -> NDArray[np.float64]:
-    """Overlap of each new pixel (rows) with each old one (columns); old pixels are `new` long."""
-    starts, begins = np.arange(new)[:, None] * old, np.arange(old)[None] * new
-    overlap = np.minimum(starts + old, begins + new) - np.maximum(starts, begins)
-    return np.maximum(overlap, 0).astype(np.float64)
 
 
 def _spread(length: int, side: int, tiled: bool) -> list[int]:

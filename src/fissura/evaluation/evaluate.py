@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fissura.checkpoint import ModelConfig, find_model, read_config, versions
 from fissura.data.folder import find_pairs
+from fissura.data.labels import Labels
 from fissura.data.load import PreparedSet, load_split
 from fissura.data.protocols import PROTOCOLS, Protocol, choose_protocol
 from fissura.device import describe_machine
@@ -73,11 +74,17 @@ def evaluate(
         images = load_clean_photos(data, options, chosen)
     else:
         images = load_split(
-            find_pairs(data, skip_bad=options.skip_bad),
+            find_pairs(
+                data,
+                skip_bad=options.skip_bad,
+                labels=(labels := _labels(config, options)),
+                empty_if_missing=options.empty_if_missing,
+            ),
             options.split,
             chosen,
             cache_dir=cache_dir,
             skip_bad=options.skip_bad,
+            labels=labels,
         )
     # Images prepared as for training are at the model's scale already.
     scale = 1.0 if chosen == own and chosen.size_hw else config.scale / images.scale
@@ -148,6 +155,12 @@ def _own_protocol(config: ModelConfig) -> Protocol:
         for key, value in config.protocol.items()
     }
     return Protocol(**fields)
+
+
+def _labels(config: ModelConfig, options: EvaluateOptions) -> Labels:
+    """Return what the values of masks stand for: as in training, unless the options say more."""
+    ignore = config.training.get("ignore") if options.ignore is None else options.ignore
+    return Labels(ignore=ignore)
 
 
 def _threshold(given: float | None, config: ModelConfig) -> tuple[float | None, str]:
@@ -225,6 +238,7 @@ def _describe_data(data: Path, options: EvaluateOptions, images: PreparedSet) ->
         "protocol": asdict(images.protocol),
         "scale": images.scale,
         "mask_rule": images.mask_rule,
+        **({} if images.valid is None else {"ignored_fraction": images.ignored_fraction}),
         "skipped": [{"file": str(bad.file), "reason": bad.reason} for bad in images.skipped],
     }
 

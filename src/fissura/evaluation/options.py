@@ -24,6 +24,12 @@ class EvaluateOptions:
     """All photos show no crack, so that whatever is found is a false alarm. Masks are not needed,
     and the split is all photos."""
 
+    ignore: int | None = None
+    """Value of mask pixels without a label, which count nowhere; as in training unless given."""
+
+    empty_if_missing: bool = False
+    """Photos without a mask show no crack. Those in a folder named good never need one."""
+
     protocol: ProtocolName | None = None
     """How photos become images; as in training unless given. native judges whole photos: they are
     resampled to the model's scale and the probabilities back, so that the truth is the photo's own

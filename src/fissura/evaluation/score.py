@@ -55,7 +55,8 @@ class Scores:
         chosen: Counts at the threshold chosen on validation data, or given; None where there is
             none.
         tolerance: Tolerance of `AtThreshold.tolerant`, in pixels.
-        predictions: Each image's mask at the headline's threshold, a bit per pixel (`prediction`).
+        predictions: Each image's mask at the headline's threshold, a bit per pixel (`prediction`);
+            pixels that don't count are not crack there.
     """
 
     data: PreparedSet
@@ -87,6 +88,14 @@ class Scores:
         shape = self.data.masks[index].shape
         bits = np.unpackbits(self.predictions[index], count=shape[0] * shape[1])
         return bits.reshape(shape).astype(bool)
+
+    def valid(self, index: int) -> NDArray[np.bool_] | None:
+        """Return the valid mask (h, w) of an image; None where all pixels count.
+
+        Args:
+            index: Index of the image in the set.
+        """
+        return None if self.data.valid is None else self.data.valid[index]
 
     def per_image(self) -> list[dict[str, Any]]:
         """Return a row of metrics for each image, undefined ones as NaN."""
@@ -147,18 +156,21 @@ def score(
         if index >= len(data) or prob.shape != data.masks[index].shape:
             raise ValueError(_misfit(index, prob.shape, data))
         target = data.masks[index]
-        tables.append(histograms(prob, target))
-        preds = [prob >= np.float32(at) for at in wanted]
-        for into, pred in zip(found, preds, strict=True):
+        valid = None if data.valid is None else data.valid[index]
+        tables.append(histograms(prob, target, valid))
+        pred = np.zeros(prob.shape, np.bool_)
+        for into, at in zip(found, wanted, strict=True):
+            whole = prob >= np.float32(at)
+            pred = whole if valid is None else whole & valid
             into.append(
                 (
-                    pixel_counts(pred, target),
-                    tolerant_matches(pred, target, tolerance),
-                    centerline_matches(pred, target),
+                    pixel_counts(pred, target, valid),
+                    tolerant_matches(pred, target, tolerance, valid),
+                    centerline_matches(whole, target, valid),
                     0 if target.any() else count_components(pred, ALARM_PIXELS),
                 )
             )
-        bits.append(np.packbits(preds[-1]))
+        bits.append(np.packbits(pred))
     if len(tables) != len(data) or not tables:
         raise ValueError(f"{len(tables)} probability maps for {len(data)} images; needs one each.")
     stacked = np.stack(tables)

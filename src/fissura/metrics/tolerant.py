@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 
 
 def tolerant_matches(
-    pred: NDArray[np.bool_], target: NDArray[np.bool_], radius: float = 2.0
+    pred: NDArray[np.bool_],
+    target: NDArray[np.bool_],
+    radius: float = 2.0,
+    mask: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.int64]:
     """Count predicted pixels near the truth, and true pixels near the prediction.
 
@@ -25,6 +28,8 @@ def tolerant_matches(
         pred: The predicted mask, bool (h, w).
         target: The true mask, bool (h, w).
         radius: In pixels, at least 0.
+        mask: The valid mask, bool (h, w), true where a pixel counts; None: everywhere. The others
+            are neither right nor wrong, and make no pixel beside them right.
 
     Returns:
         int64 (4,), the columns of `fissura.metrics.matches`, for `match_metrics`.
@@ -43,6 +48,10 @@ def tolerant_matches(
         raise ValueError(
             f"pred and target must be (h, w), of one size; got {pred.shape} and {target.shape}."
         )
+    if mask is not None:
+        if mask.shape != target.shape:
+            raise ValueError(f"mask must have the size {target.shape}; got {mask.shape}.")
+        pred, target = pred & mask, target & mask
     if not radius >= 0:
         raise ValueError(f"The radius is 0 or more pixels; got {radius}.")
     confirmed = int(np.count_nonzero(pred & near(target, radius)))

@@ -12,7 +12,9 @@ from fissura.errors import extra
 from fissura.metrics.matches import match_metrics
 
 
-def centerline_matches(pred: NDArray[np.bool_], target: NDArray[np.bool_]) -> NDArray[np.int64]:
+def centerline_matches(
+    pred: NDArray[np.bool_], target: NDArray[np.bool_], mask: NDArray[np.bool_] | None = None
+) -> NDArray[np.int64]:
     """Count centerline pixels of each mask that lie inside the other mask.
 
     With the skeletons S_P, S_L of the prediction V_P and the truth V_L:
@@ -27,6 +29,8 @@ def centerline_matches(pred: NDArray[np.bool_], target: NDArray[np.bool_]) -> ND
     Args:
         pred: The predicted mask, bool (h, w).
         target: The true mask, bool (h, w).
+        mask: The valid mask, bool (h, w), true where a pixel counts; None: everywhere. Centerlines
+            are those of the whole masks, and their pixels count where they are valid.
 
     Returns:
         int64 (4,), the columns of `fissura.metrics.matches`.
@@ -46,6 +50,10 @@ def centerline_matches(pred: NDArray[np.bool_], target: NDArray[np.bool_]) -> ND
         from skimage.morphology import skeletonize
 
     pred_line, target_line = skeletonize(pred), skeletonize(target)
+    if mask is not None:
+        if mask.shape != target.shape:
+            raise ValueError(f"mask must have the size {target.shape}; got {mask.shape}.")
+        pred_line, target_line = pred_line & mask, target_line & mask
     confirmed = int(np.count_nonzero(pred_line & target))
     found = int(np.count_nonzero(target_line & pred))
     refuted = int(np.count_nonzero(pred_line)) - confirmed

@@ -19,7 +19,8 @@ from filelock import FileLock
 
 from fissura.checkpoint import versions
 from fissura.data.batches import ImageStore
-from fissura.data.folder import find_pairs
+from fissura.data.folder import CRACK_OR_NOT, find_pairs
+from fissura.data.labels import Labels
 from fissura.data.load import PreparedSet, load_split
 from fissura.data.protocols import Protocol, choose_protocol
 from fissura.device import describe_machine
@@ -31,6 +32,7 @@ from fissura.evaluation.summary import summarize
 from fissura.metrics.counts import METRICS, counts_at, iou, pixel_counts
 from fissura.study.experiment import Run
 from fissura.study.results import RunResult, write_result
+from fissura.training.inputs import labels_of
 from fissura.training.loop import resume, train
 from fissura.training.options import TrainOptions
 from fissura.training.run_folder import read_metrics
@@ -178,7 +180,14 @@ class TestCurve:
         """Judge the session's network if this is one of the epochs; `epoch` counts those done."""
         if epoch not in self.epochs:
             return
-        store = _test_store(self.data, _protocol(session.config), session.fabric.device)
+        config = session.config
+        store = _test_store(
+            self.data,
+            _protocol(config),
+            labels_of(config),
+            config.empty_if_missing,
+            session.fabric.device,
+        )
         value = float(iou(counts_at(validate(session, store), 0.5)))
         with self.file.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"epoch": epoch, "iou": round(value, 6)}) + "\n")
@@ -191,20 +200,33 @@ class TestCurve:
 
 def prepared_for(config: TrainOptions, data: Path, split: str) -> PreparedSet:
     """Return the images of a split as a run of this configuration sees them."""
-    return prepared(data, split, _protocol(config))
+    return prepared(data, split, _protocol(config), labels_of(config), config.empty_if_missing)
 
 
 @lru_cache(maxsize=8)
-def prepared(data: Path, split: str, protocol: Protocol) -> PreparedSet:
+def prepared(
+    data: Path,
+    split: str,
+    protocol: Protocol,
+    labels: Labels = CRACK_OR_NOT,
+    empty_if_missing: bool = False,
+) -> PreparedSet:
     """Read and prepare a split once per process; a study's runs share it."""
-    return load_split(find_pairs(data), split, protocol)
+    folder = find_pairs(data, labels=labels, empty_if_missing=empty_if_missing)
+    return load_split(folder, split, protocol, labels=labels)
 
 
 @lru_cache(maxsize=2)
-def _test_store(data: Path, protocol: Protocol, device: torch.device) -> ImageStore:
+def _test_store(
+    data: Path,
+    protocol: Protocol,
+    labels: Labels,
+    empty_if_missing: bool,
+    device: torch.device,
+) -> ImageStore:
     """Return the test images on the device, put there once per process."""
-    test = prepared(data, "test", protocol)
-    return ImageStore.of(test.images, test.masks, device)
+    test = prepared(data, "test", protocol, labels, empty_if_missing)
+    return ImageStore.of(test.images, test.masks, device, test.valid)
 
 
 def _protocol(config: TrainOptions) -> Protocol:
@@ -270,11 +292,12 @@ def _against_other_masks(
     threshold = 1 / 8 if own.area_threshold == 1 / 2 else 1 / 2
     # Without `cracks_only` every crop is there, whatever its masks are.
     other = replace(choose_protocol(config.protocol, threshold), cracks_only=False)
-    masks = prepared(data, "test", other)
-    by_name = dict(zip(masks.names, masks.masks, strict=True))
+    masks = prepared(data, "test", other, labels_of(config), config.empty_if_missing)
+    valid = masks.valid or [None] * len(masks)
+    by_name = {n: (m, v) for n, m, v in zip(masks.names, masks.masks, valid, strict=True)}
     counts = np.sum(
         [
-            pixel_counts(scores.prediction(index), by_name[name])
+            pixel_counts(scores.prediction(index), *by_name[name])
             for index, name in enumerate(scores.data.names)
         ],
         axis=0,

@@ -112,6 +112,7 @@ def introduce(console: Console, run: Path, session: Session, inputs: Inputs, epo
     console.print(
         f"Training {config.model} with {config.loss} on {len(train)} images "
         f"({train.crack_fraction:.2%} crack pixels"
+        + (f"; {train.ignored_fraction:.2%} are ignored" if train.valid else "")
         + (f"; {len(inputs.validation)} more to validate" if inputs.validation else "")
         + f"), {session.fabric.device}, {session.precision}. Masks: {train.mask_rule}"
     )

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from fissura.data.folder import find_pairs
+from fissura.data.labels import Labels
 from fissura.data.load import PreparedSet, default_cache_dir, load_split
 from fissura.data.protocols import choose_protocol
 from fissura.data.splits import split_groups
@@ -49,6 +50,7 @@ class Inputs:
             "scale": self.train.scale,
             "fingerprint": self.train.fingerprint,
             "images": len(self.train),
+            **({} if self.train.valid is None else {"ignored": self.train.ignored_fraction}),
             "train": self.train.names,
             "validation": self.validation.names if self.validation else [],
         }
@@ -66,11 +68,22 @@ def read_inputs(data: Path, config: TrainOptions) -> Inputs:
             of them shows a crack. Unless asked for, there are none then.
     """
     protocol = choose_protocol(config.protocol, config.area_threshold)
-    folder = find_pairs(data, skip_bad=config.skip_bad)
+    labels = labels_of(config)
+    folder = find_pairs(
+        data,
+        skip_bad=config.skip_bad,
+        labels=labels,
+        empty_if_missing=config.empty_if_missing,
+    )
 
     def load(split: str) -> PreparedSet:
         return load_split(
-            folder, split, protocol, cache_dir=default_cache_dir(), skip_bad=config.skip_bad
+            folder,
+            split,
+            protocol,
+            cache_dir=default_cache_dir(),
+            skip_bad=config.skip_bad,
+            labels=labels,
         )
 
     train = load("train")
@@ -108,6 +121,15 @@ def _set_aside(
         "together; --validation 0 trains on all"
     )
     return Inputs(train.subset(drawn["train"]), validation, layout, rule)
+
+
+def labels_of(config: TrainOptions) -> Labels:
+    """Return what the values of masks stand for.
+
+    Args:
+        config: `ignore` is taken from here.
+    """
+    return Labels(ignore=config.ignore)
 
 
 def _with_cracks(validation: PreparedSet) -> PreparedSet:

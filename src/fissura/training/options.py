@@ -90,6 +90,14 @@ class TrainOptions:
     area_threshold: float | None = None
     """Fraction of a shrunken pixel's area that must be crack to call it crack; 1/8 unless given."""
 
+    ignore: int | None = None
+    """Value of mask pixels without a label, which count nowhere; 255 where it lies beside crack of
+    1, unless given. A folder named ignored beside the folder of masks may hold masks of them, too,
+    bright where a pixel has no label."""
+
+    empty_if_missing: bool = False
+    """Photos without a mask show no crack. Those in a folder named good never need one."""
+
     crop: int | None = None
     """Side of the random crops, in pixels. Unless given: no crops where all training images have
     one size of at most 512 pixels a side, else 256."""
@@ -198,6 +206,7 @@ LOWEST = {
     "clip_norm": 0,
     "validation": 0,
     "ema": 0,
+    "ignore": 0,
 }
 
 

@@ -234,9 +234,11 @@ def build_session(
     model, optimizer = fabric.setup(computed, make_optimizer(network, config))
 
     def store(images: PreparedSet) -> ImageStore:
-        return ImageStore.of(images.images, images.masks, fabric.device)
+        return ImageStore.of(images.images, images.masks, fabric.device, images.valid)
 
     training = {"loss": config.loss, **given, "epochs": config.epochs, "seed": config.seed}
+    if config.ignore is not None:
+        training["ignore"] = config.ignore
     return Session(
         run=run,
         fabric=fabric,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fissura.data.augment import augment
-from fissura.data.batches import ImageStore, step_seed
+from fissura.data.batches import IGNORED, ImageStore, step_seed
 from fissura.errors import InputError
 from fissura.metrics.counts import BINS, counts_at, histograms, iou
 from fissura.metrics.curves import Best, best_threshold, counts_at_each, thresholds_beyond
@@ -64,14 +64,19 @@ def optimize(
     Args:
         session: Session of the training, whose weights change.
         image: Images, RGB, 0 to 255.
-        mask: Masks, 1 where a pixel is crack, 0 elsewhere.
+        mask: Masks, 1 where a pixel is crack, 0 elsewhere; `IGNORED` where the images of the
+            session have pixels without a label.
 
     Returns:
         The loss before the step, still on the device.
     """
     fabric, optimizer, norm = session.fabric, session.optimizer, session.config.clip_norm
     logits = session.model(normalize(image, session.card.mean, session.card.std))
-    loss = session.loss(logits, mask)
+    if session.train.ignores:
+        valid = mask != IGNORED
+        loss = session.loss(logits, torch.where(valid, mask, 0), mask=valid)
+    else:
+        loss = session.loss(logits, mask)
     fabric.backward(loss)
     if norm is not None:
         # NaN is left to `check_finite`: to look for it here would wait for a GPU in each step.
@@ -145,13 +150,18 @@ def predictions(
         store: Images and masks.
 
     Yields:
-        The probabilities (n, h, w) of each batch, and its masks.
+        The probabilities (n, h, w) of each batch, and its masks; where the images have pixels
+        without a label, both of the others alone, in a row.
     """
     size = session.config.batch_size if store.uniform else 1
     for start in range(0, len(store), size):
         where = slice(start, start + size)
         masks = np.stack([mask[0].cpu().numpy() for mask in store.masks[where]])
-        yield predict(session, torch.stack(list(store.images[where]))), masks.astype(bool)
+        probs = predict(session, torch.stack(list(store.images[where])))
+        if store.ignores:
+            valid = masks != IGNORED
+            probs, masks = probs[valid], masks[valid]
+        yield probs, masks == 1
 
 
 def choose_threshold(session: Session, store: ImageStore, histogram: NDArray[np.int64]) -> Best:
@@ -194,7 +204,7 @@ def example_images(session: Session, count: int = 4) -> list[Example]:
         to their middle 512 by 512 pixels.
     """
     store = session.validation or session.train
-    cracked = [bool(mask.any()) for mask in store.masks]
+    cracked = [bool((mask == 1).any()) for mask in store.masks]
     order = sorted(range(len(store)), key=lambda index: not cracked[index])
     examples = []
     for index in order[:count]:
@@ -203,5 +213,5 @@ def example_images(session: Session, count: int = 4) -> list[Example]:
         window = (slice(None), slice(top, top + 512), slice(left, left + 512))
         pred = predict(session, image[window][None])[0] >= 0.5
         pixels = image[window].permute(1, 2, 0).cpu().numpy()
-        examples.append((pixels, pred, mask[window][0].cpu().numpy().astype(bool)))
+        examples.append((pixels, pred, mask[window][0].cpu().numpy() == 1))
     return examples

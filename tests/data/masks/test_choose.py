@@ -24,9 +24,9 @@ def crack(size: int = 128, width: int = 3) -> np.ndarray:
 TRUTH = crack()
 
 
-def rule_of(*masks: np.ndarray):
+def rule_of(*masks: np.ndarray, ignore: int | None = None):
     looks = [(ROOT / f"{index}.png", MaskLook.of(mask)) for index, mask in enumerate(masks)]
-    return choose_rule(looks, ROOT)
+    return choose_rule(looks, ROOT, ignore=ignore)
 
 
 def jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
@@ -170,15 +170,50 @@ def unlabeled(value: int = 255) -> np.ndarray:
 
 
 def test_an_unlabeled_area():
-    with pytest.raises(InputError, match=r"0, 1 and 255.* If 255 marks areas without labels"):
-        rule_of(unlabeled(), TRUTH.astype(np.uint8))
+    mask = unlabeled()
+    rule = rule_of(mask, TRUTH.astype(np.uint8))
+    assert str(rule) == "crack is 1, background 0; 255 is ignored"
+    np.testing.assert_array_equal(rule.apply(mask), TRUTH & (mask != 255))
+    np.testing.assert_array_equal(rule.valid(mask), mask != 255)
+    assert rule.valid(TRUTH.astype(np.uint8)) is None
+
+
+@pytest.mark.parametrize("value", [2, 100, 128, 200, 254])
+def test_other_values_of_unlabeled_areas_must_be_named(value):
+    mask = unlabeled(value)
+    with pytest.raises(InputError):
+        rule_of(mask, TRUTH.astype(np.uint8))
+    rule = rule_of(mask, TRUTH.astype(np.uint8), ignore=value)
+    assert str(rule) == f"crack is 1, background 0; {value} is ignored"
+    np.testing.assert_array_equal(rule.apply(mask), TRUTH & (mask != value))
+    np.testing.assert_array_equal(rule.valid(mask), mask != value)
+
+
+def test_an_ignored_value_between_soft_edges():
+    soft = shrunk(crack(512, 9), 2)
+    mask = soft.copy()
+    mask[:, 200:] = 77
+    rule = rule_of(mask, soft, ignore=77)
+    assert rule.ignore == 77
+    np.testing.assert_array_equal(rule.apply(mask), (soft >= 128) & (mask != 77))
+
+
+def test_colored_masks_have_no_ignored_value():
+    colored = np.zeros((128, 128, 3), np.uint8)
+    colored[TRUTH] = (255, 0, 0)
+    with pytest.raises(InputError, match=r"--ignore 7 is a gray value.* a folder 'ignored'"):
+        rule_of(colored, ignore=7)
 
 
 def test_an_unlabeled_area_in_a_file_without_crack():
     empty = np.zeros((128, 128), np.uint8)
     empty[:, 60:] = 255
-    with pytest.raises(InputError, match=r"0 and 1 in .*0 and 255 in 3\.png"):
-        rule_of(*[TRUTH.astype(np.uint8)] * 3, empty)
+    masks = [*[TRUTH.astype(np.uint8)] * 3, empty]
+    with pytest.raises(InputError, match=r"0 and 1 in .*0 and 255 in 3\.png.* --ignore 255"):
+        rule_of(*masks)
+    with pytest.raises(InputError):  # one file that tells is not enough for the one that doesn't
+        rule_of(*masks, unlabeled())
+    np.testing.assert_array_equal(rule_of(*masks, ignore=255).valid(empty), empty == 0)
 
 
 def test_classes_with_soft_edges():
@@ -392,8 +427,8 @@ def test_a_mask_alone_that_is_empty_full_or_inverted(tmp_path):
 
 def test_a_value_may_be_ignored(tmp_path):
     path = write(tmp_path / "a.png", unlabeled())
-    with pytest.raises(InputError, match=r"a\.png has values .* ignore=255"):
-        read_mask_alone(path)
+    mask, words = read_mask_alone(path)
+    assert words == "crack is 1, background 0; 255 is ignored"
     mask, words = read_mask_alone(path, ignore=255)
     expected = TRUTH.copy()
     expected[:, 70:] = False

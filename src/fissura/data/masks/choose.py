@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fissura.data.labels import UNLABELED
 from fissura.data.masks.colors import choose_colors
 from fissura.data.masks.looks import FLAT_PIXELS, MaskLook, well_known
 from fissura.data.masks.rule import MaskRule, Scale
@@ -50,17 +51,21 @@ def read_mask_alone(path: Path, *, ignore: int | None = None) -> tuple[NDArray[n
     return rule.apply(values), f"{rule}{words}"
 
 
-def choose_rule(looks: Sequence[tuple[Path, MaskLook]], where: Path) -> MaskRule:
+def choose_rule(
+    looks: Sequence[tuple[Path, MaskLook]], where: Path, *, ignore: int | None = None
+) -> MaskRule:
     """Choose the rule that decodes a set of masks.
 
     Each file is judged by itself first: of two values the greater one is crack; of many, as soft
     and noisy edges bring, crack is from the middle of the set's values on. Files from 0 to 1, 0
     to 255 and 0 to 65535 may be mixed, each is read on its own scale. Of colors the rarer one is
-    crack.
+    crack. Where a set has the values 0, 1 and 255 alone, all of them flat, 255 marks pixels without
+    a label beside crack, 1.
 
     Args:
         looks: The files, and what a look at each told.
         where: The folder or file that error messages begin with.
+        ignore: The value of pixels without a label; None where that is to be told by the values.
 
     Raises:
         InputError: Where no crack is marked in the whole set, where it is unclear which values
@@ -68,7 +73,16 @@ def choose_rule(looks: Sequence[tuple[Path, MaskLook]], where: Path) -> MaskRule
             half of the set or nearly all of a file is crack (inverted masks), or for photos.
     """
     if any(len(look.colors) for _, look in looks):
+        if ignore is not None:
+            raise InputError(
+                f"{where}: --ignore {ignore} is a gray value, but the masks are colored. Mark the "
+                "pixels without labels in masks of their own, in a folder 'ignored' beside masks."
+            )
         return choose_colors(looks, where)
+    if ignore is None and _marks_unlabeled(looks):
+        ignore = UNLABELED
+    if ignore is not None:
+        looks = [(path, look.without(ignore)) for path, look in looks]
     looks = [(path, look) for path, look in looks if len(look.values)]
     used = [(path, look) for path, look in looks if len(look.values) > 1]
     if not used:
@@ -79,9 +93,23 @@ def choose_rule(looks: Sequence[tuple[Path, MaskLook]], where: Path) -> MaskRule
         )
     _refuse(where, used, MaskLook.has_classes, "values that mean several things")
     _refuse(where, used, MaskLook.is_photo, "most values between background and crack, as photos")
-    rule = MaskRule(_scales(used, where))
+    rule = MaskRule(_scales(used, where), ignore=ignore)
     _refuse_inverted(rule, looks, where)
     return rule
+
+
+def _marks_unlabeled(looks: Sequence[tuple[Path, MaskLook]]) -> bool:
+    """Whether 255 marks pixels without a label: beside flat 1, and nowhere it may be crack.
+
+    A file of 0 and 255 alone may hold crack as well, so that the user has to say.
+    """
+    both = [look for _, look in looks if {1, UNLABELED} <= set(look.values.tolist())]
+    return (
+        bool(both)
+        and all(set(look.values.tolist()) <= {0, 1, UNLABELED} for _, look in looks)
+        and all(look.has_classes() or 0 not in look.values for look in both)
+        and not any(look.values[-1:] == UNLABELED and 1 not in look.values for _, look in looks)
+    )
 
 
 def _scales(used: list[tuple[Path, MaskLook]], where: Path) -> tuple[Scale, ...]:
@@ -145,7 +173,9 @@ def _refuse_unlabeled(
         for sort in (1, 255)
     }
     if fractions[255] > max(0.2, 3 * fractions[1]):
-        raise differing(used, where)
+        raise InputError(
+            f"{differing(used, where)} If 255 marks pixels without a label, say --ignore 255."
+        )
 
 
 def _refuse(
@@ -164,11 +194,7 @@ def _refuse(
     if top.values[-1] in (255, 65535) and len(top.values) > 2 and top.has_classes():
         gap = top.values[-1] - top.values[-2]
         if gap > 0.5 * top.values[-1]:
-            ignored = (
-                f" If {top.values[-1]} marks areas without labels: training cannot leave areas out "
-                "yet, so make them background or leave these files out; a single mask is read "
-                f"with ignore={top.values[-1]}."
-            )
+            ignored = f" If {top.values[-1]} marks areas without labels: --ignore {top.values[-1]}."
     raise InputError(
         f"{where}: it is unclear which pixels are crack, since {named(bad, where)} "
         f"{'has' if len(bad) == 1 else 'have'} {what}: {listed(values)}.{ignored} {CONVERT}"

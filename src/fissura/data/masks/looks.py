@@ -67,6 +67,11 @@ class MaskLook:
             flat = _flat_pixels(values, looked_at)[seen]
         return cls(seen, counts[seen], flat)
 
+    def without(self, value: int) -> MaskLook:
+        """Return the look at the pixels that don't have a value."""
+        kept = self.values != value
+        return MaskLook(self.values[kept], self.counts[kept], self.flat[kept], self.colors)
+
     @property
     def middle(self) -> int:
         """The least value that is nearer to the highest than to the lowest."""

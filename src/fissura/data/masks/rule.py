@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -47,12 +47,16 @@ class MaskRule:
     Attributes:
         scales: Of gray masks; ascending, and several where each file has its own.
         colors: Background and crack of colored masks, or None.
+        ignore: The value of pixels without a label, or None.
     """
 
     scales: tuple[Scale, ...] = ()
     colors: tuple[Color, Color] | None = None
+    ignore: int | None = None
 
     def __str__(self) -> str:
+        if self.ignore is not None:
+            return f"{replace(self, ignore=None)}; {self.ignore} is ignored"
         if self.colors:
             background, crack = self.colors
             return f"crack is the color {crack}, background {background}, the nearer one counts"
@@ -68,6 +72,8 @@ class MaskRule:
         >>> MaskRule((Scale(0, 255, 128),)).apply(np.array([[0, 90, 200]], np.uint8))
         array([[False, False,  True]])
         """
+        if (valid := self.valid(values)) is not None:
+            values = np.where(valid, values, self.scales[0].background).astype(values.dtype)
         if self.colors is None and values.ndim == 2:
             highest = values.max(initial=0)
             fitting = (scale for scale in self.scales if highest <= scale.crack)
@@ -75,6 +81,17 @@ class MaskRule:
         pixels = values if values.ndim == 3 else upper_8_bits(values)[:, :, None]
         colors = self.colors or ((0, 0, 0), (255, 255, 255))
         return along(pixels.astype(np.float32), *colors) >= 0.5
+
+    def valid(self, values: NDArray[Any]) -> NDArray[np.bool_] | None:
+        """Return the pixels (h, w) of a mask that have a label; None where all of them have.
+
+        >>> MaskRule((Scale(0, 1, 1),), ignore=255).valid(np.array([[0, 1, 255]], np.uint8))
+        array([[ True,  True, False]])
+        """
+        if self.ignore is None or values.ndim != 2:
+            return None
+        valid = values != self.ignore
+        return None if valid.all() else valid
 
 
 def along(pixels: NDArray[Any], background: Any, crack: Any) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,12 @@ def is_jpeg(path: Path) -> bool:
     return path.suffix.lower() in (".jpg", ".jpeg", ".jpe", ".jfif")
 
 
-def read_mask(path: Path) -> NDArray[Any]:
+def read_mask(path: Path, *, indices: bool = False) -> NDArray[Any]:
     """Read a mask with its values as stored, upright.
 
     Args:
         path: The file.
+        indices: Whether palette images are read by their indices, as index masks of classes are.
 
     Returns:
         Shape (height, width), uint8 or uint16, for everything without color: 8-bit and 16-bit
@@ -39,7 +41,7 @@ def read_mask(path: Path) -> NDArray[Any]:
     Raises:
         InputError: As `fissura.data.images.read_image`, and where floats are no such values.
     """
-    values, orientation = _stored_mask(path)
+    values, orientation = _stored_mask(path, indices=indices)
     return np.ascontiguousarray(upright(values, orientation))
 
 
@@ -59,19 +61,41 @@ def read_pair(
     Raises:
         InputError: Where either cannot be read, or where they fit in neither way.
     """
+    photo, (values,) = read_with_masks(image, [mask], depth=depth)
+    return photo, values
+
+
+def read_with_masks(
+    image: Path, masks: Sequence[Path], *, depth: Depth | None = None, indices: bool = False
+) -> tuple[NDArray[np.uint8], list[NDArray[Any]]]:
+    """Read a photo and the values of several masks of it, as `read_pair` does of one.
+
+    Args:
+        image: The photo.
+        masks: The masks, see `read_mask`.
+        depth: As for `read_pair`.
+        indices: As for `read_mask`.
+
+    Raises:
+        InputError: Where one cannot be read, or where they fit in neither way.
+    """
     pixels, orientation = photo_pixels(image, depth)
-    values, mask_orientation = _stored_mask(mask)
-    photo, turned = upright(pixels, orientation), upright(values, mask_orientation)
-    if turned.shape[:2] != photo.shape[:2] and values.shape[:2] == pixels.shape[:2]:
-        turned = upright(values, orientation)
-    if turned.shape[:2] != photo.shape[:2]:
-        raise InputError(f"{mask}: {size_difference(photo.shape, turned.shape)}.")
-    return np.ascontiguousarray(photo), np.ascontiguousarray(turned)
+    photo = upright(pixels, orientation)
+    read = []
+    for mask in masks:
+        values, mask_orientation = _stored_mask(mask, indices=indices)
+        turned = upright(values, mask_orientation)
+        if turned.shape[:2] != photo.shape[:2] and values.shape[:2] == pixels.shape[:2]:
+            turned = upright(values, orientation)
+        if turned.shape[:2] != photo.shape[:2]:
+            raise InputError(f"{mask}: {size_difference(photo.shape, turned.shape)}.")
+        read.append(np.ascontiguousarray(turned))
+    return np.ascontiguousarray(photo), read
 
 
-def _stored_mask(path: Path) -> tuple[NDArray[Any], int]:
+def _stored_mask(path: Path, *, indices: bool = False) -> tuple[NDArray[Any], int]:
     """Values as stored, and the orientation."""
-    pixels, orientation = decode(path, _pillow_values)
+    pixels, orientation = decode(path, _pillow_indices if indices else _pillow_values)
     pixels = _whole_numbers(path, pixels)
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         pixels = _without_alpha(pixels)
@@ -89,6 +113,11 @@ def _pillow_values(image: Image.Image) -> NDArray[Any]:
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         return np.asarray(image.convert("RGBA"))
     return np.asarray(image.convert("RGB"))
+
+
+def _pillow_indices(image: Image.Image) -> NDArray[Any]:
+    """As `_pillow_values`, but of palette images the indices."""
+    return np.asarray(image) if image.mode == "P" else _pillow_values(image)
 
 
 def _palette_values(image: Image.Image) -> NDArray[np.uint8]:
