@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from fissura.metrics.counts import Counts
+from fissura.metrics.counts import Counts, pixel_counts
 from fissura.metrics.matches import match_metrics
 from fissura.metrics.tolerant import near, tolerant_matches
 
