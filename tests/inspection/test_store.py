@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
+from fissura.data.formats.runs import crack_runs
 from fissura.data.synthetic import draw_panel
 from fissura.errors import InputError
 from fissura.inspection.record import Record
-from fissura.inspection.runs import crack_runs
 from fissura.inspection.store import load_outline, load_record, save_record
 from fissura.measurement import crack_labels, measure
 

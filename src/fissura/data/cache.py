@@ -17,7 +17,7 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
-from fissura.data.folder import Pair
+from fissura.data.pairs import Pair
 from fissura.files import replacing
 
 # Raise it whenever decoding or preparing changes its results.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from fissura.data.annotation_options import AnnotationOptions
+from fissura.data.formats.annotation import AnnotatedSet
+from fissura.data.formats.painted import paint
+from fissura.data.formats.recognize import read_annotations
 from fissura.data.images import RAW, SUFFIXES, read_size, size_difference, unreadable_format
 from fissura.data.labels import Labels
 from fissura.data.layouts import (
@@ -19,42 +22,16 @@ from fissura.data.layouts import (
     split_hinted,
     tell_apart,
 )
+from fissura.data.pairs import Pair
 from fissura.data.partners import Partners, add_ignored, find_partners
+from fissura.data.walk import Skipped, below, natural_order, refuse_bad, walk
 from fissura.errors import InputError
 
+__all__ = ["Folder", "Pair", "Skipped", "find_images", "find_pairs", "natural_order", "refuse_bad"]
+
 CRACK_OR_NOT = Labels()
-
-
-@dataclass(frozen=True)
-class Pair:
-    """An image and its mask.
-
-    Attributes:
-        name: The image's path below the folder, without suffix.
-        image: The image.
-        mask: Its mask; None where the image shows no crack and has none, or where it has layers.
-        ignored: The mask of its pixels without a label (bright where there is none), or None.
-        layers: Names of classes and their masks, where classes overlap.
-    """
-
-    name: str
-    image: Path
-    mask: Path | None
-    ignored: Path | None = None
-    layers: tuple[tuple[str, Path], ...] = ()
-
-    @property
-    def masks(self) -> list[Path]:
-        """The masks that tell crack, or classes: one, one per class, or none."""
-        return [path for _, path in self.layers] + ([] if self.mask is None else [self.mask])
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A file that cannot be used, and why."""
-
-    file: Path
-    reason: str
+DEFAULTS = AnnotationOptions()
+MOST_NOTES = 5
 
 
 @dataclass(frozen=True)
@@ -67,12 +44,21 @@ class Folder:
         splits: The pairs of "train", "val" and "test", those that the folder has; or all under
             "all" where the folder is not split.
         skipped: The files that were left out, with `skip_bad`.
+        notes: What was noticed while annotations became masks, in sentences.
     """
 
     root: Path
     layout: str
     splits: dict[str, list[Pair]]
     skipped: list[Skipped]
+    notes: tuple[str, ...] = ()
+
+    def described(self) -> str:
+        """Return layout and notes in words, without a period at the end."""
+        shown = list(self.notes[:MOST_NOTES])
+        if more := len(self.notes) - len(shown):
+            shown.append(f"And {more} more of the kind.")
+        return " ".join([f"{self.layout}.", *shown]).rstrip(".")
 
 
 def find_pairs(
@@ -81,8 +67,13 @@ def find_pairs(
     skip_bad: bool = False,
     labels: Labels = CRACK_OR_NOT,
     empty_if_missing: bool = False,
+    annotations: AnnotationOptions = DEFAULTS,
 ) -> Folder:
     """Find the image/mask pairs of a folder and check that they fit.
+
+    Annotations of labeling tools (`fissura.data.formats`) are recognized by their content, and
+    their masks are painted into the cache; `root` may be the annotation file, too. Where photos and
+    masks are paired by their names, these count.
 
     Folder names at any depth say which split a file belongs to (train, val, test and their
     spellings) and whether it is an image or a mask; words may be joined and numbered (`train_img`,
@@ -96,12 +87,13 @@ def find_pairs(
     Files are opened for their size alone; `fissura.data.load.load_split` reads the pixels.
 
     Args:
-        root: The folder.
+        root: The folder, or a file with annotations.
         skip_bad: Go on without bad files, which are then in the result's `skipped`, as long as a
             pair is left.
         labels: The classes. Where these overlap, each has masks of its own, in a folder of its name
             below the folder of masks.
         empty_if_missing: Photos without a mask show no crack.
+        annotations: How annotations become masks.
 
     Raises:
         InputError: Where the folder is missing or holds no pairs, where a name seems to mean a
@@ -110,9 +102,14 @@ def find_pairs(
     """
     if not root.exists():
         raise InputError(f"The folder {root} does not exist.")
+    if (annotated := read_annotations(root)) is not None:
+        return _from_annotations(annotated, annotations, labels, skip_bad)
     if not root.is_dir():
-        raise InputError(f"{root} is a file. Give the folder that holds the images and masks.")
-    walked = _walk(root)
+        raise InputError(
+            f"{root} is a file that holds no annotations of a known format. Give the folder that "
+            "holds the images and masks."
+        )
+    walked = _images(walk(root))
     unread = [Skipped(path, reason) for path in walked if (reason := _unreadable(path))]
     left_out = {bad.file for bad in unread}
     files = [placed(path, root) for path in walked if path not in left_out]
@@ -125,7 +122,7 @@ def find_pairs(
     if not masks or not images:
         found, missing = ("images", "masks") if images else ("masks", "images")
         raise InputError(
-            f"{root} holds {found} (such as {_below(files[0].path, root)}) but no {missing}.\n"
+            f"{root} holds {found} (such as {below(files[0].path, root)}) but no {missing}.\n"
             f"{LAYOUTS}"
         )
     found, lone_images, lone_masks = find_partners(
@@ -138,7 +135,7 @@ def find_pairs(
     if all(partners.empty for _, partners in found):
         raise InputError(
             f"No image in {root} has a mask of the same name: there are, for example, the image "
-            f"{_below(images[0].path, root)} and the mask {_below(masks[0].path, root)}.\n{LAYOUTS}"
+            f"{below(images[0].path, root)} and the mask {below(masks[0].path, root)}.\n{LAYOUTS}"
         )
     skipped = unread + [_unpaired(file, "mask") for file in lone_images]
     skipped += [_unpaired(file, "image") for file in lone_masks + lone_ignored]
@@ -148,25 +145,6 @@ def find_pairs(
     splits = {split: listed for split, listed in splits.items() if listed}
     refuse_bad(skipped, root, go_on=skip_bad and bool(splits))
     return Folder(root, layout, splits, skipped)
-
-
-def refuse_bad(skipped: list[Skipped], root: Path, *, go_on: bool) -> None:
-    """Raise an `InputError` that names the bad files and says how to go on.
-
-    Args:
-        skipped: The bad files.
-        root: The folder that they lie in.
-        go_on: Don't raise.
-    """
-    if not skipped or go_on:
-        return
-    shown = "".join(f"\n    {_below(bad.file, root)}: {bad.reason}" for bad in skipped[:5])
-    more = f"\n    and {len(skipped) - 5} more" if len(skipped) > 5 else ""
-    files = "1 file" if len(skipped) == 1 else f"{len(skipped)} files"
-    raise InputError(
-        f"{files} in {root} cannot be used:{shown}{more}\n"
-        f"{_way_on(skipped)}Or go on without them by adding --skip-bad."
-    )
 
 
 def find_images(paths: list[Path]) -> list[Path]:
@@ -187,7 +165,7 @@ def find_images(paths: list[Path]) -> list[Path]:
     for path in paths:
         if not path.exists():
             raise InputError(f"{path} does not exist. Give image files, or folders with images.")
-        files = _walk(path) if path.is_dir() else [path]
+        files = _images(walk(path)) if path.is_dir() else [path]
         if not files:
             raise InputError(f"{path} holds no images ({_endings()}).")
         found |= dict.fromkeys(files)
@@ -196,50 +174,48 @@ def find_images(paths: list[Path]) -> list[Path]:
     return list(found)
 
 
-def natural_order(text: str) -> list[tuple[int, int, str]]:
-    """Key that sorts numbers in names by value.
-
-    >>> sorted(["img10", "img2"], key=natural_order)
-    ['img2', 'img10']
-    """
-    return [
-        (0, int(part), part) if part.isdecimal() else (1, 0, part)
-        for part in re.split(r"(\d+)", text)
-        if part
-    ]
+def _from_annotations(
+    annotated: AnnotatedSet, options: AnnotationOptions, labels: Labels, skip_bad: bool
+) -> Folder:
+    """Paint the masks of an annotated set, and sort its images into their splits."""
+    root, skipped = annotated.root, list(annotated.skipped)
+    images = [image.image for image in annotated.images if image.image.is_relative_to(root)]
+    _refuse_unclear([placed(image, root) for image in images], root)
+    painted, bad, notes = paint(annotated, options, labels)
+    skipped += bad
+    any_split = any(one.split for one in painted)
+    splits: dict[str, list[Pair]] = defaultdict(list)
+    for one in painted:
+        if any_split and not one.split:
+            skipped.append(Skipped(one.image, "belongs to none of train, val and test"))
+            continue
+        pair = Pair(one.name, one.image, one.mask, one.ignored, one.layers)
+        splits[one.split or "all"].append(pair)
+    good = {s: _keep_good(splits[s], skipped) for s in (*SPLITS, "all") if s in splits}
+    good = {split: listed for split, listed in good.items() if listed}
+    refuse_bad(skipped, root, go_on=skip_bad and bool(good))
+    if not good:
+        raise InputError(f"{root} has annotations ({annotated.format}), but of no image.")
+    return Folder(root, f"annotations of {annotated.format}", good, skipped, tuple(notes))
 
 
 def _endings() -> str:
     return f"files ending in {', '.join(sorted(SUFFIXES))}"
 
 
-def _walk(root: Path) -> list[Path]:
-    """Image files below a folder, and folders below it that may not be opened.
+def _images(files: list[Path]) -> list[Path]:
+    """Image files among files, and folders in a file's place, which may not be opened.
 
-    Links to folders are followed, each folder once. Raw photos are passed over where another
-    format lies beside them, as cameras write both.
+    Raw photos are passed over where another format lies beside them, as cameras write both.
     """
-    found: list[Path] = []
-    visited: set[str] = set()
-
-    def closed(error: OSError) -> None:
-        found.append(Path(error.filename))
-
-    for folder, below, names in os.walk(root, followlinks=True, onerror=closed):
-        real = os.path.realpath(folder)
-        below[:] = [] if real in visited else sorted(n for n in below if not _hidden(n))
-        if real not in visited:
-            shown = [Path(folder, name) for name in names if not _hidden(name)]
-            images = [path for path in shown if path.suffix.lower() in SUFFIXES]
-            stems = {path.stem for path in images}
-            raw = [p for p in shown if p.suffix.lower() in RAW and p.stem not in stems]
-            found += images + raw
-        visited.add(real)
-    return sorted(found, key=lambda path: natural_order(path.relative_to(root).as_posix()))
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
+    stems = {path.with_suffix("") for path in files if path.suffix.lower() in SUFFIXES}
+    return [
+        path
+        for path in files
+        if path.suffix.lower() in SUFFIXES
+        or (path.suffix.lower() in RAW and path.with_suffix("") not in stems)
+        or path.is_dir()
+    ]
 
 
 def _unreadable(path: Path) -> str | None:
@@ -259,21 +235,6 @@ def _refuse_unclear(files: list[Placed], root: Path) -> None:
         )
 
 
-def _way_on(skipped: list[Skipped]) -> str:
-    """How bad files can be made usable, in a sentence."""
-    if any("has no mask" in bad.reason for bad in skipped):
-        return (
-            "A photo without crack needs a mask too, all black, of the same size and name, unless "
-            "--empty-if-missing says that photos without a mask show no crack. Add masks where "
-            "they are missing, and mend or remove the other files. "
-        )
-    return "Mend or remove them. "
-
-
-def _below(file: Path, root: Path) -> str:
-    return file.relative_to(root).as_posix()
-
-
 def _unpaired(file: Placed, partner: str) -> Skipped:
     return Skipped(file.path, f"has no {partner} of that name, or the name is not unique")
 
@@ -285,15 +246,15 @@ def _sort_into_splits(
     places: dict[str, None] = {}
     outside: list[Skipped] = []
     any_split = any(image.split for image, _ in found)
-    for image, its in sorted(found, key=lambda pair: natural_order(_below(pair[0].path, root))):
+    for image, its in sorted(found, key=lambda pair: natural_order(below(pair[0].path, root))):
         if any_split and not image.split:
             outside.append(Skipped(image.path, "lies in none of the folders train, val and test"))
             continue
-        name = _below(image.path.with_suffix(""), root)
+        name = below(image.path.with_suffix(""), root)
         pair = Pair(name, image.path, its.mask, its.ignored, its.layers)
         splits[image.split or "all"].append(pair)
-        photos = _below(image.path.parent, root)
-        folders = sorted({_below(mask.parent, root) for mask in pair.masks})
+        photos = below(image.path.parent, root)
+        folders = sorted({below(mask.parent, root) for mask in pair.masks})
         beside = "beside them" if folders == [photos] else f"in {', '.join(folders)}"
         ignored = "" if its.ignored is None else f", ignored pixels in {its.ignored.parent.name}"
         told = (

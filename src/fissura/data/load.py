@@ -16,6 +16,7 @@ from fissura.data.prepare import decode_rule, prepare_pairs
 from fissura.data.prepared import PreparedSet
 from fissura.data.protocols import Protocol
 from fissura.data.splits import group_of, split_groups
+from fissura.data.walk import below
 from fissura.errors import InputError
 
 __all__ = ["PreparedSet", "default_cache_dir", "load_split"]
@@ -82,10 +83,7 @@ def load_split(
         stored, more = prepare_pairs(usable, rule, labels, protocol, depth, folder.root)
         problems = bad + more
         refuse_bad(problems, folder.root, go_on=skip_bad and bool(stored.names))
-        skipped = [
-            (problem.file.relative_to(folder.root).as_posix(), problem.reason)
-            for problem in problems
-        ]
+        skipped = [(below(problem.file, folder.root), problem.reason) for problem in problems]
         stored = replace(stored, skipped=stored.skipped + skipped)
         cache.write(entry, stored)
     if not stored.names:

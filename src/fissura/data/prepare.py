@@ -27,6 +27,7 @@ from fissura.data.masks import (
     read_with_masks,
 )
 from fissura.data.protocols import Protocol, prepare_labeled, windows
+from fissura.data.walk import below
 from fissura.errors import InputError
 
 Rule = MaskRule | ClassRule
@@ -131,7 +132,7 @@ def prepare_pairs(
             continue
         known = [one for one in outcome if one.valid is None or one.valid.any()]
         if not known:
-            file = pair.image.relative_to(root).as_posix()
+            file = below(pair.image, root)
             empty.append((file, "has no pixel with a label, or they are too few for the protocol"))
         images += [one for one in known if one.mask.any() or not protocol.cracks_only]
     ignores = any(one.valid is not None for one in images)

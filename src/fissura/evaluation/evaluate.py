@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fissura.checkpoint import ModelConfig, find_model, read_config, versions
-from fissura.data.folder import find_pairs
+from fissura.data.folder import MOST_NOTES, find_pairs
 from fissura.data.labels import Labels
 from fissura.data.load import PreparedSet, load_split
 from fissura.data.protocols import PROTOCOLS, Protocol, choose_protocol
@@ -70,16 +70,21 @@ def evaluate(
     chosen = own if named in (None, own.name) else choose_protocol(str(named))
     if out is not None:
         refuse_existing(Path(out))
+    notes: tuple[str, ...] = ()
     if options.clean:
         images = load_clean_photos(data, options, chosen)
     else:
+        labels = _labels(config, options)
+        folder = find_pairs(
+            data,
+            skip_bad=options.skip_bad,
+            labels=labels,
+            empty_if_missing=options.empty_if_missing,
+            annotations=options.annotations(),
+        )
+        notes = folder.notes[:MOST_NOTES]
         images = load_split(
-            find_pairs(
-                data,
-                skip_bad=options.skip_bad,
-                labels=(labels := _labels(config, options)),
-                empty_if_missing=options.empty_if_missing,
-            ),
+            folder,
             options.split,
             chosen,
             cache_dir=cache_dir,
@@ -94,7 +99,7 @@ def evaluate(
     )
     summary = {
         "format": 1,
-        "warnings": warnings_for(model, config, data, images, chosen, own, options),
+        "warnings": [*warnings_for(model, config, data, images, chosen, own, options), *notes],
         **summarize(scores, resamples=options.bootstrap, seed=options.seed),
         "model": _describe_model(model, config, predictor),
         "data": _describe_data(data, options, images),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from fissura.data.annotation_options import AnnotationOptions, check_line_width
 from fissura.errors import InputError
 from fissura.inference.options import Precision
 
@@ -54,6 +55,14 @@ class EvaluateOptions:
     skip_bad: bool = False
     """Go on without files that cannot be used; the report lists them."""
 
+    labels: str | None = None
+    """Labels of a labeling tool's annotations that count as crack, with commas between them. Unless
+    given: the only label, or those with a word for crack in their names."""
+
+    line_width: float | None = None
+    """Width in pixels of lines that were drawn along cracks. Unless given, it is measured in the
+    photo beneath them."""
+
     device: str = "auto"
     """Where to compute: auto, cpu, cuda or mps."""
 
@@ -61,6 +70,7 @@ class EvaluateOptions:
     """Arithmetic of the network; auto takes bfloat16 where the hardware is fast at it."""
 
     def __post_init__(self) -> None:
+        check_line_width(self.line_width)
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise InputError(f"--threshold is {self.threshold}; it must be from 0 to 1.")
         if not 0 <= self.tolerance < float("inf"):
@@ -69,3 +79,7 @@ class EvaluateOptions:
             raise InputError(f"--bootstrap is {self.bootstrap}; it must be at least 1.")
         if self.seed < 0:
             raise InputError(f"--seed is {self.seed}; it must be 0 or more.")
+
+    def annotations(self) -> AnnotationOptions:
+        """Return how annotations become masks."""
+        return AnnotationOptions(labels=self.labels, line_width=self.line_width)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from fissura.bit_depth import Depth
+from fissura.data.formats.runs import crack_runs
 from fissura.data.images import read_image
 from fissura.errors import InputError
 from fissura.files import MASKS, OVERLAYS, PROBABILITIES
@@ -22,7 +23,6 @@ from fissura.inference.raster_files import RasterFiles
 from fissura.inspection.masks import sha256, write_raster_mask
 from fissura.inspection.record import PIXELS, Record
 from fissura.inspection.report.drawing import draw_cracks
-from fissura.inspection.runs import crack_runs
 from fissura.inspection.sources import (
     Kind,
     Source,

@@ -74,6 +74,7 @@ def read_inputs(data: Path, config: TrainOptions) -> Inputs:
         skip_bad=config.skip_bad,
         labels=labels,
         empty_if_missing=config.empty_if_missing,
+        annotations=config.annotations(),
     )
 
     def load(split: str) -> PreparedSet:
@@ -88,10 +89,10 @@ def read_inputs(data: Path, config: TrainOptions) -> Inputs:
 
     train = load("train")
     if config.validation == 0:
-        return Inputs(train, None, folder.layout, "none, as --validation 0 says")
+        return Inputs(train, None, folder.described(), "none, as --validation 0 says")
     own = load("val") if "val" in folder.splits else None
     try:
-        return _set_aside(train, own, config, folder.layout)
+        return _set_aside(train, own, config, folder.described())
     except InputError:
         if config.validation is not None:
             raise
@@ -100,7 +101,7 @@ def read_inputs(data: Path, config: TrainOptions) -> Inputs:
         if own
         else f"{VALIDATION:.0%} of the training images would be too few, or show no crack"
     )
-    return Inputs(train, None, folder.layout, f"none, since {reason}")
+    return Inputs(train, None, folder.described(), f"none, since {reason}")
 
 
 def _set_aside(

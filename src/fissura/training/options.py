@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from fissura.data.annotation_options import AnnotationOptions, check_line_width
 from fissura.errors import InputError
 
 # The keys of fissura.losses.LOSSES and fissura.data.protocols.PROTOCOLS, as one types them.
@@ -165,7 +166,16 @@ class TrainOptions:
     skip_bad: bool = False
     """Go on without files that cannot be used; they are listed in skipped.csv of the run."""
 
+    labels: str | None = None
+    """Labels of a labeling tool's annotations that count as crack, with commas between them. Unless
+    given: the only label, or those with a word for crack in their names."""
+
+    line_width: float | None = None
+    """Width in pixels of lines that were drawn along cracks. Unless given, it is measured in the
+    photo beneath them."""
+
     def __post_init__(self) -> None:
+        check_line_width(self.line_width)
         for name, lowest in LOWEST.items():
             value = getattr(self, name)
             if value is not None and not isinstance(value, str) and not value >= lowest:
@@ -190,6 +200,10 @@ class TrainOptions:
                 f"{processes} processes. Give a multiple of {processes}, such as --batch-size "
                 f"{-(-self.batch_size // processes) * processes}."
             )
+
+    def annotations(self) -> AnnotationOptions:
+        """Return how annotations become masks."""
+        return AnnotationOptions(labels=self.labels, line_width=self.line_width)
 
 
 LOWEST = {

@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
+from fissura.data.formats.runs import crack_runs
 from fissura.inspection.exporters.coco import coco
-from fissura.inspection.runs import crack_runs
 
 # pycocotools is the reference; it is small, but not on every system.
 mask_api = pytest.importorskip("pycocotools.mask")

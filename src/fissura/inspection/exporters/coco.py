@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fissura.data.formats.runs import run_lengths
 from fissura.files import replacing
 from fissura.files.failures import printable
 from fissura.inspection.exporters import Add
 from fissura.inspection.record import Record
-from fissura.inspection.runs import run_lengths
 from fissura.measurement.crack import Crack
 
 CATEGORY = {"id": 1, "name": "crack", "supercategory": ""}

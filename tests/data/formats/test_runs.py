@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from fissura.inspection.runs import crack_runs, run_lengths
+from fissura.data.formats.runs import crack_runs, run_lengths
 
 
 @given(

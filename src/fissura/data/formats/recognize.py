@@ -1,0 +1,93 @@
+"""Find out from the content of files which format a source has, and read it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fissura.data.formats import coco, cvat, labelme, yolo
+from fissura.data.formats.annotation import AnnotatedSet
+from fissura.data.formats.source import Gathered, Source, read_json, read_xml
+from fissura.data.layouts import match, placed, tell_apart
+from fissura.data.walk import below
+from fissura.errors import InputError
+
+# How the JSON files of a format are recognized and read.
+JSON: dict[str, tuple[Callable[[Any], bool], Callable[[Path, Any, Gathered], None]]] = {
+    coco.NAME: (coco.is_coco, coco.read_coco),
+    labelme.NAME: (labelme.is_labelme, labelme.read_labelme),
+}
+
+
+def read_annotations(source: Path) -> AnnotatedSet | None:
+    """Read the annotations of a folder, or of one annotation file, in the format they have.
+
+    Args:
+        source: The folder that holds annotations and images; or an annotation file, whose images
+            lie in its folder or below, or beside its folder where that is named for annotations.
+
+    Returns:
+        The images with their shapes; None where no format is recognized, and where photos and
+        masks are paired by their names, which then count.
+
+    Raises:
+        InputError: A file that belongs to the format is damaged as a whole, or there are several
+            formats.
+    """
+    files = Source.of(source)
+    if source.is_dir() and _has_masks(files):
+        return None
+    found: dict[str, Gathered] = defaultdict(lambda: Gathered(files))
+    damaged: list[tuple[Path, InputError]] = []
+    for path in files.ending(".json"):
+        try:
+            content = read_json(path)
+        except InputError as error:
+            damaged.append((path, error))
+            continue
+        for name, (recognized, read) in JSON.items():
+            if recognized(content):
+                read(path, content, found[name])
+                break
+    for path in files.ending(".xml"):
+        try:
+            root = read_xml(path)
+        except InputError as error:
+            damaged.append((path, error))
+            continue
+        if cvat.is_cvat(root):
+            cvat.read_cvat(path, root, found[cvat.NAME])
+    if not found and yolo.has_yolo(files):
+        yolo.read_yolo(found[yolo.NAME])
+    return _the_one(found, damaged, files)
+
+
+def _the_one(
+    found: dict[str, Gathered], damaged: list[tuple[Path, InputError]], source: Source
+) -> AnnotatedSet | None:
+    """Return the only format that was found."""
+    if len(found) > 1:
+        told = " and ".join(
+            f"{name} ({', '.join(below(file, source.root) for file in list(g.files)[:2])})"
+            for name, g in found.items()
+        )
+        raise InputError(
+            f"{source.root} has annotations in several formats: {told}. Give the file that counts "
+            "instead of the folder, or remove the others."
+        )
+    if not found:
+        if damaged:
+            raise damaged[0][1]
+        return None
+    ((name, gathered),) = found.items()
+    for path, error in damaged:
+        gathered.skip(path, error)
+    return gathered.finished(name)
+
+
+def _has_masks(source: Source) -> bool:
+    """Whether images and masks are paired by their names, so that annotations are not needed."""
+    images, masks = tell_apart([placed(file, source.root) for file in source.images])
+    return bool(images and masks and match(images, masks)[0])

@@ -1,0 +1,306 @@
+"""The files of a source: images found by the names that annotations give them, never outside."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import xml.etree.ElementTree as ET
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import yaml
+from PIL import Image
+
+from fissura.data.formats.annotation import AnnotatedImage, AnnotatedSet, Shape
+from fissura.data.images import SUFFIXES, read_size, unreadable_format
+from fissura.data.layouts import placed
+from fissura.data.walk import Skipped, below, natural_order, walk
+from fissura.errors import InputError
+
+LONGEST_YAML = 2**20
+# What Label Studio puts before the names of files that were uploaded to it.
+_UPLOAD = re.compile(r"^[0-9a-f]{8}-")
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A folder with annotations and images.
+
+    Attributes:
+        root: The folder. Nothing outside of it is opened, whatever annotations say.
+        files: Its files in natural order.
+        given: The annotation files to read; all of the folder unless one was named.
+    """
+
+    root: Path
+    files: tuple[Path, ...]
+    given: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, path: Path) -> Source:
+        """List the files of a folder, or of the folder that an annotation file belongs to."""
+        if path.is_dir():
+            files = tuple(file for file in walk(path) if not file.is_dir())
+            return cls(path, files, files)
+        root = path.parent
+        if placed(path, root.parent).role == "mask" and root.name:  # DATA/annotations/a.json
+            root = root.parent
+        files = tuple(file for file in walk(root) if not file.is_dir())
+        return cls(root, files, (path,))
+
+    def ending(self, *suffixes: str) -> list[Path]:
+        """Annotation files with one of these suffixes, in lower case."""
+        return [file for file in self.given if file.suffix.lower() in suffixes]
+
+    @cached_property
+    def images(self) -> list[Path]:
+        """The image files."""
+        return [file for file in self.files if file.suffix.lower() in SUFFIXES]
+
+    @cached_property
+    def _by_last_name(self) -> dict[str, list[Path]]:
+        """Image files by their last names; case counts, as it does in annotations."""
+        found: dict[str, list[Path]] = defaultdict(list)
+        for file in self.images:
+            found[file.name].append(file)
+        return found
+
+    def find_image(self, name: object, annotation: Path) -> Path:
+        """Find the image that an annotation names.
+
+        Only files below the root are looked at. Of a path that was written on another machine
+        (absolute, or with `..`) or of a URL, as much of its end counts as fits.
+
+        Args:
+            name: The name as it is written.
+            annotation: The file that names it; of several that fit, the image nearest to it.
+
+        Raises:
+            InputError: There is none, or it is unclear which one is meant.
+        """
+        if not isinstance(name, str) or not name.strip():
+            raise InputError("names no image")
+        parts = _parts(name)
+        if not parts:
+            raise InputError(f"names no image, but {name[:80]!r}")
+        candidates = self._by_last_name.get(parts[-1]) or self._by_last_name.get(
+            _UPLOAD.sub("", parts[-1]), []
+        )
+        if not candidates:
+            raise InputError(f"the image {name[:200]} is missing")
+        fit = {file: _common_end(file.relative_to(self.root).parts, parts) for file in candidates}
+        best = [file for file in candidates if fit[file] == max(fit.values())]
+        if len(best) > 1:
+            near = {file: _common_start(file.parent, annotation.parent) for file in best}
+            best = [file for file in best if near[file] == max(near.values())]
+        if len(best) > 1:
+            others = " and ".join(below(file, self.root) for file in best[:2])
+            raise InputError(f"the image {name[:200]} may be {others}")
+        return best[0]
+
+
+@dataclass(eq=False)
+class Gathered:
+    """Images, labels, and what went wrong, as a reader goes through its files."""
+
+    source: Source
+    images: list[AnnotatedImage] = field(default_factory=list)
+    labels: dict[str, None] = field(default_factory=dict)
+    skipped: list[Skipped] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    files: dict[Path, None] = field(default_factory=dict)
+
+    def skip(self, file: Path, reason: object) -> None:
+        """Leave out a file."""
+        self.skipped.append(Skipped(file, str(reason).removeprefix(f"{file}: ").rstrip(".")))
+
+    def add(
+        self,
+        image: Path,
+        shapes: Iterable[Shape] | Callable[[tuple[int, int]], Iterable[Shape]],
+        annotation: Path,
+        *,
+        size_hw: tuple[Any, Any] | None = None,
+        split: str = "",
+        name: str = "",
+        stored: Callable[[], bytes] | None = None,
+    ) -> None:
+        """Add an image; one that cannot be used costs itself.
+
+        Args:
+            image: The file.
+            shapes: Its shapes, or what makes them from the size of the image; may raise.
+            annotation: The file that they come from.
+            size_hw: Height and width as the annotation states them, if it does.
+            split: Of the image; by the names of folders unless given.
+            name: Of the image; its path unless given.
+            stored: Gives the bytes of an image that lies inside the file `image`.
+        """
+        try:
+            if stored is not None:
+                as_stored = shown = _size_of(stored())
+            elif reason := unreadable_format(image):
+                raise InputError(reason)
+            else:
+                as_stored, shown = read_size(image)
+            frame = frame_of(size_hw, as_stored, shown)
+            made = tuple(shapes(frame) if callable(shapes) else shapes)
+        except InputError as error:
+            self.skip(image, error)
+            return
+        self.files[annotation] = None
+        self.labels |= dict.fromkeys(shape.label for shape in made if not shape.ignored)
+        self.images.append(
+            AnnotatedImage(
+                image=image,
+                name=name or below(image.with_suffix(""), self.source.root),
+                split=split or self.split_of(image),
+                size_hw=frame,
+                shapes=made,
+                stored=stored,
+            )
+        )
+
+    def split_of(self, file: Path) -> str:
+        """The split that the names of a file's folders mean."""
+        return placed(file, self.source.root).split if file.is_relative_to(self.source.root) else ""
+
+    def finished(self, name: str) -> AnnotatedSet:
+        """Return everything as a set; images that are annotated twice are left out."""
+        by_image: dict[tuple[Path, str], list[AnnotatedImage]] = defaultdict(list)
+        for image in self.images:
+            by_image[image.image, image.name].append(image)
+        for (file, _), same in by_image.items():
+            if len(same) > 1:
+                self.skip(file, f"is annotated {len(same)} times")
+        once = [same[0] for same in by_image.values() if len(same) == 1]
+        files = [below(file, self.source.root) for file in self.files]
+        where = ", ".join(files) if len(files) <= 3 else f"{len(files)} files"
+        return AnnotatedSet(
+            format=f"{name} ({where})" if files else name,
+            root=self.source.root,
+            images=tuple(sorted(once, key=lambda image: natural_order(image.name))),
+            labels=tuple(self.labels),
+            skipped=tuple(self.skipped),
+            notes=tuple(dict.fromkeys(self.notes)),
+        )
+
+
+def frame_of(
+    stated_hw: tuple[Any, Any] | None, stored: tuple[int, int], shown: tuple[int, int]
+) -> tuple[int, int]:
+    """Return the frame that shapes lie in: the image as shown or as stored, whichever was stated.
+
+    Raises:
+        InputError: The annotation states another size.
+    """
+    if stated_hw is None or None in stated_hw:
+        return shown
+    if stated_hw in (shown, stored):
+        return stated_hw
+    height, width = stated_hw
+    raise InputError(
+        f"has {shown[1]}×{shown[0]} pixels (width × height), but is annotated as "
+        f"{str(width)[:20]}×{str(height)[:20]}"
+    )
+
+
+def _size_of(data: bytes) -> tuple[int, int]:
+    """Height and width of an image in memory."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return image.height, image.width
+    except (OSError, ValueError, SyntaxError) as error:
+        raise InputError("holds an image that cannot be read") from error
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        InputError: It is no JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(path.read_bytes().decode("utf-8-sig"))
+    except RecursionError as error:
+        raise InputError(f"{path}: is nested too deeply for annotations.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is not in UTF-8. Save it again, or export it anew.") from error
+    except ValueError as error:
+        raise InputError(f"{path}: is damaged, it is no whole JSON ({error}).") from error
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a small YAML file.
+
+    Raises:
+        InputError: It is no YAML, or larger than a description of a data set is.
+    """
+    if path.stat().st_size > LONGEST_YAML:
+        raise InputError(f"{path}: is too large for the description of a data set.")
+    try:
+        return yaml.safe_load(path.read_bytes().decode("utf-8-sig"))
+    except RecursionError as error:
+        raise InputError(f"{path}: is nested too deeply.") from error
+    except (yaml.YAMLError, ValueError) as error:
+        line = " ".join(str(error).split())[:120]
+        raise InputError(f"{path}: is damaged, it is no YAML ({line}).") from error
+
+
+class _Plain(ET.TreeBuilder):
+    """A tree of elements; a document type, which could declare entities, is refused."""
+
+    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
+        """Refuse."""
+        raise InputError("declares a document type (DOCTYPE), which no annotation file has")
+
+
+def read_xml(path: Path) -> ET.Element:
+    """Read an XML file without entities of its own and without looking at any other file.
+
+    Raises:
+        InputError: It is no XML, or declares a document type.
+    """
+    try:
+        return ET.fromstring(path.read_bytes(), parser=ET.XMLParser(target=_Plain()))
+    except InputError as error:
+        raise InputError(f"{path}: {error}. Export it anew.") from error
+    except (ET.ParseError, ValueError, LookupError, RecursionError) as error:
+        raise InputError(f"{path}: is damaged, it is no whole XML ({error}).") from error
+
+
+def _parts(name: str) -> list[str]:
+    """Names of folders and file in a path or URL, from any system."""
+    if "?d=" in name:  # Label Studio's local files: /data/local-files/?d=folder/1.jpg
+        name = name.split("?d=", 1)[1]
+    if re.match(r"[a-z]\w+://", name, re.IGNORECASE):
+        name = name.split("?")[0].split("://", 1)[1]
+    if "%" in name:
+        name = unquote(name)
+    return [part for part in re.split(r"[/\\]", name) if part not in ("", ".", "..")]
+
+
+def _common_end(one: Iterable[str], other: Iterable[str]) -> int:
+    """How many names two paths have in common at their ends."""
+    count = 0
+    for a, b in zip(reversed(list(one)), reversed(list(other)), strict=False):
+        if a != b:
+            break
+        count += 1
+    return count
+
+
+def _common_start(one: Path, other: Path) -> int:
+    """How many folders two paths have in common."""
+    count = 0
+    for a, b in zip(one.parts, other.parts, strict=False):
+        if a != b:
+            break
+        count += 1
+    return count
