@@ -61,7 +61,7 @@ def measured_strokes(gray: NDArray[np.float32], points: NDArray[np.float64]) -> 
     """
     path, normals = _samples(points)
     height, width = gray.shape
-    inside = ((path >= 0) & (path <= (width, height))).all(axis=1)
+    inside = np.all((path >= 0) & (path <= np.array([width, height])), axis=1)
     strokes = []
     for run in np.split(np.arange(len(path)), np.flatnonzero(np.diff(inside)) + 1):
         if len(run) and inside[run[0]]:

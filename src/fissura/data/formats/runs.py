@@ -80,7 +80,8 @@ def pixels_of_runs(
            [ True, False]])
     """
     height, width = size_hw
-    if (counts < 0).any() or (total := sum(counts.tolist())) != height * width:
+    total = sum(counts.tolist())  # in Python's numbers, which don't overflow
+    if (counts < 0).any() or total != height * width:
         told = "a negative one" if (counts < 0).any() else f"{total} pixels"
         raise InputError(f"the run lengths hold {told}, and its box has {height * width}")
     flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
