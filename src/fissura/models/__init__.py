@@ -15,12 +15,14 @@ from torch import nn
 from fissura.errors import InputError
 from fissura.models.crackseg import CrackSeg, crackseg
 from fissura.models.efficient_unet import efficient_unet
+from fissura.models.lite_unet import LiteUNet, lite_unet
 from fissura.models.smp import ARCHITECTURES, smp_model
 from fissura.models.transunet import TransUNet, transunet
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "crackseg": crackseg,
     "efficient_unet": efficient_unet,
+    "lite_unet": lite_unet,
     "transunet": transunet,
     **{f"smp:{name}": partial(smp_model, name) for name in ARCHITECTURES},
 }
@@ -28,10 +30,12 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
 __all__ = [
     "MODELS",
     "CrackSeg",
+    "LiteUNet",
     "TransUNet",
     "build_model",
     "crackseg",
     "efficient_unet",
+    "lite_unet",
     "smp_model",
     "transunet",
 ]

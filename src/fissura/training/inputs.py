@@ -13,6 +13,8 @@ import torch
 from fissura.data.folder import find_pairs
 from fissura.data.labels import Labels
 from fissura.data.load import PreparedSet, default_cache_dir, load_split
+from fissura.data.mixture import is_mixture, read_mixture
+from fissura.data.mixture_images import MixedImages, load_mixture
 from fissura.data.protocols import choose_protocol
 from fissura.data.splits import split_groups
 from fissura.errors import InputError
@@ -28,13 +30,13 @@ class Inputs:
     """The images of a training.
 
     Attributes:
-        train: Training images.
+        train: Training images, or those of a mixture.
         validation: Images set aside to choose the epoch and the threshold, or None.
         layout: Layout of the folder, in words.
         validation_rule: Where the validation images come from, or why there are none, in words.
     """
 
-    train: PreparedSet
+    train: PreparedSet | MixedImages
     validation: PreparedSet | None
     layout: str
     validation_rule: str
@@ -60,13 +62,16 @@ def read_inputs(data: Path, config: TrainOptions) -> Inputs:
     """Read and prepare the training images of a folder, and set validation images aside.
 
     Args:
-        data: Folder in one of the layouts of `fissura.data.folder`.
-        config: Protocol, validation fraction, seed and `skip_bad` are taken from here.
+        data: Folder in one of the layouts of `fissura.data.folder`, or a mixture file.
+        config: Protocol, validation fraction, seed and `skip_bad` are taken from here. A mixture
+            has its own validation images, which are left out where the fraction is 0.
 
     Raises:
         InputError: The images or masks can't be used, or validation images were asked for and none
             of them shows a crack. Unless asked for, there are none then.
     """
+    if is_mixture(data):
+        return _read_mixture(data, config)
     protocol = choose_protocol(config.protocol, config.area_threshold)
     labels = labels_of(config)
     folder = find_pairs(
@@ -133,6 +138,21 @@ def labels_of(config: TrainOptions) -> Labels:
     return Labels(ignore=config.ignore)
 
 
+def _read_mixture(file: Path, config: TrainOptions) -> Inputs:
+    """Read the images of a mixture; refuse options that would not hold for it."""
+    if config.protocol != "native":
+        raise InputError(
+            f"{file} is a mixture, whose crops are drawn at random scales from photos at their own "
+            f"size: --protocol {config.protocol} does not fit. Leave it out."
+        )
+    mixture = read_mixture(file)
+    train, validation = load_mixture(mixture)
+    layout = f"the mixture {mixture.name} of {len(mixture.sets)} sets"
+    if config.validation == 0 or not len(validation):
+        return Inputs(train, None, layout)
+    return Inputs(train, _with_cracks(validation), layout)
+
+
 def _with_cracks(validation: PreparedSet) -> PreparedSet:
     """Return the validation images, or refuse them where they show no crack to choose by."""
     if not validation.crack_fraction:
@@ -187,7 +207,7 @@ def choose_loss(
     return loss, options
 
 
-def choose_crop(config: TrainOptions, train: PreparedSet) -> int | None:
+def choose_crop(config: TrainOptions, train: PreparedSet | MixedImages) -> int | None:
     """Choose the size of the random crops.
 
     Args:
@@ -200,4 +220,6 @@ def choose_crop(config: TrainOptions, train: PreparedSet) -> int | None:
     """
     if config.crop is not None:
         return config.crop
+    if isinstance(train, MixedImages):
+        return 256
     return None if train.uniform and max(train.images[0].shape[:2]) <= 512 else 256

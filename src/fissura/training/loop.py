@@ -68,7 +68,8 @@ def train(
     """Train on the images and masks in a folder, and write a run folder.
 
     Args:
-        data: Folder in one of the layouts of `fissura.data.folder`.
+        data: Folder in one of the layouts of `fissura.data.folder`, or a mixture file such as
+            `recipes/general.yaml`.
         out: Run folder to make, which must not exist; a new one below runs/ unless given.
         options: Every other choice; the defaults are the paper's.
         quiet: Print nothing, and draw no figures.
@@ -117,7 +118,7 @@ def resume(
     run = Path(run)
     recorded, options = read_config(run / "config.yaml")
     folder = recorded if data is None else Path(data)
-    if not folder.is_dir():
+    if not folder.exists():
         raise InputError(
             f"The folder {folder}, on which {run} is trained, does not exist. Where it was moved, "
             f"give its new place: `fissura train --resume {run} --data NEW_PLACE`."
@@ -254,6 +255,7 @@ class Loop:
                 steps=config.epochs * steps,
                 warmup=round(config.warmup_epochs * steps),
                 peak=config.learning_rate,
+                constant=config.schedule == "constant",
             )
             position.loss_sum += train_step(
                 session, batches[step], epoch=position.epoch, step=step, rate=rate

@@ -25,7 +25,9 @@ def make_optimizer(model: nn.Module, config: TrainOptions) -> torch.optim.Optimi
     return build(model.parameters(), **shared)
 
 
-def learning_rate(step: int, *, steps: int, warmup: int, peak: float) -> float:
+def learning_rate(
+    step: int, *, steps: int, warmup: int, peak: float, constant: bool = False
+) -> float:
     """Return the learning rate of a step: a linear rise, then half a cosine down to 0.
 
     rate = peak · (step + 1)/warmup                                 while step < warmup,
@@ -38,12 +40,15 @@ def learning_rate(step: int, *, steps: int, warmup: int, peak: float) -> float:
         steps: Steps of the whole training.
         warmup: Steps of the rise; 0 for none.
         peak: Greatest learning rate.
+        constant: Whether it stays at its peak after the rise.
 
     >>> [round(learning_rate(s, steps=6, warmup=2, peak=1.0), 3) for s in range(6)]
     [0.5, 1.0, 1.0, 0.854, 0.5, 0.146]
     """
     if step < warmup:
         return peak * (step + 1) / warmup
+    if constant:
+        return peak
     return peak * (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1))) / 2
 
 

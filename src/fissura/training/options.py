@@ -64,7 +64,7 @@ class TrainOptions:
     """Use the symmetric form of a hybrid or unified loss."""
 
     model: str = "crackseg"
-    """Network: crackseg, efficient-unet, transunet, or smp:NAME for an architecture of
+    """Network: crackseg, lite-unet, efficient-unet, transunet, or smp:NAME for an architecture of
     segmentation-models-pytorch."""
 
     width: int | None = None
@@ -116,7 +116,11 @@ class TrainOptions:
     """sgd has Nesterov momentum of 0.9."""
 
     learning_rate: float = 1e-3
-    """Learning rate at its peak; it falls to 0 along a cosine."""
+    """Learning rate at its peak."""
+
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """How the learning rate goes after its rise: down to 0 along a cosine, or constant, for a
+    training whose end is not known; take --ema with it."""
 
     warmup_epochs: float = 0.0
     """Epochs over which the learning rate rises linearly from 0, before it falls."""

@@ -17,9 +17,10 @@ from torch.optim.swa_utils import AveragedModel
 from fissura.checkpoint import ModelConfig, find_model, load_model, read_config, versions
 from fissura.data.batches import ImageStore
 from fissura.data.load import PreparedSet
+from fissura.data.mixture_images import MixedImages
 from fissura.device import choose_device, choose_precision
 from fissura.errors import InputError, extra
-from fissura.models import build_model
+from fissura.models import LiteUNet, build_model
 from fissura.models.blocks import DecoderLevel
 from fissura.training import run_folder
 from fissura.training.inputs import Inputs, choose_crop, choose_loss
@@ -79,7 +80,7 @@ class Session:
         optimizer: Optimizer as `fabric` runs it.
         average: Moving average of the network, or None.
         loss: Function of logits and target.
-        train: Training images.
+        train: Training images, or a mixture that crops are drawn from.
         validation: Images that choose the epoch and the threshold, or None.
         crop: Side of the random crops in pixels, or None where batches hold whole images.
         card: Description of the model, for predicting.
@@ -94,7 +95,7 @@ class Session:
     optimizer: Any
     average: AveragedModel | None
     loss: Callable[..., Tensor]
-    train: ImageStore
+    train: ImageStore | MixedImages
     validation: ImageStore | None
     crop: int | None
     card: ModelConfig
@@ -236,6 +237,10 @@ def build_session(
     def store(images: PreparedSet) -> ImageStore:
         return ImageStore.of(images.images, images.masks, fabric.device, images.valid)
 
+    normalization: dict[str, Any] = {}
+    if isinstance(network, LiteUNet):
+        normalization = {"mean": network.mean, "std": network.std}
+    mixed = inputs.train if isinstance(inputs.train, MixedImages) else None
     training = {"loss": config.loss, **given, "epochs": config.epochs, "seed": config.seed}
     if config.ignore is not None:
         training["ignore"] = config.ignore
@@ -248,7 +253,7 @@ def build_session(
         optimizer=optimizer,
         average=average,
         loss=loss,
-        train=store(inputs.train),
+        train=mixed or store(inputs.train),  # pyright: ignore[reportArgumentType]
         validation=None if inputs.validation is None else store(inputs.validation),
         crop=choose_crop(config, inputs.train),
         card=ModelConfig(
@@ -257,8 +262,9 @@ def build_session(
             scale=inputs.train.scale,
             crack_fraction=inputs.train.crack_fraction,
             protocol=asdict(inputs.train.protocol),
-            training=origin(run, config) | training | {"images": len(inputs.train)},
+            training=origin(run, config) | training | described(inputs.train),
             versions=versions(),
+            **normalization,
         ),
         fingerprint=inputs.train.fingerprint,
     )
@@ -314,6 +320,19 @@ def origin(run: Path, config: TrainOptions) -> dict[str, Any]:
     card = read_config(own if own.is_file() else find_model(Path(config.start)) / "config.json")
     terms = card.training.get("terms")
     return {"start": config.start} | ({"terms": terms} if terms else {})
+
+
+def described(train: PreparedSet | MixedImages) -> dict[str, Any]:
+    """Return the entries of the card on the training images; a mixture's with terms and credits.
+
+    Args:
+        train: Training images.
+    """
+    if isinstance(train, PreparedSet):
+        return {"images": len(train)}
+    terms = train.mixture.terms
+    entries = {"images": len(train.names), "data": train.mixture.credits}
+    return entries | ({"terms": terms} if terms else {})
 
 
 def start_from(network: nn.Module, config: TrainOptions) -> None:
