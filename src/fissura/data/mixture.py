@@ -184,11 +184,12 @@ def _read_set(file: Path, name: str, value: Any) -> MixtureSet:
         raise InputError(f"{file}: {name} lacks {', '.join(missing)}.")
     values: dict[str, Any] = dict(value)
     values["backgrounds"] = tuple(values.get("backgrounds", ()))
+    if not isinstance(values["commercial"], bool):
+        raise InputError(f"{file}: `commercial` of {name} must be true or false.")
+    fraction = values["fraction"]
+    if not isinstance(fraction, int | float) or not 0 <= fraction <= 1:
+        raise InputError(f"{file}: `fraction` of {name} must be a number from 0 to 1.")
     one = MixtureSet(**values)
     if (one.folder is None) == (not one.backgrounds):
         raise InputError(f"{file}: {name} must have either `folder` or `backgrounds`.")
-    if not isinstance(one.commercial, bool):
-        raise InputError(f"{file}: `commercial` of {name} must be true or false.")
-    if not isinstance(one.fraction, int | float) or not 0 <= one.fraction <= 1:
-        raise InputError(f"{file}: `fraction` of {name} must be a number from 0 to 1.")
     return one

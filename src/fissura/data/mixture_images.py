@@ -75,6 +75,9 @@ class MixedImages:
     mask_rule = "by the rule of each set's folder."
     depth = ""
     uniform = False
+    valid = None
+    ignores = False
+    ignored_fraction = 0.0
 
     def __len__(self) -> int:
         return self.mixture.crops

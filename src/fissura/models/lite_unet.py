@@ -84,7 +84,7 @@ def lite_unet(*, encoder: str | None = None, pretrained: bool | str = False) -> 
         InputError: There is no such encoder, or no such weights.
 
     >>> sum(p.numel() for p in lite_unet().parameters())
-    4561561
+    4560729
     """
     name = "efficientnet-lite1" if encoder is None else encoder
     if name not in SIZES:

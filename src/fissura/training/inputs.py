@@ -149,8 +149,9 @@ def _read_mixture(file: Path, config: TrainOptions) -> Inputs:
     train, validation = load_mixture(mixture)
     layout = f"the mixture {mixture.name} of {len(mixture.sets)} sets"
     if config.validation == 0 or not len(validation):
-        return Inputs(train, None, layout)
-    return Inputs(train, _with_cracks(validation), layout)
+        return Inputs(train, None, layout, "none")
+    rule = f"the groups that {file.name} keeps out of the training"
+    return Inputs(train, _with_cracks(validation), layout, rule)
 
 
 def _with_cracks(validation: PreparedSet) -> PreparedSet:
