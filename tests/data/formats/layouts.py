@@ -1,8 +1,10 @@
 """Write the drawn set in the layout of each tool, after the tool's own documentation."""
 
 import base64
+import csv
 import io
 import json
+import zlib
 
 import numpy as np
 from PIL import Image
@@ -207,3 +209,239 @@ LAYOUTS = {
     "labelme": labelme,
     "cvat": cvat,
 }
+
+
+def percent(outline):
+    return [[100 * x / WIDTH, 100 * y / HEIGHT] for x, y in outline]
+
+
+def brush(mask):
+    """Label Studio's bytes, written bit by bit: for each pixel two literals and a run."""
+    words = [f"{4 * mask.size:032b}", "00111", "0010", "0011", "0111", "1111"]
+    for value in mask.ravel().tolist():
+        # Two values that are no run, then a run of two, for each pixel.
+        eight = "11111111" if value else "00000000"
+        words += ["0", "00", "001", eight, eight, "1", "01", "0001", eight]
+    text = "".join(words)
+    text += "0" * (-len(text) % 8)
+    return [int(text[at : at + 8], 2) for at in range(0, len(text), 8)]
+
+
+def label_studio(root, drawn, *, only_brush=False):
+    """JSON export; names carry what uploading puts before them."""
+    tasks = []
+    for number, one in enumerate(drawn, start=1):
+        shared = {
+            "original_width": WIDTH, "original_height": HEIGHT, "image_rotation": 0,
+            "from_name": "tag", "to_name": "image", "origin": "manual",
+        }  # fmt: skip
+        result = []
+        for label, mask in (("crack", one.crack if only_brush else one.ring_mask),):
+            if mask.any():
+                value = {"format": "rle", "rle": brush(mask), "brushlabels": [label]}
+                result.append(shared | {"id": "b", "type": "brushlabels", "value": value})
+        for place, outline in enumerate([] if only_brush else one.outlines):
+            value = {"points": percent(outline), "closed": True, "polygonlabels": ["crack"]}
+            result.append(shared | {"id": f"p{place}", "type": "polygonlabels", "value": value})
+        if one.rust:
+            (left, top), _, (right, bottom), _ = percent(one.rust)
+            value = {"x": left, "y": top, "width": right - left, "height": bottom - top,
+                     "rotation": 0, "rectanglelabels": ["rust"]}  # fmt: skip
+            result.append(shared | {"id": "r", "type": "rectanglelabels", "value": value})
+        tasks.append(
+            {
+                "id": number,
+                "data": {"image": f"/data/upload/3/0a1b2c3d-{one.name}.jpg"},
+                "annotations": [{"id": number, "result": result, "was_cancelled": False}],
+                "predictions": [],
+            }
+        )
+    save_photos(root / "images", drawn)
+    (root / "project-3-at-2026-11-25.json").write_text(json.dumps(tasks))
+
+
+def label_studio_brush(root, drawn):
+    label_studio(root, drawn, only_brush=True)
+
+
+def via(root, drawn):
+    """A project; the ring is a keyhole, since VIA has no holes."""
+    save_photos(root, drawn)
+    listed = {}
+    for one in drawn:
+        shapes = [("crack", outline) for outline in one.outlines]
+        shapes += [("crack", keyhole(one.ring))] if one.ring else []
+        regions = [
+            {
+                "shape_attributes": {
+                    "name": "polygon",
+                    "all_points_x": [x for x, _ in outline],
+                    "all_points_y": [y for _, y in outline],
+                },
+                "region_attributes": {"damage": label},
+            }
+            for label, outline in shapes
+        ]
+        if one.rust:
+            (left, top), _, (right, bottom), _ = one.rust
+            box = {"name": "rect", "x": left, "y": top, "width": right - left}
+            regions.append(
+                {
+                    "shape_attributes": box | {"height": bottom - top},
+                    "region_attributes": {"damage": "rust"},
+                }
+            )
+        name = f"{one.name}.jpg"
+        listed[f"{name}1234"] = {
+            "filename": name, "size": 1234, "regions": regions, "file_attributes": {},
+        }  # fmt: skip
+    content = {"_via_settings": {}, "_via_img_metadata": listed, "_via_attributes": {}}
+    (root / "via_project.json").write_text(json.dumps(content))
+
+
+def via_csv(root, drawn):
+    via(root, drawn)
+    content = json.loads((root / "via_project.json").read_text())
+    (root / "via_project.json").unlink()
+    with (root / "via_export.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(
+            ["filename", "file_size", "file_attributes", "region_count", "region_id",
+             "region_shape_attributes", "region_attributes"]
+        )  # fmt: skip
+        for entry in content["_via_img_metadata"].values():
+            regions = entry["regions"] or [{"shape_attributes": {}, "region_attributes": {}}]
+            for number, region in enumerate(regions):
+                shape, attributes = region["shape_attributes"], region["region_attributes"]
+                writer.writerow(
+                    [entry["filename"], 1234, "{}", len(entry["regions"]), number,
+                     json.dumps(shape), json.dumps(attributes)]
+                )  # fmt: skip
+
+
+def supervisely(root, drawn):
+    """A bitmap of its bounding box; polygons with holes for those that have one."""
+    dataset = root / "ds0"
+    (dataset / "ann").mkdir(parents=True)
+    save_photos(dataset / "img", drawn)
+    classes = [{"title": "crack", "shape": "any", "color": "#FF0000"},
+               {"title": "rust", "shape": "any", "color": "#00FF00"}]  # fmt: skip
+    (root / "meta.json").write_text(json.dumps({"classes": classes, "tags": []}))
+    for one in drawn:
+        objects = []
+        if one.outlines:
+            top, left, bottom, right = box_of(one.outlined)
+            buffer = io.BytesIO()
+            cut = one.outlined[top:bottom, left:right]
+            image = Image.fromarray(cut.astype(np.uint8), "P")
+            image.putpalette([0, 0, 0, 255, 255, 255])
+            image.save(buffer, "PNG", transparency=0, bits=1)
+            data = base64.b64encode(zlib.compress(buffer.getvalue())).decode()
+            objects.append(
+                {"classTitle": "crack", "geometryType": "bitmap",
+                 "bitmap": {"data": data, "origin": [int(left), int(top)]}}
+            )  # fmt: skip
+        polygons = [("crack", *one.ring)] if one.ring else []
+        polygons += [("rust", one.rust, None)] if one.rust else []
+        for label, outer, hole in polygons:
+            points = {"exterior": outer, "interior": [hole] if hole else []}
+            objects.append({"classTitle": label, "geometryType": "polygon", "points": points})
+        content = {"description": "", "tags": [], "objects": objects,
+                   "size": {"height": HEIGHT, "width": WIDTH}}  # fmt: skip
+        (dataset / "ann" / f"{one.name}.jpg.json").write_text(json.dumps(content))
+
+
+def cvat_mask(root, drawn):
+    """CVAT's 'Segmentation mask 1.1', with images."""
+    colors = np.array([(0, 0, 0), (250, 50, 83), (51, 221, 255)], np.uint8)
+    save_photos(root / "JPEGImages", drawn)
+    for folder in ("SegmentationClass", "SegmentationObject", "ImageSets/Segmentation"):
+        (root / folder).mkdir(parents=True)
+    for one in drawn:
+        image = Image.fromarray(colors[np.where(one.rust_mask, 2, one.crack)])
+        image.save(root / "SegmentationClass" / f"{one.name}.png")
+        image.save(root / "SegmentationObject" / f"{one.name}.png")
+    names = "".join(f"{one.name}\n" for one in drawn)
+    (root / "ImageSets/Segmentation/default.txt").write_text(names)
+    (root / "labelmap.txt").write_text(
+        "# label:color_rgb:parts:actions\n"
+        "background:0,0,0::\ncrack:250,50,83::\nrust:51,221,255::\n"
+    )
+
+
+def nnunet(root, drawn):
+    """Version 2, with photos to predict that have no labels."""
+    for folder in ("imagesTr", "labelsTr", "imagesTs"):
+        (root / folder).mkdir(parents=True)
+    for one in drawn:
+        Image.fromarray(one.photo).save(root / "imagesTr" / f"{one.name}_0000.png")
+        values = np.where(one.rust_mask, 2, one.crack).astype(np.uint8)
+        Image.fromarray(values).save(root / "labelsTr" / f"{one.name}.png")
+    Image.fromarray(drawn[0].photo).save(root / "imagesTs" / "other_0000.png")
+    content = {
+        "channel_names": {"0": "R", "1": "G", "2": "B"}, "numTraining": len(drawn),
+        "labels": {"background": 0, "crack": 1, "rust": 2}, "file_ending": ".png",
+    }  # fmt: skip
+    (root / "dataset.json").write_text(json.dumps(content))
+
+
+def roboflow_masks(root, drawn):
+    for split, some in (("train", drawn[:3]), ("valid", drawn[3:])):
+        save_photos(root / split, some)
+        for one in some:
+            values = np.where(one.rust_mask, 2, one.crack).astype(np.uint8)
+            Image.fromarray(values).save(root / split / f"{one.name}_mask.png")
+        text = "Pixel Value, Class\n0, background\n1, crack\n2, rust\n"
+        (root / split / "_classes.csv").write_text(text)
+
+
+def mvtec(root, drawn):
+    """One kind of defect per folder, so that rust is a defect of its own; here there is none."""
+    for number, one in enumerate(drawn):
+        folder = root / ("test/crack" if one.crack.any() else "train/good")
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(one.photo).save(folder / f"{one.name}.png")
+        if one.crack.any():
+            truth = root / "ground_truth/crack"
+            truth.mkdir(parents=True, exist_ok=True)
+            mask = (255 * one.crack).astype(np.uint8)
+            Image.fromarray(mask).save(truth / f"{one.name}_mask.png")
+        if number == 0:
+            (root / "test/good").mkdir(parents=True)
+
+
+def hugging_face(root, drawn):
+    """Parquet as `push_to_hub` and `to_parquet` write it."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def encoded(array, kind):
+        buffer = io.BytesIO()
+        Image.fromarray(array).save(buffer, kind)
+        return {"bytes": buffer.getvalue(), "path": None}
+
+    root.mkdir()
+    for split, some in (("train", drawn[:3]), ("validation", drawn[3:])):
+        table = pa.table(
+            {
+                "image": [encoded(one.photo, "PNG") for one in some],
+                "mask": [encoded((255 * one.crack).astype(np.uint8), "PNG") for one in some],
+            }
+        )
+        pq.write_table(table, root / f"{split}-00000-of-00001.parquet", row_group_size=2)
+
+
+LAYOUTS |= {
+    "label_studio": label_studio,
+    "label_studio_brush": label_studio_brush,
+    "via": via,
+    "via_csv": via_csv,
+    "supervisely": supervisely,
+    "cvat_mask": cvat_mask,
+    "nnunet": nnunet,
+    "roboflow_masks": roboflow_masks,
+    "mvtec": mvtec,
+    "hugging_face": hugging_face,
+}
+# Those that hold no rust.
+ONE_CLASS = {"mvtec", "hugging_face"}

@@ -78,7 +78,7 @@ def read_cvat(path: Path, root: Element, gathered: Gathered) -> None:
         def shapes(size_hw: tuple[int, int], entry: Element = entry) -> list[Shape]:
             return list(_shapes(entry, listed, size_hw, gathered))
 
-        split = SPLITS.get((entry.get("subset") or "").casefold(), "")
+        split = SPLITS.get((entry.get("subset") or "").casefold())
         gathered.add(image, shapes, path, size_hw=stated, split=split)
 
 

@@ -7,7 +7,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fissura.data.formats import coco, cvat, labelme, yolo
+from fissura.data.formats import (
+    coco,
+    cvat,
+    hugging_face,
+    label_studio,
+    labelme,
+    mvtec,
+    nnunet,
+    roboflow,
+    supervisely,
+    via,
+    voc,
+    yolo,
+)
 from fissura.data.formats.annotation import AnnotatedSet
 from fissura.data.formats.source import Gathered, Source, read_json, read_xml
 from fissura.data.layouts import match, placed, tell_apart
@@ -18,6 +31,8 @@ from fissura.errors import InputError
 JSON: dict[str, tuple[Callable[[Any], bool], Callable[[Path, Any, Gathered], None]]] = {
     coco.NAME: (coco.is_coco, coco.read_coco),
     labelme.NAME: (labelme.is_labelme, labelme.read_labelme),
+    label_studio.NAME: (label_studio.is_label_studio, label_studio.read_label_studio),
+    via.NAME: (via.is_via, via.read_via),
 }
 
 
@@ -37,6 +52,8 @@ def read_annotations(source: Path) -> AnnotatedSet | None:
             formats.
     """
     files = Source.of(source)
+    if (whole := _read_layout(files)) is not None:
+        return whole
     if source.is_dir() and _has_masks(files):
         return None
     found: dict[str, Gathered] = defaultdict(lambda: Gathered(files))
@@ -59,9 +76,35 @@ def read_annotations(source: Path) -> AnnotatedSet | None:
             continue
         if cvat.is_cvat(root):
             cvat.read_cvat(path, root, found[cvat.NAME])
+    for path in files.ending(".csv"):
+        if via.is_via_csv(path):
+            via.read_via_csv(path, found[via.NAME])
+    if not found and hugging_face.tables(files):
+        hugging_face.read_hugging_face(found[hugging_face.NAME])
     if not found and yolo.has_yolo(files):
         yolo.read_yolo(found[yolo.NAME])
     return _the_one(found, damaged, files)
+
+
+def _read_layout(source: Source) -> AnnotatedSet | None:
+    """Read a format that is told by its folders and descriptions, before all files are opened."""
+    gathered = Gathered(source)
+    if (description := nnunet.find_nnunet(source)) is not None:
+        nnunet.read_nnunet(description, gathered)
+        return gathered.finished(nnunet.NAME)
+    if (description := supervisely.find_supervisely(source)) is not None:
+        supervisely.read_supervisely(description, gathered)
+        return gathered.finished(supervisely.NAME)
+    layouts = (
+        (mvtec.NAME, mvtec.has_mvtec, mvtec.read_mvtec),
+        (voc.NAME, voc.has_voc, voc.read_voc),
+        (roboflow.NAME, roboflow.has_roboflow, roboflow.read_roboflow),
+    )
+    for name, there, read in layouts:
+        if len(source.given) == len(source.files) and there(source):
+            read(gathered)
+            return gathered.finished(name)
+    return None
 
 
 def _the_one(

@@ -127,7 +127,7 @@ class Gathered:
         annotation: Path,
         *,
         size_hw: tuple[Any, Any] | None = None,
-        split: str = "",
+        split: str | None = None,
         name: str = "",
         stored: Callable[[], bytes] | None = None,
     ) -> None:
@@ -160,7 +160,7 @@ class Gathered:
             AnnotatedImage(
                 image=image,
                 name=name or below(image.with_suffix(""), self.source.root),
-                split=split or self.split_of(image),
+                split=self.split_of(image) if split is None else split,
                 size_hw=frame,
                 shapes=made,
                 stored=stored,
