@@ -1,12 +1,17 @@
 """Losses for segmentation under class imbalance: torch in, torch out, torch alone.
 
 Every loss is called `loss(logits, target, *, mask=None, reduction="mean", …)`, with logits and
-target of one shape (N, 1, *spatial). The functions are the truth; each has a module beside it.
+target of one shape (N, 1, *spatial); those of several classes take logits (N, C, *spatial). The
+functions are the truth; each has a module beside it.
 
     cross_entropy dice tversky focal margin focal_margin   one family of losses each
     bce_dice hybrid_focal hybrid_focal_margin unified_focal   sums of two
     deep_supervision   one loss over several outputs of a network
+    softmax_focal softmax_margin softmax_overlap softmax_hybrid softmax_unified
+                       the same losses of several classes, of which each pixel has one
+    per_class          a binary loss of each of several classes that may overlap
     _loss              the one way from a formula to a loss
+    _class_pixels      log-odds of several classes, checked and masked
     _valid_pixels      inputs checked and masked, reductions
     _plain             the switch that has formulas computed as they are written
     _fused/            value and gradient at once: form, autograd, cpu, cuda
@@ -49,6 +54,40 @@ from .margin import (
     asymmetric_large_margin_loss,
     recommended_margin,
 )
+from .per_class import PerClassLoss
+from .softmax_focal import (
+    SoftmaxAsymmetricFocalLoss,
+    SoftmaxCrossEntropyLoss,
+    SoftmaxFocalLoss,
+    softmax_asymmetric_focal_loss,
+    softmax_cross_entropy_loss,
+    softmax_focal_loss,
+)
+from .softmax_hybrid import (
+    SoftmaxCrossEntropyDiceLoss,
+    SoftmaxHybridFocalLoss,
+    SoftmaxHybridFocalMarginLoss,
+    softmax_cross_entropy_dice_loss,
+    softmax_hybrid_focal_loss,
+    softmax_hybrid_focal_margin_loss,
+)
+from .softmax_margin import (
+    SoftmaxAsymmetricFocalMarginLoss,
+    SoftmaxAsymmetricLargeMarginLoss,
+    SoftmaxFocalMarginLoss,
+    softmax_asymmetric_focal_margin_loss,
+    softmax_asymmetric_large_margin_loss,
+    softmax_focal_margin_loss,
+)
+from .softmax_overlap import (
+    SoftmaxDiceLoss,
+    SoftmaxFocalTverskyLoss,
+    SoftmaxTverskyLoss,
+    softmax_dice_loss,
+    softmax_focal_tversky_loss,
+    softmax_tversky_loss,
+)
+from .softmax_unified import SoftmaxUnifiedFocalLoss, softmax_unified_focal_loss
 from .tversky import (
     FocalTverskyLoss,
     TverskyLoss,
@@ -73,8 +112,26 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
     "hybrid_focal_margin": hybrid_focal_margin_loss,
 }
 
+# The form of each for several classes of which a pixel has one.
+SOFTMAX_LOSSES: dict[str, Callable[..., Tensor]] = {
+    "bce": softmax_cross_entropy_loss,
+    "dice": softmax_dice_loss,
+    "focal": softmax_focal_loss,
+    "asymmetric_focal": softmax_asymmetric_focal_loss,
+    "asymmetric_large_margin": softmax_asymmetric_large_margin_loss,
+    "asymmetric_focal_margin": softmax_asymmetric_focal_margin_loss,
+    "focal_margin": softmax_focal_margin_loss,
+    "tversky": softmax_tversky_loss,
+    "focal_tversky": softmax_focal_tversky_loss,
+    "bce_dice": softmax_cross_entropy_dice_loss,
+    "hybrid_focal": softmax_hybrid_focal_loss,
+    "unified_focal": softmax_unified_focal_loss,
+    "hybrid_focal_margin": softmax_hybrid_focal_margin_loss,
+}
+
 __all__ = [
     "LOSSES",
+    "SOFTMAX_LOSSES",
     "AsymmetricFocalLoss",
     "AsymmetricFocalMarginLoss",
     "AsymmetricLargeMarginLoss",
@@ -87,6 +144,20 @@ __all__ = [
     "FocalTverskyLoss",
     "HybridFocalLoss",
     "HybridFocalMarginLoss",
+    "PerClassLoss",
+    "SoftmaxAsymmetricFocalLoss",
+    "SoftmaxAsymmetricFocalMarginLoss",
+    "SoftmaxAsymmetricLargeMarginLoss",
+    "SoftmaxCrossEntropyDiceLoss",
+    "SoftmaxCrossEntropyLoss",
+    "SoftmaxDiceLoss",
+    "SoftmaxFocalLoss",
+    "SoftmaxFocalMarginLoss",
+    "SoftmaxFocalTverskyLoss",
+    "SoftmaxHybridFocalLoss",
+    "SoftmaxHybridFocalMarginLoss",
+    "SoftmaxTverskyLoss",
+    "SoftmaxUnifiedFocalLoss",
     "TverskyLoss",
     "UnifiedFocalLoss",
     "asymmetric_focal_loss",
@@ -102,6 +173,19 @@ __all__ = [
     "hybrid_focal_margin_loss",
     "plain",
     "recommended_margin",
+    "softmax_asymmetric_focal_loss",
+    "softmax_asymmetric_focal_margin_loss",
+    "softmax_asymmetric_large_margin_loss",
+    "softmax_cross_entropy_dice_loss",
+    "softmax_cross_entropy_loss",
+    "softmax_dice_loss",
+    "softmax_focal_loss",
+    "softmax_focal_margin_loss",
+    "softmax_focal_tversky_loss",
+    "softmax_hybrid_focal_loss",
+    "softmax_hybrid_focal_margin_loss",
+    "softmax_tversky_loss",
+    "softmax_unified_focal_loss",
     "tversky_loss",
     "unified_focal_loss",
 ]
