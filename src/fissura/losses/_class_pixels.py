@@ -69,23 +69,21 @@ def class_pixels(logits: Any, target: Any, mask: Any) -> Pixels:
     check_class_tensors(logits, target, mask)
     dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
     z, count = logits.to(dtype), logits.shape[1]
+    classes = torch.arange(count, device=z.device).view(1, count, *[1] * (z.ndim - 2))
     valid = None
     if mask is not None:
         valid = mask != 0
         if mask.dtype != torch.bool:
             z = refuse_weights(mask, z)
-        background = torch.full((1, count, *[1] * (z.ndim - 2)), IGNORED_LOGIT).to(z)
-        background[:, 0] = 0.0
-        z = torch.where(valid, z, background)
+        z = torch.where(valid, z, torch.where(classes == 0, 0.0, IGNORED_LOGIT).to(dtype))
     if target.shape[1] == 1:
         index = target if valid is None else torch.where(valid, target, 0)
         z = refuse_other_classes(index, z, count)
-        classes = torch.arange(count, device=z.device).view(1, count, *[1] * (z.ndim - 2))
         t = (index == classes).to(dtype)
     else:
         t = target.to(dtype)
         if valid is not None:
-            t = torch.where(valid, t, (background == 0).to(dtype))
+            t = torch.where(valid, t, (classes == 0).to(dtype))
         z = refuse_no_distribution(t, z)
     return Pixels(log_odds(z), t, valid)
 
