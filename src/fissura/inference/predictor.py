@@ -39,7 +39,10 @@ LARGEST_GROUP_PIXELS = 2**26  # of photos that are much larger than the network 
 TILE = 512
 # Of one band, the pixels times the bytes of a number: its features fit into a CPU's cache.
 BAND_BYTES = 2**19
-BANDS = 4  # times the cores, at least, so that all of them find work in a small photo
+# Several cores hand bands on to each other, which costs the less the fewer there are; but each core
+# needs some of a photo, and very wide images, of many windows, have to fit into the memory.
+LARGER = 3  # times the pixels of a band where several cores share a photo
+BANDS = 2  # times the cores, at least, so that all of them find work in a small photo
 WIDEST = 4096  # columns of a band
 
 
@@ -359,7 +362,7 @@ class Predictor:
         height, width, _ = image.shape
         windows = column_windows(width, WIDEST)
         widest = max(seen.stop - seen.start for _, seen in windows)
-        rows = self._rows_at_once(height, widest, stages.count)
+        rows = self._rows_at_once(height, widest, stages.count, len(windows))
         streams = [
             network.stream(self._network_bands(image[:, seen], rows), stages) for _, seen in windows
         ]
@@ -372,12 +375,12 @@ class Predictor:
             height -= len(band)
             yield band
 
-    def _rows_at_once(self, height: int, width: int, cores: int) -> int:
+    def _rows_at_once(self, height: int, width: int, cores: int, windows: int = 1) -> int:
         """Rows of a band: as its features fit into the cache, and all cores find work."""
         stride = StreamingNetwork.stride
         rows = self._pixels_at_once // width
-        if cores > 1:  # several bands are in the cache at the same time
-            rows = min(rows // 2, max(height // (BANDS * cores), 2 * stride))
+        if cores > 1 and windows == 1:
+            rows = min(LARGER * rows, max(height // (BANDS * cores), 2 * stride))
         return max(rows // stride, 1) * stride
 
     def _network_bands(self, image: UInt8[Tensor, "h w 3"], rows: int) -> Iterator[Tensor]:

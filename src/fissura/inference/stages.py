@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 
@@ -19,6 +19,25 @@ WAITING = 2  # items that a stage may be ahead of the next one
 
 class _StoppedError(Exception):
     """The computation has ended; nobody wants more items."""
+
+
+class _Between(Generic[Item]):
+    """The items between a stage and the next one, and how the stage has ended.
+
+    Each pair of stages waits for a condition of its own: with one for all, every item would wake
+    every stage, and each of them would take Python's lock to find that nothing has come.
+    """
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.ready: deque[Item] = deque()
+        self.ended: list[BaseException | None] = []
+
+    def tell(self) -> None:
+        """Wake the stage that waits at the other end."""
+        with self.changed:
+            self.changed.notify()
+
 
 
 class Stages:
@@ -40,8 +59,8 @@ class Stages:
     def __init__(self, count: int) -> None:
         self.count = count
         self._slots = threading.Semaphore(count)
-        self._changed = threading.Condition()
         self._stopped = False
+        self._all: list[_Between[Any]] = []
         self._threads: list[threading.Thread] = []
         self._own = threading.local()
         self._threads_before = torch.get_num_threads()
@@ -57,9 +76,10 @@ class Stages:
         traceback: TracebackType | None,
     ) -> None:
         """Stop all stages and wait for their threads."""
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
+        self._stopped = True
+        for between in self._all:
+            with between.changed:
+                between.changed.notify_all()
         for thread in self._threads:
             thread.join()
         if self.count > 1:  # a thread's choice counts for the threads to come, too
@@ -77,21 +97,23 @@ class Stages:
         if self.count == 1:
             yield from items
             return
-        ready: deque[Item] = deque()
-        ended: list[BaseException | None] = []
-        thread = threading.Thread(target=self._run, args=(items, ready, ended), daemon=True)
+        between: _Between[Item] = _Between()
+        self._all.append(between)
+        thread = threading.Thread(target=self._run, args=(items, between), daemon=True)
         self._threads.append(thread)
         thread.start()
         while True:
-            self._wait(lambda: ready or ended)
-            if not ready:
+            self._wait(between, lambda: between.ready or between.ended)
+            if not between.ready:
                 break
-            item = ready.popleft()
-            self._tell()
+            item = between.ready.popleft()
+            if len(between.ready) == WAITING - 1:
+                between.tell()
             yield item
             del item
-        if ended[0] is not None:
-            raise ended[0]
+        error = between.ended[0]
+        if error is not None:
+            raise error
 
     def map(self, function: Callable[[Item], Value], items: Iterable[Item]) -> Iterator[Value]:
         """Apply a function to items, several at the same time.
@@ -118,9 +140,7 @@ class Stages:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _run(
-        self, items: Iterator[Item], ready: deque[Item], ended: list[BaseException | None]
-    ) -> None:
+    def _run(self, items: Iterator[Item], between: _Between[Item]) -> None:
         """Compute the items of one stage; the body of its thread."""
         error = None
         torch.set_num_threads(1)
@@ -129,32 +149,26 @@ class Stages:
         try:
             with torch.inference_mode():
                 for item in items:
-                    self._wait(lambda: len(ready) < WAITING)
-                    ready.append(item)
+                    self._wait(between, lambda: len(between.ready) < WAITING)
+                    between.ready.append(item)
                     del item
-                    self._tell()
+                    between.tell()
         except BaseException as raised:
             error = raised
         finally:
             self._slots.release()
-            ended.append(error)
-            self._tell()
+            between.ended.append(error)
+            between.tell()
 
-    def _tell(self) -> None:
-        """Wake the stages that wait."""
-        with self._changed:
-            self._changed.notify_all()
-
-    def _wait(self, until: Callable[[], object]) -> None:
+    def _wait(self, between: _Between[Any], until: Callable[[], object]) -> None:
         """Wait for a condition; a stage that waits lets another one compute."""
-        computes = getattr(self._own, "computes", False)
-        with self._changed:
-            if not self._stopped and until():
-                return
+        if not until() and not self._stopped:
+            computes = getattr(self._own, "computes", False)
             if computes:
                 self._slots.release()
-            self._changed.wait_for(lambda: self._stopped or until())
-        if computes:
-            self._slots.acquire()
+            with between.changed:
+                between.changed.wait_for(lambda: self._stopped or until())
+            if computes:
+                self._slots.acquire()
         if self._stopped:
             raise _StoppedError

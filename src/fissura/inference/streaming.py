@@ -188,12 +188,10 @@ class StreamingNetwork:
         merge, refine = self.up[index]
         skip: deque[Tensor] = deque()
         deep = self._level(_pooled(_noting(features, skip)), index + 1, ahead)
-        x = ahead(_merged(merge, deep, skip))
-        if index == 0:  # where rows are long, keeping some costs more than computing them again
-            return ahead(_through(refine, x))
-        for layer in refine:
-            x = ahead(_through([layer], x))
-        return x
+        merged = _merged(merge, deep, skip)
+        if index == 0:  # as long as all that is deeper; the others are one stage per way
+            merged = ahead(merged)
+        return ahead(_through(refine, merged))
 
 
 def column_windows(width: int, widest: int) -> list[tuple[slice, slice]]:
