@@ -74,7 +74,7 @@ class Conv:
         at_border = band.top or band.bottom
         values = F.conv2d(band.values, self.weight, self.bias, padding=(int(at_border), 1))
         if self.relu:
-            values = values.relu_()
+            values = _relu_(values)
         band = replace(band, values=values)
         return replace(band, values=band.within(1)) if at_border else band
 
@@ -113,7 +113,7 @@ class Merge:
     def __call__(self, deep: Band, skip: Tensor) -> Band:
         """Merge rows of the deeper level with the twice as many rows of the skip beside them."""
         values = F.conv_transpose2d(deep.values, self.deep_weight, self.bias, stride=2, padding=1)
-        values = values.add_(F.conv2d(skip, self.skip_weight, padding=1)).relu_()
+        values = _relu_(values.add_(F.conv2d(skip, self.skip_weight, padding=1)))
         doubled = replace(deep, values=values)
         return replace(doubled, values=doubled.within(1))
 
@@ -236,6 +236,18 @@ def _merged_weights(conv: nn.Conv2d, norm: nn.BatchNorm2d | None) -> tuple[Tenso
         conv = fuse_conv_bn_eval(conv, norm)
     assert conv.bias is not None
     return conv.weight.detach(), conv.bias.detach()
+
+
+def _relu_(values: Tensor) -> Tensor:
+    """ReLU in place.
+
+    A number below 0 has its first bit set, and so is below 0 as a whole number of the same bits.
+    On a CPU that is four times as fast in bfloat16, which torch widens to float32 otherwise.
+    """
+    if values.dtype == torch.bfloat16:
+        values.view(torch.int16).clamp_(min=0)
+        return values
+    return values.relu_()
 
 
 def _as_bands(bands: Iterable[Tensor], dtype: torch.dtype) -> Iterator[Band]:
