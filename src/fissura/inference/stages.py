@@ -39,7 +39,6 @@ class _Between(Generic[Item]):
             self.changed.notify()
 
 
-
 class Stages:
     """Generators that feed each other, each in a thread of its own.
 

@@ -100,7 +100,7 @@ def test_fused_equals_plain(case, chunk):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cpu, "CHUNK", chunk)
         patch.setattr(cpu, "SMALLEST_CHUNK", chunk)
-        patch.setattr(cpu, "SMALL", chunk)
+        patch.setattr(cpu, "ROW", 2)
         assert_same(name, logits, target, **options)
 
 
@@ -135,7 +135,7 @@ def test_hard_and_soft_chunks_mix(monkeypatch):
     logits[2, 0, 0, 0], target[2, 0, 0, 0] = 200.0, 0.0
     monkeypatch.setattr(cpu, "CHUNK", 16)
     monkeypatch.setattr(cpu, "SMALLEST_CHUNK", 16)
-    monkeypatch.setattr(cpu, "SMALL", 16)
+    monkeypatch.setattr(cpu, "ROW", 2)
     for name in NAMES:
         assert_same(name, logits, target)
 
@@ -252,6 +252,8 @@ THREADS = """
 import threading, torch
 from functools import partial
 from fissura.losses import hybrid_focal_margin_loss, unified_focal_loss
+from fissura.losses._fused import threads as ways
+ways.SMALLEST = 0
 generator = torch.Generator().manual_seed(0)
 z = 3 * torch.randn((5, 1, 200, 200), generator=generator)
 t = (torch.rand(z.shape, generator=generator) < 0.1).float()
@@ -270,8 +272,10 @@ torch.set_num_threads(1)
 expected = run()
 for threads in [2, 3, 5]:
     torch.set_num_threads(threads)
+    ways.paces.clear()
     for _ in range(3):
         assert all(map(torch.equal, run(), expected))
+    assert all(len(pace.seconds) == 2 for pace in ways.paces.values())  # both ways were taken
     assert torch.get_num_threads() == threads
 found = []
 other = threading.Thread(target=lambda: found.append((torch.get_num_threads(), run())))
@@ -304,19 +308,18 @@ def run(z):
     return value.item(), torch.autograd.grad(value, z)[0].numpy().tobytes()
 
 expected = run(logits[0])
-for threads in [1, 2]:
-    child = os.fork()
-    if child == 0:
-        torch.set_num_threads(threads)
-        os._exit(0 if run(logits[threads]) == expected else 1)
-    assert os.waitpid(child, 0) == (child, 0)
+child = os.fork()
+if child == 0:
+    torch.set_num_threads(1)
+    os._exit(0 if run(logits[1]) == expected else 1)
+assert os.waitpid(child, 0) == (child, 0)
 assert run(logits[0]) == expected
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing to fork")
 def test_a_forked_child_computes_the_same_and_does_not_hang():
-    """Its parent's threads are not there any more: neither ours nor those of OpenMP."""
+    """Its parent's threads are not there any more. (With two, all of torch would wait for them.)"""
     result = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", FORK],
         capture_output=True, text=True, check=False, timeout=120,
@@ -330,8 +333,28 @@ def test_one_thread_needs_no_pool(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     monkeypatch.setattr(threads, "single_threads", pytest.fail)
     done = []
-    threads.share_out(done.append, range(5))
+    with threads.sharing(2**30) as share_out:
+        share_out(done.append, range(5))
     assert done == [0, 1, 2, 3, 4]
+
+
+def test_the_faster_way_is_taken_and_the_other_one_tried_again_the_later_the_slower_it_is():
+    from fissura.losses._fused.threads import PATIENCE, Pace
+
+    def turns(pace, seconds, count):
+        taken = []
+        for _ in range(count):
+            taken.append(pace.choose())
+            pace.seconds[taken[-1]] = seconds[taken[-1]]
+        return taken
+
+    pace = Pace()
+    assert turns(pace, {False: 1, True: 2}, 2) == [False, True]
+    assert turns(pace, {False: 1, True: 2}, PATIENCE) == [False] * (PATIENCE - 1) + [True]
+    # Another program has begun: now torch's own way is slow, which its next turn shows.
+    taken = turns(pace, {False: 9, True: 3}, 3 * PATIENCE)
+    assert taken[:2] == [False, True]
+    assert taken.count(False) == 2
 
 
 def test_any_number_of_threads_gives_the_same_bits():

@@ -10,8 +10,9 @@ A form with a region term takes two sweeps, as its coefficients need the sums of
 first leaves the odds where the second puts the gradient, and the second goes backwards, to find
 what the first touched last still in the cache.
 
-Chunks are shared out to threads. The sums of chunks are added in the order of the chunks, so that
-the result has the same bits with any number of threads.
+Chunks are computed by threads of our own or one after the other by torch's (see `threads`). Sums
+are those of rows and of chunks in their order, so that the result has the same bits either way and
+with any number of threads.
 """
 
 from __future__ import annotations
@@ -32,16 +33,16 @@ from .._valid_pixels import (
     refuse_weights,
 )
 from .form import Form
-from .threads import share_out
+from .threads import sharing
 
 # Elements of a chunk, at most and at least. Smaller ones lie deeper in the cache, but threads take
 # turns with Python's lock after each operation, which costs most where a core is busy.
 CHUNK = 131072
-SMALLEST_CHUNK = 49152
-# What is smaller is one chunk, whose sums torch does not share out among threads of its own. (The
-# MKL does that with dot products of any length; so these are products and sums here, whose rounding
-# does not depend on the number of threads.)
-SMALL = 32704
+SMALLEST_CHUNK = 98304
+# Torch shares out a sum among its threads, whose number would change its rounding, but never the
+# sum of one row of several. (The MKL does that with dot products of any length; so these are
+# products and sums here.) A chunk is made of whole rows.
+ROW = 4096
 LOG2_E = math.log2(math.e)
 LARGEST_MARGIN = 20.0  # of the hard way, where exp(margin) multiplies the odds
 sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
@@ -178,8 +179,8 @@ def forward(
 def slices(pixels: int) -> list[slice]:
     """The chunks: of nearly equal size, and an even number of them, or one."""
     size = min(max(pixels // 8, SMALLEST_CHUNK), CHUNK)
-    number = 1 if pixels <= SMALL else 2 * math.ceil(pixels / (2 * size))
-    size = math.ceil(pixels / number)
+    number = 1 if pixels <= size else 2 * math.ceil(pixels / (2 * size))
+    size = ROW * math.ceil(pixels / number / ROW)
     return [slice(start, start + size) for start in range(0, pixels, size)]
 
 
@@ -191,17 +192,18 @@ def evaluate(form: Form, images: list[list[Chunk]], numbers: list[int]) -> list[
         images: the chunks of each, or of the whole batch.
         numbers: the valid pixels of each.
     """
-    if form.region > 0 or form.region_background > 0:
-        share_out(sum_regions, [chunk for image in images for chunk in image])
-    values, scales, work = [], [], []
-    for image, number in zip(images, numbers, strict=True):
-        value, of_crack, of_background = region_value(form, sums_of(image, number))
-        scale = form.focal / (max(number, 1) if form.mean else 1)
-        values.append(value)
-        scales.append(scale)
-        if scale or image[0].gradient is not None:
-            work += [(chunk, (scale, of_crack, of_background)) for chunk in image]
-    share_out(lambda item: sweep(form, *item), work[::-1])
+    with sharing(sum(chunk.z.numel() for image in images for chunk in image)) as share_out:
+        if form.region > 0 or form.region_background > 0:
+            share_out(sum_regions, [chunk for image in images for chunk in image])
+        values, scales, work = [], [], []
+        for image, number in zip(images, numbers, strict=True):
+            value, of_crack, of_background = region_value(form, sums_of(image, number))
+            scale = form.focal / (max(number, 1) if form.mean else 1)
+            values.append(value)
+            scales.append(scale)
+            if scale or image[0].gradient is not None:
+                work += [(chunk, (scale, of_crack, of_background)) for chunk in image]
+        share_out(lambda item: sweep(form, *item), work[::-1])
     losses = [sum(chunk.sums.loss for chunk in image) for image in images]
     return [v + scale * loss for v, scale, loss in zip(values, scales, losses, strict=True)]
 
@@ -213,20 +215,29 @@ def sums_of(chunks: list[Chunk], valid: int) -> Sums:
     return Sums(**sums, valid=valid)
 
 
+def sum_of(x: Tensor) -> float:
+    """Σx, with the same bits for any number of threads."""
+    whole = x.numel() // ROW * ROW
+    if whole == 0:
+        return x.sum().item()
+    rows = x[:whole].view(-1, ROW).sum(1).sum().item()
+    return rows if whole == x.numel() else rows + x[whole:].sum().item()
+
+
 def product_sum(a: Tensor, b: Tensor, buffers: Buffers) -> float:
     """Σab."""
-    return torch.mul(a, b, out=buffers["product"]).sum().item()
+    return sum_of(torch.mul(a, b, out=buffers["product"]))
 
 
 def sum_regions(chunk: Chunk) -> None:
     """Find the region sums of a chunk, and whether it is hard."""
     z, t, buffers = chunk.load()
     sums = chunk.sums
-    sums.crack = t.sum().item()
+    sums.crack = sum_of(t)
     if chunk.has_hard_targets(t, buffers):
         odds = chunk.odds(z, t, buffers, keep=True)
         wrong = torch.div(odds, torch.add(odds, 1, out=buffers["above"]), out=buffers["q"])
-        fn, both = product_sum(wrong, t, buffers), wrong.sum().item()
+        fn, both = product_sum(wrong, t, buffers), sum_of(wrong)
         if math.isfinite(both):
             sums.tp, sums.fn, sums.fp = max(sums.crack - fn, 0.0), fn, max(both - fn, 0.0)
             chunk.hard = True
@@ -311,7 +322,7 @@ def hard_pixels(
             wrong = torch.div(shifted, above, out=buffers["wrong"])
         softplus = log_of_sum(shifted, above, buffers)
         rest, faded = fading(buffers, t, q, form)
-        loss = softplus.sum().item() if rest is None else product_sum(rest, softplus, buffers)
+        loss = sum_of(softplus) if rest is None else product_sum(rest, softplus, buffers)
         if chunk.gradient is None or not math.isfinite(loss):
             return loss
         if form.gamma:  # the slope of the loss is rest·[σ(x+m) + γ(1−q)·softplus]
@@ -404,7 +415,7 @@ def one_class(x: Tensor, weight: Tensor, gamma: float, margin: float) -> tuple[f
     if gamma:
         weight = weight * torch.exp(gamma * F.logsigmoid(x))
     slope = weight * (torch.sigmoid(x + margin) + gamma * torch.sigmoid(-x) * softplus)
-    return (weight * softplus).sum().item(), slope
+    return sum_of(weight * softplus), slope
 
 
 def gradient_dtype(logits: Tensor) -> torch.dtype:

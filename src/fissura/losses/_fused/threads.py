@@ -1,19 +1,79 @@
-"""Work shared out to threads, each of which does an item from its first operation to its last."""
+"""Work shared out to cores: by torch's threads in each operation, or by our own item for item.
+
+Torch's are the faster where all cores are free. But they wait for each other after each operation,
+hundreds of times; beside another program at work, one of them always comes late. Threads of our own
+do an item from its first operation to its last and wait at the end alone; but they contend for
+Python's lock. So both ways are timed, and the faster one of the last time is taken.
+"""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections import deque
-from collections.abc import Callable, Sequence
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
 T = TypeVar("T")
 MOST_THREADS = 16  # with more, Python's lock lets none of them get on
+SMALLEST = 2**19  # elements; threads of our own are never the faster for fewer
+PATIENCE = 16  # turns of the faster way until the slower one is tried again
+
+
+class Pace:
+    """Which of two ways is the faster for work of one size, as far as it is known.
+
+    The other way is tried again from time to time: after `PATIENCE` turns, and the later, the
+    slower it was.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[bool, float] = {}
+        self.turns_left = PATIENCE
+
+    def choose(self) -> bool:
+        """Whether threads of our own are to be taken."""
+        if len(self.seconds) < 2:
+            return len(self.seconds) == 1
+        own = self.seconds[True] < self.seconds[False]
+        self.turns_left -= 1
+        if self.turns_left > 0:
+            return own
+        self.turns_left = min(int(PATIENCE * self.seconds[not own] / self.seconds[own]), 1000)
+        return not own
+
+
+paces: dict[int, Pace] = defaultdict(Pace)
+
+
+@contextmanager
+def sharing(elements: int) -> Generator[Callable[[Callable[[Any], None], Sequence[Any]], None]]:
+    """Give the function that does work on every item, in about their order, and time it.
+
+    Args:
+        elements: the size of all the work.
+    """
+    if elements < SMALLEST or torch.get_num_threads() == 1:
+        yield one_by_one
+        return
+    pace = paces[elements.bit_length()]
+    own = pace.choose()
+    began = time.perf_counter()
+    yield share_out if own else one_by_one
+    pace.seconds[own] = (time.perf_counter() - began) / elements
+
+
+def one_by_one(work: Callable[[T], None], items: Sequence[T]) -> None:
+    """Do the work on every item in this thread; torch's operations may have several."""
+    with torch.inference_mode():
+        for item in items:
+            work(item)
 
 
 def share_out(work: Callable[[T], None], items: Sequence[T]) -> None:
@@ -34,7 +94,7 @@ def share_out(work: Callable[[T], None], items: Sequence[T]) -> None:
                 work(item)
 
     threads = min(torch.get_num_threads(), MOST_THREADS)
-    if threads == 1 or len(items) == 1:
+    if len(items) == 1:
         run()
         return
     helpers = single_threads(threads, os.getpid())
