@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from fissura.errors import InputError
     from fissura.evaluation.evaluate import evaluate
     from fissura.evaluation.options import EvaluateOptions
+    from fissura.export.export import export_model
+    from fissura.export.hub import from_pretrained, push_to_hub, save_pretrained
+    from fissura.export.options import ExportOptions
     from fissura.files import OutputOptions
     from fissura.inference.folder import predict
     from fissura.inference.options import PredictOptions
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EvaluateOptions",
+    "ExportOptions",
     "InputError",
     "MeasureOptions",
     "OutputOptions",
@@ -44,19 +48,24 @@ __all__ = [
     "__version__",
     "build_model",
     "evaluate",
+    "export_model",
+    "from_pretrained",
     "inspect",
     "load_model",
     "losses",
     "measure",
     "metrics",
     "predict",
+    "push_to_hub",
     "save_model",
+    "save_pretrained",
     "train",
 ]
 
 # The module and the name in it of everything that is loaded on first use.
 _HOMES = {
     "EvaluateOptions": ("fissura.evaluation.options", "EvaluateOptions"),
+    "ExportOptions": ("fissura.export.options", "ExportOptions"),
     "InputError": ("fissura.errors", "InputError"),
     "MeasureOptions": ("fissura.measurement.options", "MeasureOptions"),
     "OutputOptions": ("fissura.files", "OutputOptions"),
@@ -67,13 +76,17 @@ _HOMES = {
     "TrainOptions": ("fissura.training.options", "TrainOptions"),
     "build_model": ("fissura.models", "build_model"),
     "evaluate": ("fissura.evaluation.evaluate", "evaluate"),
+    "export_model": ("fissura.export.export", "export_model"),
+    "from_pretrained": ("fissura.export.hub", "from_pretrained"),
     "inspect": ("fissura.inspection.pipeline", "inspect"),
     "load_model": ("fissura.checkpoint", "load_model"),
     "losses": ("fissura.losses", ""),
     "measure": ("fissura.measurement", "measure"),
     "metrics": ("fissura.metrics", ""),
     "predict": ("fissura.inference.folder", "predict"),
+    "push_to_hub": ("fissura.export.hub", "push_to_hub"),
     "save_model": ("fissura.checkpoint", "save_model"),
+    "save_pretrained": ("fissura.export.hub", "save_pretrained"),
     "train": ("fissura.training.loop", "train"),
 }
 

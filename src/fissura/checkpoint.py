@@ -1,7 +1,8 @@
 """Save a trained model as a folder that anyone may download, and load it again.
 
 A model folder holds `model.safetensors` (the weights, no pickle) and `config.json` (everything
-that is needed to predict), the convention of the Hugging Face hub.
+that is needed to predict), the convention of the Hugging Face hub. A model that `fissura export`
+wrote is one file with the same description in it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from fissura.errors import InputError
+from fissura.exported import CONFIG_ENTRY, FORMATS, exported_format, read_entries
 from fissura.files import replacing
 from fissura.models import build_model
 from fissura.shipped import MODELS, shipped_folder
@@ -83,7 +85,8 @@ def find_model(path: str | Path) -> Path:
 
     Args:
         path: A model folder, a run folder (its `model/` is meant), or a name of
-            `fissura.shipped.MODELS`, unless there is a file or folder of that name.
+            `fissura.shipped.MODELS`, unless there is a file or folder of that name. Of an exported
+            model the file, which is then the result.
 
     Raises:
         InputError: There is no model; the message says what is missing.
@@ -97,6 +100,8 @@ def find_model(path: str | Path) -> Path:
     for folder in (path, path / "model"):
         if (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file():
             return folder
+    if path.is_file() and exported_format(path) and not (path.parent / CONFIG).is_file():
+        return path
     raise InputError(f"{_missing(path)} {_remedy(path)}")
 
 
@@ -105,7 +110,11 @@ def _missing(path: Path) -> str:
     if not path.exists():
         return f"There is no model {path}: no such folder, and no model of that name."
     if path.is_file():
-        return f"{path} is a file, but a model is a folder with the files {CONFIG} and {WEIGHTS}."
+        endings = ", ".join(FORMATS)
+        return (
+            f"{path} is a file, but a model is a folder with the files {CONFIG} and {WEIGHTS}, or "
+            f"a file of `fissura export` ({endings})."
+        )
     for folder in (path, path / "model"):
         there = [name for name in (CONFIG, WEIGHTS) if (folder / name).is_file()]
         if there:
@@ -149,15 +158,47 @@ def name_of_model(path: str | Path) -> str:
     Args:
         path: As for `load_model`.
     """
-    terms = read_config(find_model(path) / CONFIG).training.get("terms")
+    terms = config_of(path).training.get("terms")
     return f"{path} ({terms})" if terms else str(path)
+
+
+def config_of(path: str | Path) -> ModelConfig:
+    """Return the description of a model without loading its weights.
+
+    Args:
+        path: As for `load_model`, or an exported model.
+
+    Raises:
+        InputError: There is no such model, or its description is damaged.
+
+    >>> config_of("crackseg-small").model
+    'crackseg'
+    """
+    found = find_model(path)
+    if found.is_file():
+        return _parsed(read_entries(found)[CONFIG_ENTRY], found)
+    return read_config(found / CONFIG)
+
+
+def weight_files(path: str | Path) -> list[Path]:
+    """Return the files that a model's results depend on.
+
+    Args:
+        path: As for `config_of`.
+    """
+    found = find_model(path)
+    if not found.is_file():
+        return [found / CONFIG, found / WEIGHTS]
+    beside = found.with_suffix(".bin")  # where OpenVINO has the weights
+    return [found, beside] if exported_format(found) == "openvino" else [found]
 
 
 def load_model(path: str | Path) -> tuple[nn.Module, ModelConfig]:
     """Load a model, on the CPU and in evaluation mode.
 
     Args:
-        path: A model folder, a run folder, or the name of a model that comes with Fissura.
+        path: A model folder, a run folder, a .safetensors file of `fissura export`, or the name of
+            a model that comes with Fissura.
 
     Returns:
         The network and its description.
@@ -170,15 +211,20 @@ def load_model(path: str | Path) -> tuple[nn.Module, ModelConfig]:
     >>> config.model
     'crackseg'
     """
-    folder = find_model(path)
-    config = read_config(folder / CONFIG)
+    found, config = find_model(path), config_of(path)
+    if found.is_file() and exported_format(found) != "safetensors":
+        raise InputError(
+            f"{path} is a model that was exported to be run, by predict, inspect and evaluate; its "
+            "network is no more in it. Give the model folder that it was exported from."
+        )
+    weights = found if found.is_file() else found / WEIGHTS
     model = build_model(config.model, **config.options)
     try:
-        model.load_state_dict(load_file(folder / WEIGHTS))
+        model.load_state_dict(load_file(weights))
     except Exception as error:
         raise InputError(
-            f"The weights in {folder / 'model.safetensors'} cannot be loaded into the network that "
-            f"config.json beside it describes ({config.model} {config.options}). One of the two "
+            f"The weights in {weights} cannot be loaded into the network that "
+            f"its config.json describes ({config.model} {config.options}). One of the two "
             f"files is damaged or from another run. ({str(error).splitlines()[0]})"
         ) from error
     return model.eval(), config
@@ -194,8 +240,17 @@ def read_config(file: Path) -> ModelConfig:
         InputError: It is damaged, or a newer Fissura wrote it.
     """
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
+        raise InputError(f"{file} cannot be read as JSON: {error}.") from error
+    return _parsed(text, file)
+
+
+def _parsed(text: str, file: Path) -> ModelConfig:
+    """The description of a model from the text of its config.json; `file` is where it was."""
+    try:
+        values = json.loads(text)
+    except ValueError as error:
         raise InputError(f"{file} cannot be read as JSON: {error}.") from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise InputError(

@@ -19,6 +19,7 @@ from cyclopts.config import Dict
 
 from fissura.cli.demo import demo
 from fissura.cli.evaluate import evaluate
+from fissura.cli.export import export
 from fissura.cli.inspect import inspect
 from fissura.cli.measure import measure
 from fissura.cli.models import models
@@ -53,7 +54,10 @@ app = App(
     config=_options_from_file,
     suppress_keyboard_interrupt=False,
 )
-for command in (train, evaluate, predict, inspect, measure, models, synth, study, results, demo):
+for command in (
+    *(train, evaluate, predict, inspect, measure),
+    *(models, export, synth, study, results, demo),
+):
     app.command(command)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fissura.checkpoint import ModelConfig, find_model, read_config, versions
+from fissura.checkpoint import ModelConfig, config_of, find_model, versions
 from fissura.data.folder import MOST_NOTES, find_pairs
 from fissura.data.labels import Labels
 from fissura.data.load import PreparedSet, load_split
@@ -64,7 +64,7 @@ def evaluate(
     """
     began = time.perf_counter()
     model, data = Path(model), Path(data)
-    config = read_config(find_model(model) / "config.json")
+    config = config_of(model)
     own = _own_protocol(config)
     named = options.protocol
     chosen = own if named in (None, own.name) else choose_protocol(str(named))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Engine = Literal["torch", "openvino"]
+Engine = Literal["torch", "openvino", "onnx"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
@@ -28,9 +28,10 @@ class PredictOptions:
     precision: Precision = "auto"
     """Arithmetic of the network; auto takes bfloat16 where the hardware is fast at it."""
 
-    engine: Engine = "torch"
-    """What computes the network: torch, or openvino on a CPU, which is faster for networks other
-    than crackseg without an encoder."""
+    engine: Engine | None = None
+    """What computes the network: torch, or on a CPU openvino or onnx (ONNX Runtime), which are
+    faster for networks other than crackseg without an encoder; by default torch, or what an
+    exported model is for."""
 
     tile: int | None = None
     """Side of the tiles that large photos are cut into after resizing, in pixels, a multiple of 32;

@@ -12,11 +12,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fissura.checkpoint import ModelConfig, load_model
+from fissura.checkpoint import ModelConfig, config_of, find_model, load_model
 from fissura.data.images import read_image
-from fissura.device import choose_device, choose_precision
 from fissura.errors import InputError
-from fissura.inference.engines import openvino_network, torch_network
+from fissura.exported import exported_format
+from fissura.inference.engines import (
+    ExportedNetwork,
+    onnx_network,
+    openvino_network,
+    place_of,
+    torch_network,
+)
 from fissura.inference.options import PredictOptions
 from fissura.inference.prediction import CompactPrediction, Prediction, compacted, joined
 from fissura.inference.resize import resized, resized_bands
@@ -68,7 +74,8 @@ class Predictor:
     `fissura.inference.stages`.
 
     Args:
-        model: From `fissura.load_model`; it is moved to the device and set to evaluation.
+        model: From `fissura.load_model`; it is moved to the device and set to evaluation. Or an
+            exported one, `fissura.inference.engines.ExportedNetwork`, which takes tiles.
         config: How the model was trained: normalization, scale and threshold.
         options: How the model is applied.
 
@@ -82,7 +89,7 @@ class Predictor:
         overlap: Fraction of a tile that it has in common with the next.
         batch_size: Tiles that are predicted at once.
         tta: Whether probabilities are averaged over flips and turns.
-        engine: "torch" or "openvino".
+        engine: "torch", "openvino" or "onnx".
 
     Raises:
         InputError: An option is out of its range, the machine lacks the device, or the engine is
@@ -100,9 +107,12 @@ class Predictor:
     ) -> None:
         options = options or PredictOptions()
         self.config = config
-        self.device = choose_device(options.device)
-        self.dtype = choose_precision(options.precision, self.device)
-        self.engine, self.overlap, self.tta = options.engine, options.overlap, options.tta
+        if isinstance(model, ExportedNetwork):
+            self.engine, self.device, self.dtype = model.engine, model.device, model.dtype
+        else:
+            self.engine = options.engine or "torch"
+            self.device, self.dtype = place_of(self.engine, options)
+        self.overlap, self.tta = options.overlap, options.tta
         self.tile = TILE if options.tile is None else options.tile
         default = 1 if self.device.type == "cpu" else 8
         self.batch_size = default if options.batch_size is None else options.batch_size
@@ -110,7 +120,7 @@ class Predictor:
         self.threshold = config.threshold if options.threshold is None else options.threshold
         self._check()
         model = model.to(self.device).to(memory_format=torch.channels_last).eval()
-        self._network, self._streaming = self._prepared(model)
+        self._prob_of, self._streaming = self._prepared(model)
         if options.tile is not None or self.tta:
             self._streaming = None
 
@@ -119,7 +129,8 @@ class Predictor:
         """Load a model and make a predictor of it.
 
         Args:
-            path: Run folder, model folder, or name of a model that comes with Fissura.
+            path: Run folder, model folder, name of a model that comes with Fissura, or a file that
+                `fissura export` wrote.
             **options: The fields of `PredictOptions`.
 
         Raises:
@@ -128,7 +139,11 @@ class Predictor:
         >>> Predictor.load("crackseg-small", threshold=0.6).threshold
         0.6
         """
-        return cls(*load_model(path), PredictOptions(**options))
+        chosen, found = PredictOptions(**options), find_model(path)
+        if found.is_file() and exported_format(found) != "safetensors":
+            config = config_of(found)  # first, since it says what is wrong with a file
+            return cls(ExportedNetwork(found, chosen), config, chosen)
+        return cls(*load_model(path), chosen)
 
     @property
     def streams(self) -> bool:
@@ -235,25 +250,29 @@ class Predictor:
             problem = f"The scale is {self.scale}, but must be above 0; 1 keeps photos as they are."
         elif not 0 <= self.threshold <= 1:
             problem = f"The threshold is {self.threshold}, but must be from 0 to 1."
-        elif self.engine == "openvino" and self.device.type != "cpu":
-            problem = f"OpenVINO computes on CPUs, not on {self.device}: use --device cpu with it."
         if problem:
             raise InputError(problem)
 
     def _prepared(
         self, model: nn.Module
     ) -> tuple[Callable[[Tensor], Tensor], StreamingNetwork | None]:
-        """From images to logits, and the same by bands where the network can."""
+        """From pixels to probabilities, and to logits by bands where the network can."""
+        if isinstance(model, ExportedNetwork):
+            return model, None
+        if self.engine == "onnx":
+            return onnx_network(model, self.config), None
+        streaming = None
         if self.engine == "openvino":
-            return openvino_network(model, self.dtype), None
-        if can_stream(model):
-            network = StreamingNetwork(model, self.dtype)
-            return network, network
-        return torch_network(model, self.dtype, self.device), None
+            network = openvino_network(model, self.dtype)
+        elif can_stream(model):
+            network = streaming = StreamingNetwork(model, self.dtype)
+        else:
+            network = torch_network(model, self.dtype, self.device)
+        return lambda image: network(self._normalized(image)).float().sigmoid(), streaming
 
     def _stages(self) -> Stages:
         """Threads to compute in; none where the device or the engine has its own."""
-        alone = self.device.type != "cpu" or self.engine == "openvino"
+        alone = self.device.type != "cpu" or self.engine != "torch"
         return Stages(1 if alone else torch.get_num_threads())
 
     def _each(
@@ -391,25 +410,21 @@ class Predictor:
     @torch.inference_mode()
     def _batch_prob(self, images: UInt8[Tensor, "n h w 3"]) -> Float[Tensor, "n h w"]:
         """Probabilities of a batch, on the device."""
-        x = self._normalized(images)
         if not self.tta:
-            return self._network_prob(x)
-        total = torch.zeros_like(x[:, 0], memory_format=torch.contiguous_format)
+            return self._prob_of(images)[:, 0]
+        total = torch.zeros(images.shape[:3], device=self.device)
         for turned in (False, True):
-            for flips in ((), (-1,), (-2,), (-2, -1)):
-                view = x.flip(flips).transpose(-1, -2) if turned else x.flip(flips)
-                prob = self._network_prob(view.contiguous(memory_format=torch.channels_last))
-                total += (prob.transpose(-1, -2) if turned else prob).flip(flips)
+            for flips in ((), (-2,), (-3,), (-3, -2)):
+                view = images.flip(flips).transpose(-2, -3) if turned else images.flip(flips)
+                prob = self._prob_of(view.contiguous())[:, 0]
+                prob = prob.transpose(-1, -2) if turned else prob
+                total += prob.flip([axis + 1 for axis in flips])
         return total / 8
 
     def _normalized(self, images: UInt8[Tensor, "n h w 3"]) -> Float[Tensor, "n 3 h w"]:
         """Images as the network sees them, on its device."""
         x = images.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
         return normalize(x, self.config.mean, self.config.std)
-
-    def _network_prob(self, x: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n h w"]:
-        """Probabilities of normalized images."""
-        return self._network(x)[:, 0].float().sigmoid()
 
     def _scaled(self, image: NDArray[np.uint8]) -> tuple[int, int]:
         """Height and width of an image after resampling."""

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fissura.bit_depth import Depth
-from fissura.checkpoint import find_model
+from fissura.checkpoint import weight_files
 from fissura.errors import InputError
 from fissura.files.failures import printable
 from fissura.gdal import has_raster, limited_cache, open_dataset
@@ -371,8 +371,8 @@ def _settings(
 ) -> dict[str, Any]:
     """All that the results depend on, as JSON returns it."""
     stat, digest = path.stat(), hashlib.sha256()
-    for name in ("config.json", "model.safetensors"):
-        digest.update((find_model(model) / name).read_bytes())
+    for file in weight_files(model):
+        digest.update(file.read_bytes())
     return {
         "image": {"name": path.name, "bytes": stat.st_size, "modified_ns": stat.st_mtime_ns},
         "model": digest.hexdigest(),

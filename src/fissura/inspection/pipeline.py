@@ -89,6 +89,7 @@ class _Task:
             "inputs": [str(path.absolute()) for path in self.inputs],
             "kind": self.kind,
             **asdict(self.predicting),
+            "engine": self.predicting.engine or "torch",  # an exported model is one of its own
             "resolution": asdict(self.resolution),
             "measuring": asdict(self.measuring),
         }

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fissura.checkpoint import read_config
+from fissura.checkpoint import config_of
 from fissura.data.masks import MaskLook, read_mask, read_mask_alone
 from fissura.errors import InputError
 from fissura.files import MASKS, PROBABILITIES
@@ -308,8 +308,9 @@ def _threshold_beside(file: Path) -> tuple[float, str]:
         told = _json(settings)
         threshold = told.get("threshold")
         if threshold is None and "model" in told:
-            config = Path(str(told["model"])) / "config.json"
-            threshold = read_config(config).threshold if config.is_file() else None
+            model = Path(str(told["model"]))
+            there = model.is_file() or (model / "config.json").is_file()
+            threshold = config_of(model).threshold if there else None
         if threshold is not None:
             return float(threshold), f"that of {settings.name}"
     return THRESHOLD, "the default; give another with --threshold"

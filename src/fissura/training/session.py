@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from fissura.checkpoint import ModelConfig, find_model, load_model, read_config, versions
+from fissura.checkpoint import ModelConfig, config_of, load_model, read_config, versions
 from fissura.data.batches import ImageStore
 from fissura.data.load import PreparedSet
 from fissura.data.mixture_images import MixedImages
@@ -317,7 +317,7 @@ def origin(run: Path, config: TrainOptions) -> dict[str, Any]:
     if config.start is None:
         return {}
     own = run / "model" / "config.json"  # of a resumed training: the other model may be gone
-    card = read_config(own if own.is_file() else find_model(Path(config.start)) / "config.json")
+    card = read_config(own) if own.is_file() else config_of(config.start)
     terms = card.training.get("terms")
     return {"start": config.start} | ({"terms": terms} if terms else {})
 
