@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,7 +134,7 @@ def quantized_model(model: onnx.ModelProto, images: Iterable[NDArray[np.uint8]])
         def __init__(self) -> None:
             self.remaining: Iterator[NDArray[np.uint8]] = iter(images)
 
-        def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
+        def get_next(self) -> Any:
             image = next(self.remaining, None)
             return None if image is None else {INPUT: image[None]}
 
@@ -187,7 +187,7 @@ def measure_loss(file: Path, model: str | Path, shown: Scenes) -> Int8Loss:
 
 
 def _overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> tuple[int, int]:
-    return np.count_nonzero(one & other), np.count_nonzero(one | other)
+    return int(np.count_nonzero(one & other)), int(np.count_nonzero(one | other))
 
 
 def _part(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
