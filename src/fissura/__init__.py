@@ -17,6 +17,9 @@ from fissura.version import __version__
 if TYPE_CHECKING:
     from fissura import losses, metrics
     from fissura.checkpoint import load_model, save_model
+    from fissura.data.annotation_options import AnnotationOptions
+    from fissura.data.convert import convert
+    from fissura.data.convert_options import ConvertOptions
     from fissura.errors import InputError
     from fissura.evaluation.evaluate import evaluate
     from fissura.evaluation.options import EvaluateOptions
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
     from fissura.training.options import TrainOptions
 
 __all__ = [
+    "AnnotationOptions",
+    "ConvertOptions",
     "EvaluateOptions",
     "ExportOptions",
     "InputError",
@@ -47,6 +52,7 @@ __all__ = [
     "TrainOptions",
     "__version__",
     "build_model",
+    "convert",
     "evaluate",
     "export_model",
     "from_pretrained",
@@ -64,6 +70,8 @@ __all__ = [
 
 # The module and the name in it of everything that is loaded on first use.
 _HOMES = {
+    "AnnotationOptions": ("fissura.data.annotation_options", "AnnotationOptions"),
+    "ConvertOptions": ("fissura.data.convert_options", "ConvertOptions"),
     "EvaluateOptions": ("fissura.evaluation.options", "EvaluateOptions"),
     "ExportOptions": ("fissura.export.options", "ExportOptions"),
     "InputError": ("fissura.errors", "InputError"),
@@ -75,6 +83,7 @@ _HOMES = {
     "ResolutionOptions": ("fissura.measurement.options", "ResolutionOptions"),
     "TrainOptions": ("fissura.training.options", "TrainOptions"),
     "build_model": ("fissura.models", "build_model"),
+    "convert": ("fissura.data.convert", "convert"),
     "evaluate": ("fissura.evaluation.evaluate", "evaluate"),
     "export_model": ("fissura.export.export", "export_model"),
     "from_pretrained": ("fissura.export.hub", "from_pretrained"),

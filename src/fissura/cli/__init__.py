@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App, CycloptsError
 from cyclopts.config import Dict
 
+from fissura.cli.convert import convert
 from fissura.cli.demo import demo
 from fissura.cli.evaluate import evaluate
 from fissura.cli.export import export
@@ -56,7 +57,7 @@ app = App(
 )
 for command in (
     *(train, evaluate, predict, inspect, measure),
-    *(models, export, synth, study, results, demo),
+    *(models, convert, export, synth, study, results, demo),
 ):
     app.command(command)
 

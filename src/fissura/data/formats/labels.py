@@ -34,16 +34,7 @@ def crack_labels(annotated: AnnotatedSet, given: str | None) -> tuple[str, ...]:
     """
     labels = annotated.labels
     if given is not None:
-        wanted = [word.strip() for word in given.split(",") if word.strip()]
-        known = {label.casefold() for label in labels}
-        unknown = [word for word in wanted if word.casefold() not in known]
-        if unknown or not wanted:
-            raise InputError(
-                f"--labels {given}: {annotated.root} has no label "
-                f"{', '.join(unknown) or 'without a name'}. Its labels are {named(labels)}."
-            )
-        folded = {word.casefold() for word in wanted}
-        return tuple(label for label in labels if label.casefold() in folded)
+        return chosen_labels(annotated, given)
     if len(labels) <= 1:
         return labels
     if cracks := tuple(label for label in labels if CRACK.search(label)):
@@ -52,6 +43,23 @@ def crack_labels(annotated: AnnotatedSet, given: str | None) -> tuple[str, ...]:
         f"{annotated.root} has the labels {named(labels)}, and it is unclear which of them are "
         f"cracks. Name them, as in --labels {labels[0]} or --labels {labels[0]},{labels[1]}."
     )
+
+
+def chosen_labels(annotated: AnnotatedSet, given: str) -> tuple[str, ...]:
+    """Choose labels by their names, with commas between them, in upper or lower case.
+
+    Raises:
+        InputError: One of them does not exist.
+    """
+    wanted = {word.strip().casefold(): word.strip() for word in given.split(",") if word.strip()}
+    known = {label.casefold() for label in annotated.labels}
+    unknown = [word for folded, word in wanted.items() if folded not in known]
+    if unknown or not wanted:
+        raise InputError(
+            f"--labels {given}: {annotated.root} has no label "
+            f"{', '.join(unknown) or 'without a name'}. Its labels are {named(annotated.labels)}."
+        )
+    return tuple(label for label in annotated.labels if label.casefold() in wanted)
 
 
 def named(labels: tuple[str, ...]) -> str:

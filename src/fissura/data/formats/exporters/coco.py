@@ -1,0 +1,77 @@
+"""Write COCO instances: run lengths, or outlines where these are wanted."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fissura.data.formats.exporters import Ready
+from fissura.data.formats.runs import runs_of_pixels
+from fissura.files import replacing
+
+
+def write_coco(folder: Path, labels: tuple[str, ...], images: Iterator[Ready]) -> list[str]:
+    """Write annotations/instances_SPLIT.json and images/NAME.
+
+    Args:
+        folder: The folder to write into.
+        labels: Names of the categories, from number 1 on.
+        images: The images.
+
+    Returns:
+        What was lost: nothing.
+    """
+    number = {label: place for place, label in enumerate(labels, start=1)}
+    listed: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    annotations: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for ready in images:
+        height, width = ready.image.size_hw
+        own = listed[ready.split]
+        own.append({"id": len(own) + 1, "file_name": ready.file, "height": height, "width": width})
+        for label, segmentation in _outlined(ready) if ready.polygons else _run_lengths(ready):
+            of_split = annotations[ready.split]
+            entry = {"id": len(of_split) + 1, "image_id": len(own), "category_id": number[label]}
+            of_split.append(entry | segmentation | {"iscrowd": 0})
+        ready.photo_in(folder / "images")
+    for split, entries in listed.items():
+        content = {
+            "info": {"description": "Written by Fissura"},
+            "licenses": [],
+            "categories": [{"id": n, "name": label} for label, n in number.items()],
+            "images": entries,
+            "annotations": annotations[split],
+        }
+        with replacing(folder / "annotations" / f"instances_{split}.json") as temporary:
+            temporary.write_text(json.dumps(content), encoding="utf-8")
+    return []
+
+
+def _outlined(ready: Ready) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield label and outline of each object."""
+    for label, ring in ready.rings():
+        x, y = ring.T
+        area = abs(float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum())) / 2
+        left, top, right, bottom = x.min(), y.min(), x.max(), y.max()
+        box = [float(left), float(top), float(right - left), float(bottom - top)]
+        yield label, {"segmentation": [ring.ravel().tolist()], "area": area, "bbox": box}
+
+
+def _run_lengths(ready: Ready) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield label and run lengths of each object."""
+    for label, pixels, top, left in ready.objects():
+        whole = np.zeros(ready.image.size_hw, np.bool_)
+        whole[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+        counts = runs_of_pixels(whole, by_columns=True)
+        yield (
+            label,
+            {
+                "segmentation": {"size": list(ready.image.size_hw), "counts": counts},
+                "area": int(pixels.sum()),
+                "bbox": [left, top, pixels.shape[1], pixels.shape[0]],
+            },
+        )
