@@ -35,6 +35,7 @@ from fissura.inference.results import (
     write_raster_overlay,
     write_table,
 )
+from fissura.inference.working_scale import in_words
 from fissura.raster import lost_places
 from fissura.shipped import DEFAULT
 
@@ -118,7 +119,8 @@ def predict(
         raise InputError(f"There are no photos to predict but earlier results in {out}.")
     predictor = Predictor.load(model, **asdict(options))
     names = dict(zip(files, output_names(files, inputs), strict=True))
-    chosen = {"threshold": predictor.threshold, "scale": predictor.scale}
+    scale = "auto" if predictor.auto_scale else predictor.scale
+    chosen = {"threshold": predictor.threshold, "scale": scale}
     chosen |= {"overlays": overlays, "probabilities": probabilities}
     settings = {
         "model": str(find_model(model).absolute()),
@@ -238,6 +240,7 @@ class _Work:
                     del image
                     leave_out(file, found)
                     continue
+                self.tell_scale(file, found.scale)
                 future = writer.submit(
                     write_photo, self.out, self.names[file], image, found, overlays=self.overlays
                 )
@@ -245,6 +248,11 @@ class _Work:
                 del image, found  # they may be large, and the next photo has to fit in
                 settle(AHEAD_PIXELS)
             settle()
+
+    def tell_scale(self, file: Path, scale: float) -> None:
+        """Say at which scale a photo was predicted, where it was chosen by the photo."""
+        if self.predictor.auto_scale and scale != self.predictor.scale:
+            self.say(f"{file}: predicted at scale {in_words(scale)}; it has no finer detail.")
 
     def warn_of_size(self, file: Path, pixels: int) -> None:
         """Say what reading a huge photo takes: 4 bytes a pixel in Pillow, and 3 in our array."""

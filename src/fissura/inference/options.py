@@ -16,8 +16,9 @@ class PredictOptions:
     threshold: float | None = None
     """Probability from which a pixel counts as crack; by default the model's."""
 
-    scale: float | None = None
-    """Factor by which photos are resized for the network; by default as in training."""
+    scale: float | Literal["auto"] | None = None
+    """Factor by which photos are resized for the network; by default as in training. auto halves a
+    photo as long as it loses no detail by it, so that enlarged photos give the same cracks."""
 
     tta: bool = False
     """Average over flips and turns: eight times the work, slightly better masks."""

@@ -23,6 +23,7 @@ class Prediction:
         threshold: Probability from which a pixel counts as crack, 0 to 1.
         crack_fraction: Fraction of the pixels that are crack, 0 to 1.
         seconds: Duration of the prediction, without reading the file.
+        scale: Factor by which the photo was resampled for the network.
     """
 
     prob: NDArray[np.float32]
@@ -30,6 +31,7 @@ class Prediction:
     threshold: float
     crack_fraction: float
     seconds: float
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class CompactPrediction:
         threshold: As in `Prediction`.
         crack_fraction: As in `Prediction`.
         seconds: As in `Prediction`.
+        scale: As in `Prediction`.
     """
 
     mask: NDArray[np.uint8]
@@ -50,6 +53,7 @@ class CompactPrediction:
     threshold: float
     crack_fraction: float
     seconds: float
+    scale: float = 1.0
 
 
 def quantized(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -29,6 +30,7 @@ from fissura.inference.resize import resized, resized_bands
 from fissura.inference.stages import Stages
 from fissura.inference.streaming import StreamingNetwork, can_stream, column_windows
 from fissura.inference.tiling import ALIGN, blend_bands
+from fissura.inference.working_scale import working_scale
 from fissura.models.blocks import pad_to_multiple
 from fissura.models.normalize import normalize
 
@@ -84,7 +86,8 @@ class Predictor:
         device: Where the network computes.
         dtype: In which precision it computes.
         threshold: Probability from which a pixel counts as crack.
-        scale: Factor by which photos are resampled.
+        scale: Factor by which photos are resampled; with `auto_scale`, beside `working_scale`.
+        auto_scale: Whether each photo is resampled by its `working_scale`, too.
         tile: Side of a tile, also where none are taken.
         overlap: Fraction of a tile that it has in common with the next.
         batch_size: Tiles that are predicted at once.
@@ -116,7 +119,9 @@ class Predictor:
         self.tile = TILE if options.tile is None else options.tile
         default = 1 if self.device.type == "cpu" else 8
         self.batch_size = default if options.batch_size is None else options.batch_size
-        self.scale = config.scale if options.scale is None else options.scale
+        self.auto_scale = options.scale == "auto"
+        own = options.scale is None or options.scale == "auto"
+        self.scale = config.scale if own else float(options.scale or 0)
         self.threshold = config.threshold if options.threshold is None else options.threshold
         self._check()
         model = model.to(self.device).to(memory_format=torch.channels_last).eval()
@@ -144,6 +149,25 @@ class Predictor:
             config = config_of(found)  # first, since it says what is wrong with a file
             return cls(ExportedNetwork(found, chosen), config, chosen)
         return cls(*load_model(path), chosen)
+
+    def at(self, scale: float) -> Predictor:
+        """Return the same predictor at another scale, fixed; the network is shared.
+
+        Args:
+            scale: Factor by which photos are resampled.
+        """
+        other = copy.copy(self)
+        other.scale, other.auto_scale = scale, False
+        other._check()
+        return other
+
+    def scale_of(self, image: NDArray[np.uint8]) -> float:
+        """Return the factor by which a photo is resampled.
+
+        Args:
+            image: RGB, uint8 (h, w, 3).
+        """
+        return self.scale * working_scale(image) if self.auto_scale else self.scale
 
     @property
     def streams(self) -> bool:
@@ -180,7 +204,7 @@ class Predictor:
         Yields:
             The probability of crack, float32 (h, w), of each photo in their order.
         """
-        return (result for result, _ in self._each(images, joined))
+        return (result for result, _, _ in self._each(images, joined))
 
     def predictions(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[Prediction]:
         """Predict several photos, batched as by `probs`.
@@ -192,9 +216,9 @@ class Predictor:
             The prediction of each photo in their order. The seconds of a batch are shared out
             evenly among its photos.
         """
-        for prob, seconds in self._each(images, joined):
+        for prob, seconds, scale in self._each(images, joined):
             mask = prob >= self.threshold
-            yield Prediction(prob, mask, self.threshold, float(mask.mean()), seconds)
+            yield Prediction(prob, mask, self.threshold, float(mask.mean()), seconds, scale)
 
     def compact(
         self, images: Iterable[NDArray[np.uint8]], *, highest: int | None = None
@@ -230,12 +254,12 @@ class Predictor:
         def collect(bands: Bands, size_hw: tuple[int, int]):
             return compacted(bands, size_hw, self.threshold, highest)
 
-        for result, seconds in self._each(images, collect, go_on=True):
+        for result, seconds, scale in self._each(images, collect, go_on=True):
             if isinstance(result, Exception):
                 yield result
             else:
                 mask, prob, fraction = result
-                yield CompactPrediction(mask, prob, self.threshold, fraction, seconds)
+                yield CompactPrediction(mask, prob, self.threshold, fraction, seconds, scale)
 
     def _check(self) -> None:
         """Raise `InputError` for options out of range."""
@@ -281,8 +305,8 @@ class Predictor:
         collect: Callable[[Bands, tuple[int, int]], Result],
         *,
         go_on: bool = False,
-    ) -> Iterator[tuple[Any, float]]:
-        """What `collect` makes of the bands of each image, and seconds.
+    ) -> Iterator[tuple[Any, float, float]]:
+        """What `collect` makes of the bands of each image, seconds, and the image's scale.
 
         Small images of one size are predicted in batches. No image is held for longer than its
         own prediction takes. With `go_on`, errors are given instead of raised.
@@ -291,15 +315,25 @@ class Predictor:
         group: list[NDArray[np.uint8]] = []
         for image in images:
             _check_image(image)
+            if self.auto_scale:
+                fixed = self.at(self.scale_of(image))
+                alone = iter([image])
+                del image
+                yield from fixed._each(alone, collect, go_on=go_on)
+                continue
             if group and image.shape != group[0].shape:
-                yield from predict(group, collect)
+                yield from self._with_scale(predict(group, collect))
             group.append(image)
             full = len(group) == self._group_size(image)
             del image
             if full:
-                yield from predict(group, collect)
+                yield from self._with_scale(predict(group, collect))
         if group:
-            yield from predict(group, collect)
+            yield from self._with_scale(predict(group, collect))
+
+    def _with_scale(self, found: list[tuple[Any, float]]) -> Iterator[tuple[Any, float, float]]:
+        """Results and seconds, each with the scale."""
+        return ((result, seconds, self.scale) for result, seconds in found)
 
     def _attempted(
         self,

@@ -38,6 +38,7 @@ from fissura.inference.raster_files import (
 )
 from fissura.inference.streaming import StreamingNetwork
 from fissura.inference.tiling import ALIGN
+from fissura.inference.working_scale import in_words, scale_by_windows
 from fissura.raster import Raster, open_raster
 
 SUFFIXES = (".tif", ".tiff", ".jp2")
@@ -147,6 +148,11 @@ def predict_raster(
     Raises:
         InputError: The image cannot be read, or other results are in the way.
     """
+    if predictor.auto_scale:
+        predictor = predictor.at(predictor.scale * scale_by_windows(raster.read, raster.size_hw))
+        if console is not None:
+            words = f"{raster.path}: predicted at scale {in_words(predictor.scale)}."
+            console.print(words, highlight=False, markup=False, soft_wrap=True)
     if chunk_rows < ALIGN:
         raise InputError(f"A chunk has {chunk_rows} rows, but must have at least {ALIGN}.")
     settings = _settings(predictor, raster.path, model, chunk_rows)

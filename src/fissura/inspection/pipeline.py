@@ -330,7 +330,7 @@ def _about(
     if predictor is not None:
         settings |= {
             "threshold": predictor.threshold,
-            "scale": predictor.scale,
+            "scale": "auto" if predictor.auto_scale else predictor.scale,
             "machine": describe_machine(predictor.device),
         }
     return About(
