@@ -48,7 +48,7 @@ class Same:
     def __init__(self, layers: nn.Sequential, dtype: torch.dtype) -> None:
         conv, self.weight, self.bias, self.relu6 = _folded(layers, dtype)
         self.groups = conv.groups
-        self.reach = conv.kernel_size[0] // 2
+        self.reach: int = conv.kernel_size[0] // 2
 
     def __call__(self, band: Band) -> Band:
         """Return the features of `reach` rows less at either end that is not the border."""

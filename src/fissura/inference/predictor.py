@@ -24,6 +24,7 @@ from fissura.inference.engines import (
     place_of,
     torch_network,
 )
+from fissura.inference.lite_streaming import StreamingLite
 from fissura.inference.options import PredictOptions
 from fissura.inference.prediction import CompactPrediction, Prediction, compacted, joined
 from fissura.inference.resize import resized, resized_bands
@@ -31,6 +32,7 @@ from fissura.inference.stages import Stages
 from fissura.inference.streaming import StreamingNetwork, can_stream, column_windows
 from fissura.inference.tiling import ALIGN, blend_bands
 from fissura.inference.working_scale import working_scale
+from fissura.models import LiteUNet
 from fissura.models.blocks import pad_to_multiple
 from fissura.models.normalize import normalize
 
@@ -41,6 +43,7 @@ __all__ = ["CompactPrediction", "Prediction", "Predictor"]
 
 Result = TypeVar("Result")
 Bands = Iterable[NDArray[np.float32]]
+Streaming = StreamingNetwork | StreamingLite
 
 LARGEST_GROUP = 64  # of small images: more win nothing, and results should come steadily
 LARGEST_GROUP_PIXELS = 2**26  # of photos that are much larger than the network sees them
@@ -61,7 +64,7 @@ class Predictor:
     probabilities are resampled bilinearly to the size of the photo. Beside photo and result,
     memory is needed for a small part of the photo alone:
 
-    - A CrackSeg on the U-Net basis takes a photo by bands of its rows
+    - A CrackSeg on the U-Net basis, and a LiteUNet, take a photo by bands of its rows
       (`fissura.inference.streaming`). The result is the one of the whole photo at once.
     - Other networks, and every network with `tile` or `tta`, take tiles that overlap, and the
       tiles' probabilities (not their logits, so that one overconfident view cannot outweigh the
@@ -174,6 +177,11 @@ class Predictor:
         """Whether photos are taken by bands of rows, and not in tiles."""
         return self._streaming is not None
 
+    @property
+    def halo(self) -> int | None:
+        """How far around a pixel a network looks that takes bands of rows; None for tiles."""
+        return None if self._streaming is None else self._streaming.halo
+
     def __call__(self, image: NDArray[np.uint8] | str | Path) -> Prediction:
         """Predict one photo.
 
@@ -277,9 +285,7 @@ class Predictor:
         if problem:
             raise InputError(problem)
 
-    def _prepared(
-        self, model: nn.Module
-    ) -> tuple[Callable[[Tensor], Tensor], StreamingNetwork | None]:
+    def _prepared(self, model: nn.Module) -> tuple[Callable[[Tensor], Tensor], Streaming | None]:
         """From pixels to probabilities, and to logits by bands where the network can."""
         if isinstance(model, ExportedNetwork):
             return model, None
@@ -290,6 +296,8 @@ class Predictor:
             network = openvino_network(model, self.dtype)
         elif can_stream(model):
             network = streaming = StreamingNetwork(model, self.dtype)
+        elif isinstance(model, LiteUNet):
+            network = streaming = StreamingLite(model, self.dtype)
         else:
             network = torch_network(model, self.dtype, self.device)
         return lambda image: network(self._normalized(image)).float().sigmoid(), streaming
@@ -409,11 +417,11 @@ class Predictor:
 
     @torch.inference_mode()
     def _streamed_bands(
-        self, network: StreamingNetwork, image: UInt8[Tensor, "h w 3"], stages: Stages
+        self, network: Streaming, image: UInt8[Tensor, "h w 3"], stages: Stages
     ) -> Iterator[Float[Tensor, "rows w"]]:
         """Probabilities by bands; very long rows by windows of columns that go down together."""
         height, width, _ = image.shape
-        windows = column_windows(width, WIDEST)
+        windows = column_windows(width, WIDEST, network.halo)
         widest = max(seen.stop - seen.start for _, seen in windows)
         rows = self._rows_at_once(height, widest, stages.count, len(windows))
         streams = [
@@ -428,9 +436,14 @@ class Predictor:
             height -= len(band)
             yield band
 
+    @property
+    def _stride(self) -> int:
+        """What divides the rows and columns that a network by bands takes."""
+        return (self._streaming or StreamingNetwork).stride
+
     def _rows_at_once(self, height: int, width: int, cores: int, windows: int = 1) -> int:
         """Rows of a band: as its features fit into the cache, and all cores find work."""
-        stride = StreamingNetwork.stride
+        stride = self._stride
         rows = self._pixels_at_once // width
         if cores > 1 and windows == 1:
             rows = min(LARGER * rows, max(height // (BANDS * cores), 2 * stride))
@@ -439,7 +452,7 @@ class Predictor:
     def _network_bands(self, image: UInt8[Tensor, "h w 3"], rows: int) -> Iterator[Tensor]:
         """An image as a streaming network sees it, in bands of so many rows."""
         for band in image.split(rows):
-            yield pad_to_multiple(self._normalized(band[None]), StreamingNetwork.stride)
+            yield pad_to_multiple(self._normalized(band[None]), self._stride)
 
     @torch.inference_mode()
     def _batch_prob(self, images: UInt8[Tensor, "n h w 3"]) -> Float[Tensor, "n h w"]:

@@ -36,7 +36,6 @@ from fissura.inference.raster_files import (
     start,
     write_chunk,
 )
-from fissura.inference.streaming import StreamingNetwork
 from fissura.inference.tiling import ALIGN
 from fissura.inference.working_scale import in_words, scale_by_windows
 from fissura.raster import Raster, open_raster
@@ -256,7 +255,7 @@ def intervals(length: int, step: float, scale: float, halo: int) -> list[Interva
 
 def _halo(predictor: Predictor) -> int:
     """How far around a pixel the network looks, in its own pixels."""
-    return StreamingNetwork.halo if predictor.streams else TILES_HALO
+    return predictor.halo or TILES_HALO
 
 
 def _predict_chunks(

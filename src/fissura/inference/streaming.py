@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -52,6 +52,21 @@ class Band:
         return self.values[:, :, 0 if self.top else by : height - (0 if self.bottom else by)]
 
 
+@runtime_checkable
+class Layer(Protocol):
+    """A layer that is computed row by row.
+
+    Attributes:
+        reach: Of so many rows above and below, a row of the result depends on.
+    """
+
+    reach: int
+
+    def __call__(self, band: Band, /) -> Band:
+        """Return the rows that all neighbors are known of, at the border of the image all."""
+        ...
+
+
 class Conv:
     """A 3×3 convolution and what follows it (BatchNorm is in the weights, ReLU), row by row.
 
@@ -64,7 +79,7 @@ class Conv:
     def __init__(
         self, conv: nn.Conv2d, norm: nn.BatchNorm2d | None, dtype: torch.dtype, *, relu: bool = True
     ) -> None:
-        weight, self.bias = _merged_weights(conv, norm)
+        weight, self.bias = merged_weights(conv, norm)
         self.weight = weight.to(dtype).contiguous(memory_format=torch.channels_last)
         self.bias = self.bias.to(dtype)
         self.relu = relu
@@ -104,7 +119,7 @@ class Merge:
     def __init__(
         self, conv: nn.Conv2d, norm: nn.BatchNorm2d, deep_channels: int, dtype: torch.dtype
     ) -> None:
-        weight, bias = _merged_weights(conv, norm)
+        weight, bias = merged_weights(conv, norm)
         self.deep_weight = upsampling_kernel(weight[:, :deep_channels]).to(dtype)
         self.skip_weight = weight[:, deep_channels:].to(dtype)
         self.skip_weight = self.skip_weight.contiguous(memory_format=torch.channels_last)
@@ -178,31 +193,34 @@ class StreamingNetwork:
             Logits (n, 1, rows, w), the same whatever the bands and the stages are.
         """
         ahead = (stages or Stages(1)).ahead
-        return (band.values for band in self._level(_as_bands(bands, self.dtype), 0, ahead))
+        return (band.values for band in self._level(as_bands(bands, self.dtype), 0, ahead))
 
     def _level(self, image: Iterator[Band], index: int, ahead: Ahead) -> Iterator[Band]:
         """The decoder's features at one level of the network, from those of the encoder above."""
-        features = ahead(_through(self.down[index], image))
+        features = ahead(through(self.down[index], image))
         if index == len(self.up):
             return features
         merge, refine = self.up[index]
         skip: deque[Tensor] = deque()
         deep = self._level(_pooled(_noting(features, skip)), index + 1, ahead)
-        merged = _merged(merge, deep, skip)
+        merged = merged_rows(merge, deep, skip)
         if index == 0:  # as long as all that is deeper; the others are one stage per way
             merged = ahead(merged)
-        return ahead(_through(refine, merged))
+        return ahead(through(refine, merged))
 
 
-def column_windows(width: int, widest: int) -> list[tuple[slice, slice]]:
+def column_windows(
+    width: int, widest: int, halo: int = StreamingNetwork.halo
+) -> list[tuple[slice, slice]]:
     """Cut columns where rows are too long to be held.
 
-    Beside its own columns a window needs `StreamingNetwork.halo` more at either side, so that few
-    windows are best. They begin at multiples of the halo, which are those of the network's stride.
+    Beside its own columns a window needs `halo` more at either side, so that few windows are best.
+    They begin at multiples of the halo, which are those of the network's stride.
 
     Args:
         width: Number of columns.
         widest: About how many of its own a window may have.
+        halo: Columns that a value depends on, a multiple of the network's stride.
 
     Returns:
         The columns that each window yields, and those that it is computed from.
@@ -212,7 +230,6 @@ def column_windows(width: int, widest: int) -> list[tuple[slice, slice]]:
     >>> [(seen.start, seen.stop) for _, seen in column_windows(4100, 4096)]
     [(0, 2240), (1920, 4100)]
     """
-    halo = StreamingNetwork.halo
     count = math.ceil(width / widest)
     edges = [*range(0, width, halo * math.ceil(width / count / halo)), width]
     return [
@@ -230,7 +247,7 @@ def can_stream(network: nn.Module) -> TypeGuard[CrackSeg]:
     return isinstance(network, CrackSeg) and isinstance(network.encoder, UNetEncoder)
 
 
-def _merged_weights(conv: nn.Conv2d, norm: nn.BatchNorm2d | None) -> tuple[Tensor, Tensor]:
+def merged_weights(conv: nn.Conv2d, norm: nn.BatchNorm2d | None) -> tuple[Tensor, Tensor]:
     """Weight and bias of a convolution with the BatchNorm behind it."""
     if norm is not None:
         conv = fuse_conv_bn_eval(conv, norm)
@@ -250,7 +267,7 @@ def _relu_(values: Tensor) -> Tensor:
     return values.relu_()
 
 
-def _as_bands(bands: Iterable[Tensor], dtype: torch.dtype) -> Iterator[Band]:
+def as_bands(bands: Iterable[Tensor], dtype: torch.dtype) -> Iterator[Band]:
     """Mark the first band and the last one."""
     top, held = True, None
     for band in bands:
@@ -262,12 +279,12 @@ def _as_bands(bands: Iterable[Tensor], dtype: torch.dtype) -> Iterator[Band]:
         yield Band(held, top, True)
 
 
-def _through(layers: Sequence[Conv | Residual], bands: Iterator[Band]) -> Iterator[Band]:
+def through(layers: Sequence[Layer], bands: Iterator[Band]) -> Iterator[Band]:
     """Send rows through layers, keeping those that the next rows depend on."""
     reach = sum(layer.reach for layer in layers)
     kept = None
     for band in bands:
-        band = _joined(kept, band)
+        band = joined(kept, band)
         height = band.values.shape[2]
         if band.bottom or height > 2 * reach - band.top:
             out = band
@@ -283,7 +300,7 @@ def _pooled(bands: Iterator[Band]) -> Iterator[Band]:
     """Halve height and width by 2×2 max pooling; an odd row waits for its neighbor."""
     kept = None
     for band in bands:
-        band = _joined(kept, band)
+        band = joined(kept, band)
         even = band.values.shape[2] // 2 * 2
         if even:
             yield replace(band, values=F.max_pool2d(band.values[:, :, :even], 2))
@@ -297,22 +314,22 @@ def _noting(bands: Iterator[Band], skip: deque[Tensor]) -> Iterator[Band]:
         yield band
 
 
-def _merged(merge: Merge, deep: Iterator[Band], skip: deque[Tensor]) -> Iterator[Band]:
+def merged_rows(merge: Merge, deep: Iterator[Band], skip: deque[Tensor]) -> Iterator[Band]:
     """Merge rows of the deeper level with the skip's rows at their place."""
     kept = None
     for band in deep:
-        band = _joined(kept, band)
+        band = joined(kept, band)
         height = 2 * band.values.shape[2]
         if not (band.top or band.bottom) and height == 2:
             kept = band
             continue
-        beside = _first_rows(skip, height)
+        beside = first_rows(skip, height)
         skip.appendleft(beside[:, :, -2:].clone())
         yield merge(band, beside)
         kept = Band(band.values[:, :, -1:].clone(), False, False)
 
 
-def _first_rows(waiting: deque[Tensor], count: int) -> Tensor:
+def first_rows(waiting: deque[Tensor], count: int) -> Tensor:
     """Take the first `count` rows out of those that wait."""
     parts = []
     while count > 0:
@@ -324,7 +341,7 @@ def _first_rows(waiting: deque[Tensor], count: int) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, 2)
 
 
-def _joined(kept: Band | None, band: Band) -> Band:
+def joined(kept: Band | None, band: Band) -> Band:
     """The rows that were kept with those that follow."""
     if kept is None or not kept.values.shape[2]:
         return band if kept is None else replace(band, top=kept.top)
