@@ -15,14 +15,15 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import torch
 
 T = TypeVar("T")
 MOST_THREADS = 16  # with more, Python's lock lets none of them get on
-SMALLEST = 2**19  # elements; threads of our own are never the faster for fewer
+SMALLEST = 2**16  # elements; torch gives fewer to one thread, or nearly
+FEW = 2**20  # elements; below, one thread of our own is faster than several
 PATIENCE = 16  # turns of the faster way until the slower one is tried again
 
 
@@ -59,13 +60,14 @@ def sharing(elements: int) -> Generator[Callable[[Callable[[Any], None], Sequenc
     Args:
         elements: the size of all the work.
     """
-    if elements < SMALLEST or torch.get_num_threads() == 1:
+    threads = min(torch.get_num_threads(), MOST_THREADS)
+    if elements < SMALLEST or threads == 1:
         yield one_by_one
         return
     pace = paces[elements.bit_length()]
     own = pace.choose()
     began = time.perf_counter()
-    yield share_out if own else one_by_one
+    yield partial(share_out, 1 if elements < FEW else threads) if own else one_by_one
     pace.seconds[own] = (time.perf_counter() - began) / elements
 
 
@@ -76,8 +78,8 @@ def one_by_one(work: Callable[[T], None], items: Sequence[T]) -> None:
             work(item)
 
 
-def share_out(work: Callable[[T], None], items: Sequence[T]) -> None:
-    """Do the work on every item, in about their order, on as many threads as torch has.
+def share_out(threads: int, work: Callable[[T], None], items: Sequence[T]) -> None:
+    """Do the work on every item, in about their order, on so many threads of our own.
 
     A thread takes the next item when it has done one. So a core that is busy with something else
     does fewer of them, and nobody waits for it but at the end.
@@ -93,10 +95,6 @@ def share_out(work: Callable[[T], None], items: Sequence[T]) -> None:
                     return
                 work(item)
 
-    threads = min(torch.get_num_threads(), MOST_THREADS)
-    if len(items) == 1:
-        run()
-        return
     helpers = single_threads(threads, os.getpid())
     runs = [helpers.submit(run) for _ in range(min(threads, len(items)))]
     try:
