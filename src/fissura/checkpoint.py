@@ -43,6 +43,9 @@ class ModelConfig:
         protocol: The fields of the `fissura.data.protocols.Protocol` that prepared that data.
         training: What else is worth knowing: loss, seed, epochs, number of images.
         versions: Of Fissura and torch, at the time of training.
+        classes: Names of the classes, without the background; () for crack or not. The network has
+            a logit for the background and each class, or, where these overlap, for each class.
+        overlapping: Whether a pixel may belong to several classes.
         format: Of this description.
     """
 
@@ -57,6 +60,8 @@ class ModelConfig:
     protocol: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    overlapping: bool = False
     format: int = FORMAT
 
 
@@ -76,8 +81,11 @@ def save_model(folder: str | Path, model: nn.Module, config: ModelConfig) -> Non
     with replacing(folder / WEIGHTS) as temporary:
         # Through memory: `save_file` would make a file that only its owner may read.
         temporary.write_bytes(save(weights, metadata={"format": "pt"}))
+    values = asdict(config)
+    if not config.classes:  # so that Fissura 0.2 reads the model, too
+        del values["classes"], values["overlapping"]
     with replacing(folder / CONFIG) as temporary:
-        temporary.write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
 def find_model(path: str | Path) -> Path:
@@ -263,6 +271,7 @@ def _parsed(text: str, file: Path) -> ModelConfig:
     if unknown := sorted(values.keys() - known):
         raise InputError(f"{file} has the unknown entries {', '.join(unknown)}. Update Fissura.")
     values["mean"], values["std"] = tuple(values["mean"]), tuple(values["std"])
+    values["classes"] = tuple(values.get("classes", ()))
     return ModelConfig(**values)
 
 

@@ -14,6 +14,7 @@ def synth(
     crack_fraction: float = 0.0315,
     test_fraction: float = 0.25,
     seed: int = 0,
+    classes: str | None = None,
 ) -> int:
     """Draw a data set of cracked industrial panels, with masks that are exact.
 
@@ -24,6 +25,8 @@ def synth(
         crack_fraction: Mean fraction of crack pixels, 0 to 0.2.
         test_fraction: Fraction of the images that goes into the test set.
         seed: The same seed and options draw the same images.
+        classes: Names with commas between them, crack and kinds of marks (seam, stain, print, screw
+            …): the masks then tell these classes apart by their values, 1, 2 and so on.
     """
     from fissura.data.synthetic.dataset import synth as run
 
@@ -34,6 +37,7 @@ def synth(
         crack_fraction=crack_fraction,
         test_fraction=test_fraction,
         seed=seed,
+        classes=classes,
         progress=sys.stderr.isatty(),
     )
     images = "1 image" if summary.train == 1 else f"{summary.train} images"

@@ -76,6 +76,7 @@ class MixedImages:
     depth = ""
     uniform = False
     valid = None
+    classes = ()
     ignores = False
     ignored_fraction = 0.0
 
@@ -203,6 +204,11 @@ def _read(mixture: Mixture, one: MixtureSet) -> Photos:
         )
     if not one.crack_free:
         loaded = load_split(find_pairs(folder), "all", PROTOCOLS["native"])
+        if loaded.valid is not None:
+            raise InputError(
+                f"{mixture.file}: the masks in {folder} have pixels without a label, which a "
+                "mixture cannot leave out. Make them background, or leave these photos out."
+            )
         return Photos(loaded.images, loaded.masks, [name.split("/")[-1] for name in loaded.names])
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
     if not files:

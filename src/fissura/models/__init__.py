@@ -1,6 +1,7 @@
 """Networks: `build_model("crackseg", width=16)`, `build_model("smp:Unet", encoder="resnet34")`.
 
-Every network takes normalized images (N, 3, H, W) of any size and returns logits (N, 1, H, W).
+Every network takes normalized images (N, 3, H, W) of any size and returns logits (N, 1, H, W), or
+(N, K, H, W) with the option `channels=K`.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def build_model(name: str, **options: Any) -> nn.Module:
         **options: Keyword arguments of that network's function.
 
     Returns:
-        The network with new weights: normalized images (N, 3, H, W) in, logits (N, 1, H, W) out.
+        The network with new weights: normalized images (N, 3, H, W) in, logits (N, 1, H, W) out, or
+        (N, K, H, W) with `channels=K`, for several classes.
 
     Raises:
         InputError: The name is unknown, or the network does not have the option.

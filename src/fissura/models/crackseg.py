@@ -31,6 +31,7 @@ class CrackSeg(nn.Module):
         deep_supervision: Adds a head to every inner level. In training mode `forward` then returns
             a list: the final logits, then those of the inner levels from shallow to deep, all of
             the image's size.
+        channels: Logits per pixel: 1 of crack, or those of several classes.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class CrackSeg(nn.Module):
         decoder_widths: list[int],
         *,
         deep_supervision: bool = False,
+        channels: int = 1,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -52,9 +54,9 @@ class CrackSeg(nn.Module):
                 zip(pairwise(widths), skips, strict=True)
             )
         )
-        self.head = nn.Conv2d(decoder_widths[-1], 1, 3, padding=1)
+        self.head = nn.Conv2d(decoder_widths[-1], channels, 3, padding=1)
         self.side_heads = nn.ModuleList(
-            nn.Conv2d(width, 1, 3, padding=1)
+            nn.Conv2d(width, channels, 3, padding=1)
             for width in (decoder_widths[:-1] if deep_supervision else [])
         )
         for module in (self.decoder, self.head, self.side_heads):
@@ -62,8 +64,8 @@ class CrackSeg(nn.Module):
 
     def forward(
         self, image: Float[Tensor, "n 3 h w"]
-    ) -> Float[Tensor, "n 1 h w"] | list[Float[Tensor, "n 1 h w"]]:
-        """Return the logits of crack, positive where crack is likelier than background.
+    ) -> Float[Tensor, "n k h w"] | list[Float[Tensor, "n k h w"]]:
+        """Return the logits of crack, positive where it is likelier than background; or of classes.
 
         Args:
             image: Normalized, (n, 3, h, w) of any size.
@@ -91,6 +93,7 @@ def crackseg(
     encoder: str | None = None,
     pretrained: bool = False,
     deep_supervision: bool = False,
+    channels: int = 1,
 ) -> CrackSeg:
     """Build CrackSeg on the U-Net basis, or on an encoder of segmentation-models-pytorch.
 
@@ -101,6 +104,7 @@ def crackseg(
         encoder: For example "efficientnet-b5" or "resnet34"; None for the U-Net basis.
         pretrained: Start from weights trained on ImageNet; they are downloaded on first use.
         deep_supervision: See `CrackSeg`.
+        channels: See `CrackSeg`.
 
     Raises:
         InputError: The width is below 1, the encoder is unknown, or there are no such weights.
@@ -121,4 +125,4 @@ def crackseg(
     else:
         basis = SmpEncoder(encoder, pretrained=pretrained)
         widths = [256, 128, 64, 32, 16]
-    return CrackSeg(basis, widths, deep_supervision=deep_supervision)
+    return CrackSeg(basis, widths, deep_supervision=deep_supervision, channels=channels)

@@ -8,7 +8,9 @@ from fissura.models.smp import AnySize, smp_model
 ENCODERS = tuple(f"efficientnet-b{scale}" for scale in range(8))
 
 
-def efficient_unet(*, encoder: str | None = None, pretrained: bool = False) -> AnySize:
+def efficient_unet(
+    *, encoder: str | None = None, pretrained: bool = False, channels: int = 1
+) -> AnySize:
     """Build EfficientUNet: features at strides 2 to 32, and U-Net's way back up to full size.
 
     Per decoder level: nearest ×2, concatenate the skip (the last level has none), two 3×3
@@ -27,6 +29,7 @@ def efficient_unet(*, encoder: str | None = None, pretrained: bool = False) -> A
     Args:
         encoder: "efficientnet-b0" to "efficientnet-b7"; B7, the paper's, if None.
         pretrained: Start the encoder from weights trained on ImageNet; downloaded on first use.
+        channels: Logits per pixel: 1 of crack, or those of several classes.
 
     Raises:
         InputError: It is another encoder, or the weights can't be downloaded.
@@ -41,4 +44,4 @@ def efficient_unet(*, encoder: str | None = None, pretrained: bool = False) -> A
             f"There is no encoder {encoder!r} for efficient_unet. Choose one of: "
             f"{', '.join(ENCODERS)}; or build the same decoder on others with --model smp:Unet."
         )
-    return smp_model("Unet", encoder=encoder, pretrained=pretrained)
+    return smp_model("Unet", encoder=encoder, pretrained=pretrained, channels=channels)

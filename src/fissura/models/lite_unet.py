@@ -31,6 +31,7 @@ class LiteUNet(nn.Module):
         encoder: See `fissura.models.efficientnet_lite`.
         widths: Channels of the decoder's levels, deep to shallow; one per halving.
         detail: Channels of the skip at full size.
+        channels: Logits per pixel: 1 of crack, or those of several classes.
 
     Attributes:
         mean: Per RGB channel, of images scaled to [0, 1]: the network sees (x − mean)/std.
@@ -41,7 +42,11 @@ class LiteUNet(nn.Module):
     std = (128 / 255,) * 3
 
     def __init__(
-        self, encoder: LiteEncoder, widths: tuple[int, ...] = WIDTHS, detail: int = DETAIL
+        self,
+        encoder: LiteEncoder,
+        widths: tuple[int, ...] = WIDTHS,
+        detail: int = DETAIL,
+        channels: int = 1,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -53,12 +58,12 @@ class LiteUNet(nn.Module):
                 pairwise((encoder.channels[-1], *widths)), skips, strict=True
             )
         )
-        self.head = nn.Conv2d(widths[-1], 1, 3, padding=1)
+        self.head = nn.Conv2d(widths[-1], channels, 3, padding=1)
         for module in (self.detail, self.decoder, self.head):
             he_initialize(module)
 
-    def forward(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
-        """Return the logits of crack, positive where crack is likelier than background.
+    def forward(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k h w"]:
+        """Return the logits of crack, positive where it is likelier than background; or of classes.
 
         Args:
             image: Normalized by `mean` and `std`, (n, 3, h, w) of any size.
@@ -72,13 +77,16 @@ class LiteUNet(nn.Module):
         return self.head(x)[..., :height, :width]
 
 
-def lite_unet(*, encoder: str | None = None, pretrained: bool | str = False) -> LiteUNet:
+def lite_unet(
+    *, encoder: str | None = None, pretrained: bool | str = False, channels: int = 1
+) -> LiteUNet:
     """Build LiteUNet.
 
     Args:
         encoder: "efficientnet-lite0", "efficientnet-lite1" (unless given) or "efficientnet-lite2".
         pretrained: Start the encoder from weights trained on ImageNet; True, or the path of a file
             of them. `fissura.models.pretrained` tells where they are looked for.
+        channels: Logits per pixel: 1 of crack, or those of several classes.
 
     Raises:
         InputError: There is no such encoder, or no such weights.
@@ -92,7 +100,7 @@ def lite_unet(*, encoder: str | None = None, pretrained: bool | str = False) -> 
             f"lite_unet does not have the encoder {name!r}. Choose one of: {', '.join(SIZES)}."
         )
     basis = LiteEncoder(name)
-    network = LiteUNet(basis)
+    network = LiteUNet(basis, channels=channels)
     if pretrained:
         load_imagenet(basis, name, None if pretrained is True else pretrained)
     return network

@@ -34,7 +34,7 @@ class AnySize(nn.Module):
     """A network that needs sizes divisible by `multiple`, made to take any: pads, runs, crops.
 
     Args:
-        network: Images (n, 3, H, W) in, logits (n, 1, H, W) out.
+        network: Images (n, 3, H, W) in, logits (n, k, H, W) out.
         multiple: What has to divide H and W, in pixels.
     """
 
@@ -43,8 +43,8 @@ class AnySize(nn.Module):
         self.network = network
         self.multiple = multiple
 
-    def forward(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
-        """Return the logits of crack.
+    def forward(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k h w"]:
+        """Return the logits of crack, or of several classes.
 
         Args:
             image: Normalized, (n, 3, h, w) of any size.
@@ -69,14 +69,19 @@ class AnySize(nn.Module):
 
 
 def smp_model(
-    architecture: str, *, encoder: str | None = None, pretrained: bool = False
+    architecture: str,
+    *,
+    encoder: str | None = None,
+    pretrained: bool = False,
+    channels: int = 1,
 ) -> AnySize:
-    """Build an architecture of segmentation-models-pytorch with one output channel.
+    """Build an architecture of segmentation-models-pytorch, with one output channel unless told.
 
     Args:
         architecture: One of `ARCHITECTURES`, in upper or lower case.
         encoder: Its name; by default resnet34, for DPT tu-vit_base_patch16_224.augreg_in21k.
         pretrained: Start the encoder from weights trained on ImageNet; downloaded on first use.
+        channels: Logits per pixel: 1 of crack, or those of several classes.
 
     Raises:
         InputError: There is no such architecture or encoder, or the weights can't be downloaded.
@@ -101,7 +106,7 @@ def smp_model(
         network = getattr(smp, name)(
             encoder_name=encoder,
             encoder_weights=weights_of(encoder, pretrained=pretrained),
-            classes=1,
+            classes=channels,
             **options,
         )
     freeze_unused(network.encoder, encoder)

@@ -128,9 +128,10 @@ class TransUNet(nn.Module):
 
     Args:
         encoder: It is trained, too.
+        channels: Logits per pixel: 1 of crack, or those of several classes.
     """
 
-    def __init__(self, encoder: HybridEncoder) -> None:
+    def __init__(self, encoder: HybridEncoder, channels: int = 1) -> None:
         super().__init__()
         widths = (512, 256, 128, 64, 16)
         self.encoder = encoder
@@ -141,10 +142,10 @@ class TransUNet(nn.Module):
                 pairwise(widths), (*encoder.skip_channels, 0), strict=True
             )
         )
-        self.head = nn.Conv2d(widths[-1], 1, 3, padding=1)
+        self.head = nn.Conv2d(widths[-1], channels, 3, padding=1)
 
-    def forward(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
-        """Return the logits of crack.
+    def forward(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k h w"]:
+        """Return the logits of crack, or of several classes.
 
         Args:
             image: Normalized, (n, 3, h, w); 16 divides height and width.
@@ -156,7 +157,7 @@ class TransUNet(nn.Module):
         return self.head(x)
 
 
-def transunet(*, pretrained: bool = False) -> AnySize:
+def transunet(*, pretrained: bool = False, channels: int = 1) -> AnySize:
     """Build TransUNet-R50-ViT-B_16 for images of any size and aspect.
 
     An image is padded to a multiple of 16 below and to the right, and the logits are cropped.
@@ -170,8 +171,9 @@ def transunet(*, pretrained: bool = False) -> AnySize:
     Args:
         pretrained: Start the encoder from weights trained on ImageNet-21k, as Chen et al. do; they
             are downloaded on first use.
+        channels: Logits per pixel: 1 of crack, or those of several classes.
 
     Raises:
         InputError: The weights can't be downloaded.
     """
-    return AnySize(TransUNet(HybridEncoder(pretrained=pretrained)), multiple=16)
+    return AnySize(TransUNet(HybridEncoder(pretrained=pretrained), channels), multiple=16)

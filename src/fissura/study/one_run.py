@@ -32,9 +32,8 @@ from fissura.evaluation.summary import summarize
 from fissura.metrics.counts import METRICS, counts_at, iou, pixel_counts
 from fissura.study.experiment import Run
 from fissura.study.results import RunResult, write_result
-from fissura.training.inputs import labels_of
 from fissura.training.loop import resume, train
-from fissura.training.options import TrainOptions
+from fissura.training.options import TrainOptions, labels_of
 from fissura.training.run_folder import read_metrics
 from fissura.training.session import Session
 from fissura.training.step import validate

@@ -22,6 +22,8 @@ from rich.progress import (
 )
 
 from fissura.checkpoint import name_of_model, read_config
+from fissura.data.mixture_images import MixedImages
+from fissura.data.prepared import PreparedSet
 from fissura.errors import extra
 from fissura.files import naming
 from fissura.metrics.curves import at_end_of_grid
@@ -111,13 +113,14 @@ def introduce(console: Console, run: Path, session: Session, inputs: Inputs, epo
     config, train = session.config, inputs.train
     console.print(
         f"Training {config.model} with {config.loss} on {len(train)} images "
-        f"({train.crack_fraction:.2%} crack pixels"
+        f"({_fractions(train)}"
         + (f"; {train.ignored_fraction:.2%} are ignored" if train.valid else "")
         + (f"; {len(inputs.validation)} more to validate" if inputs.validation else "")
         + f"), {session.fabric.device}, {session.precision}. Masks: {train.mask_rule}"
     )
     console.print(f"Layout: {inputs.layout}. Split: {train.split_rule}.")
-    use = "Validation, which chooses the best epoch and the threshold: "
+    chosen = "the best epoch" + " and the threshold" * (not session.card.classes)
+    use = f"Validation, which chooses {chosen}: "
     console.print(f"{use if inputs.validation else 'Validation: '}{inputs.validation_rule}.")
     if train.depth:
         console.print(f"Brightness of photos: {train.depth}.")
@@ -132,6 +135,13 @@ def introduce(console: Console, run: Path, session: Session, inputs: Inputs, epo
         )
     elif epochs:
         console.print(f"Going on after epoch {epochs} of {config.epochs}.")
+
+
+def _fractions(train: PreparedSet | MixedImages) -> str:
+    """Say how much of the images is crack, or each class."""
+    if isinstance(train, PreparedSet) and train.classes:
+        return ", ".join(f"{name} {part:.2%}" for name, part in train.class_fractions.items())
+    return f"{train.crack_fraction:.2%} crack pixels"
 
 
 def conclude(console: Console, run: Path) -> None:
@@ -151,8 +161,11 @@ def conclude(console: Console, run: Path) -> None:
     chosen = ""
     if (best := card.training.get("best_epoch")) is not None:
         chosen = (
-            f" It is that of epoch {best}, with the IoU {card.training['validation_iou']:.4f} on "
-            f"the validation images at the threshold {card.threshold:.3g}."
+            f" It is that of epoch {best}, with the {'mean ' * bool(card.classes)}IoU "
+            f"{card.training['validation_iou']:.4f} "
+            + ("of the classes " if card.classes else "")
+            + "on the validation images"
+            + ("." if card.classes else f" at the threshold {card.threshold:.3g}.")
         )
     console.print(f"Done: the model is in {name_of_model(run / 'model')}.{chosen}", soft_wrap=True)
 

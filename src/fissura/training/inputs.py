@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from fissura.data.folder import find_pairs
-from fissura.data.labels import Labels
 from fissura.data.load import PreparedSet, default_cache_dir, load_split
 from fissura.data.mixture import is_mixture, read_mixture
 from fissura.data.mixture_images import MixedImages, load_mixture
@@ -19,7 +18,8 @@ from fissura.data.protocols import choose_protocol
 from fissura.data.splits import split_groups
 from fissura.errors import InputError
 from fissura.losses import LOSSES, DeepSupervisionLoss, plain, recommended_margin
-from fissura.training.options import TrainOptions, loss_options, option
+from fissura.training.classes import class_loss
+from fissura.training.options import TrainOptions, labels_of, loss_options, model_options, option
 
 # What `TrainOptions.validation` is unless given, and the fewest photos of which it is taken.
 VALIDATION, FEWEST = 0.2, 5
@@ -52,6 +52,11 @@ class Inputs:
             "scale": self.train.scale,
             "fingerprint": self.train.fingerprint,
             "images": len(self.train),
+            **(
+                {"classes": self.train.class_fractions}
+                if isinstance(self.train, PreparedSet) and self.train.classes
+                else {}
+            ),
             **({} if self.train.valid is None else {"ignored": self.train.ignored_fraction}),
             "train": self.train.names,
             "validation": self.validation.names if self.validation else [],
@@ -129,17 +134,10 @@ def _set_aside(
     return Inputs(train.subset(drawn["train"]), validation, layout, rule)
 
 
-def labels_of(config: TrainOptions) -> Labels:
-    """Return what the values of masks stand for.
-
-    Args:
-        config: `ignore` is taken from here.
-    """
-    return Labels(ignore=config.ignore)
-
-
 def _read_mixture(file: Path, config: TrainOptions) -> Inputs:
     """Read the images of a mixture; refuse options that would not hold for it."""
+    if config.classes is not None:
+        raise InputError(f"{file} is a mixture, whose sets have cracks alone: leave out --classes.")
     if config.protocol != "native":
         raise InputError(
             f"{file} is a mixture, whose crops are drawn at random scales from photos at their own "
@@ -180,8 +178,8 @@ def choose_loss(
 
     Args:
         config: Name and options of the loss.
-        crack_fraction: Fraction of crack pixels in the training images, for which `margin="auto"`
-            becomes the paper's recommendation.
+        crack_fraction: Fraction of crack pixels in the training images, or of pixels of rare
+            classes, for which `margin="auto"` becomes the paper's recommendation.
 
     Returns:
         The loss as a function of logits (or several) and target, and the options that were given.
@@ -199,10 +197,12 @@ def choose_loss(
         raise InputError(f"The loss {config.loss} does not have the option {', '.join(unknown)}.")
     if options.get("margin") == "auto":
         options["margin"] = recommended_margin(crack_fraction)
-    loss = partial(LOSSES[name], **options)
+    loss = partial(LOSSES[name], **options) if not config.classes else class_loss(config, options)
     loss = DeepSupervisionLoss(loss if config.fused else plain()(loss))
     try:
-        loss(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2))
+        channels = model_options(config).get("channels", 1)
+        targets = channels if config.overlapping else 1
+        loss(torch.zeros(1, channels, 2, 2), torch.zeros(1, targets, 2, 2, dtype=torch.uint8))
     except ValueError as error:
         raise InputError(f"The loss {config.loss} cannot be used like this: {error}") from error
     return loss, options

@@ -13,11 +13,13 @@ from typing import Any
 from rich.console import Console
 from torch import Tensor
 
-from fissura.checkpoint import save_model
+from fissura.checkpoint import ModelConfig, save_model
 from fissura.data.batches import epoch_batches
 from fissura.errors import InputError
 from fissura.metrics.counts import counts_at, f1, iou
 from fissura.training import run_folder
+from fissura.training.class_step import validate_classes
+from fissura.training.classes import class_metrics
 from fissura.training.config_file import read_config
 from fissura.training.display import Display, Events, conclude, introduce, training_display
 from fissura.training.inputs import read_inputs
@@ -304,31 +306,43 @@ class Loop:
         return line
 
     def _validate(self) -> dict[str, float]:
-        """Judge the epoch on the validation images; keep its model if none was better."""
-        session, position = self.session, self.position
+        """Judge the epoch on the validation images; keep its model if none was better.
+
+        Of several classes no threshold is chosen, and the epoch is judged by their mean IoU.
+        """
+        session = self.session
         assert session.validation is not None
+        if session.card.classes:
+            counts = validate_classes(session, session.validation)
+            line = class_metrics(counts, session.card.classes)
+            self._keep_if_best(line["iou"], session.card)
+            return line
         histogram = validate(session, session.validation)
         chosen = choose_threshold(session, session.validation, histogram)
-        threshold, best = chosen.threshold, chosen.value
-        if best > position.best_iou:
-            position.best_iou, position.best_epoch = best, position.epoch
-            if self.writes:
-                note = {"best_epoch": position.epoch, "validation_iou": best}
-                card = replace(
-                    session.card,
-                    threshold=threshold,
-                    threshold_source="validation",
-                    training=session.card.training | note,
-                )
-                save_model(self.run / "model", session.judged, card)
+        threshold = chosen.threshold
+        self._keep_if_best(
+            chosen.value,
+            replace(session.card, threshold=threshold, threshold_source="validation"),
+        )
         at_half = counts_at(histogram, 0.5)
         return {
             "threshold": threshold,
-            "iou": best,
+            "iou": chosen.value,
             "f1": float(f1(chosen.counts)),
             "iou_at_half": float(iou(at_half)),
             "f1_at_half": float(f1(at_half)),
         }
+
+    def _keep_if_best(self, value: float, card: ModelConfig) -> None:
+        """Save the model with its description if no epoch had a better IoU."""
+        position = self.position
+        if value <= position.best_iou:
+            return
+        position.best_iou, position.best_epoch = value, position.epoch
+        if self.writes:
+            note = {"best_epoch": position.epoch, "validation_iou": value}
+            card = replace(card, training=card.training | note)
+            save_model(self.run / "model", self.session.judged, card)
 
     def _out_of_patience(self) -> bool:
         patience = self.session.config.patience

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fissura.data.annotation_options import AnnotationOptions, check_line_width
+from fissura.data.labels import Labels
 from fissura.errors import InputError
 
 # The keys of fissura.losses.LOSSES and fissura.data.protocols.PROTOCOLS, as one types them.
@@ -90,6 +91,19 @@ class TrainOptions:
 
     area_threshold: float | None = None
     """Fraction of a shrunken pixel's area that must be crack to call it crack; 1/8 unless given."""
+
+    classes: str | None = None
+    """Train several classes: their names, with commas between them, in the order of their values in
+    the masks (1, 2, 3 …; 0 is the background), or with these values: crack,spalling=4. Without it
+    a pixel is crack or not."""
+
+    overlapping: bool = False
+    """A pixel may belong to several classes. Each has a mask of its own, in a folder of its name
+    below the folder of masks."""
+
+    rare: str | None = None
+    """Classes that the loss treats as rare (with a margin, without focusing), with commas between
+    them; all unless given."""
 
     ignore: int | None = None
     """Value of mask pixels without a label, which count nowhere; 255 where it lies beside crack of
@@ -180,6 +194,12 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         check_line_width(self.line_width)
+        labels_of(self)
+        if self.rare is not None and (self.classes is None or self.overlapping):
+            raise InputError(
+                "--rare names those of several --classes, one to a pixel, that are rare. Where "
+                "classes overlap, each is a problem of its own."
+            )
         for name, lowest in LOWEST.items():
             value = getattr(self, name)
             if value is not None and not isinstance(value, str) and not value >= lowest:
@@ -258,6 +278,18 @@ def longer(run: Path, epochs: int, learning_rate: float = 1e-3) -> str:
     )
 
 
+def labels_of(config: TrainOptions) -> Labels:
+    """Return what the values of masks stand for.
+
+    Args:
+        config: `classes`, `overlapping` and `ignore` are taken from here.
+
+    Raises:
+        InputError: Names or values of the classes cannot be.
+    """
+    return Labels.parse(config.classes, overlapping=config.overlapping, ignore=config.ignore)
+
+
 def loss_options(config: TrainOptions) -> dict[str, Any]:
     """Return the options of the loss that were given; the rest are the loss's own defaults."""
     names = ("margin", "gamma_hat", "gamma", "delta", "focal_weight", "smooth", "symmetric")
@@ -267,5 +299,7 @@ def loss_options(config: TrainOptions) -> dict[str, Any]:
 def model_options(config: TrainOptions) -> dict[str, Any]:
     """Return the options of the network that were given, without `pretrained`."""
     options = {"width": config.width, "encoder": config.encoder}
-    given = {name: value for name, value in options.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    if config.classes is not None:
+        given["channels"] = len(labels_of(config).classes) + (not config.overlapping)
     return given | ({"deep_supervision": True} if config.deep_supervision else {})

@@ -23,9 +23,10 @@ from fissura.errors import InputError, extra
 from fissura.models import LiteUNet, build_model
 from fissura.models.blocks import DecoderLevel
 from fissura.training import run_folder
+from fissura.training.classes import rare_fraction
 from fissura.training.inputs import Inputs, choose_crop, choose_loss
 from fissura.training.optimize import make_average, make_optimizer
-from fissura.training.options import TrainOptions, model_options, option
+from fissura.training.options import TrainOptions, labels_of, model_options, option
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -216,7 +217,10 @@ def build_session(
         InputError: The loss or the network does not take these options, or the model to start from
             does not fit.
     """
-    loss, given = choose_loss(config, inputs.train.crack_fraction)
+    fraction = inputs.train.crack_fraction
+    if isinstance(inputs.train, PreparedSet) and inputs.train.classes:
+        fraction = rare_fraction(config, inputs.train)
+    loss, given = choose_loss(config, fraction)
     options = model_options(config)
     torch.manual_seed(config.seed)
     pretrained = {"pretrained": True} if config.pretrained and not resumed else {}
@@ -264,6 +268,8 @@ def build_session(
             protocol=asdict(inputs.train.protocol),
             training=origin(run, config) | training | described(inputs.train),
             versions=versions(),
+            classes=labels_of(config).classes,
+            overlapping=config.overlapping,
             **normalization,
         ),
         fingerprint=inputs.train.fingerprint,
@@ -343,20 +349,24 @@ def start_from(network: nn.Module, config: TrainOptions) -> None:
         config: Options of the training.
 
     Raises:
-        InputError: There is no such model, or it is another network.
+        InputError: There is no such model, or it is another network. Of a training of several
+            classes the head may be another, which then stays as it is.
     """
     assert config.start is not None
     model, card = load_model(Path(config.start))
     wanted, found = network.state_dict(), model.state_dict()
-    if {name: weight.shape for name, weight in wanted.items()} != {
-        name: weight.shape for name, weight in found.items()
-    }:
+    differing = {
+        name for name in wanted if name in found and wanted[name].shape != found[name].shape
+    }
+    # The head of a model of other classes has other channels; the rest of it is worth having.
+    only_head = config.classes is not None and all("head" in name for name in differing)
+    if wanted.keys() != found.keys() or (differing and not only_head):
         options = " ".join(f"{option(name)} {value}" for name, value in card.options.items())
         raise InputError(
             f"--start {config.start} is another network than the one to train: it is --model "
             f"{card.model.replace('_', '-')} {options}. Give these options, or leave --start out."
         )
-    network.load_state_dict(found)
+    network.load_state_dict(wanted | {n: w for n, w in found.items() if n not in differing})
 
 
 def begin(

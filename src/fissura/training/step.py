@@ -15,6 +15,8 @@ from fissura.errors import InputError
 from fissura.metrics.counts import BINS, counts_at, histograms, iou
 from fissura.metrics.curves import Best, best_threshold, counts_at_each, thresholds_beyond
 from fissura.models.normalize import normalize
+from fissura.training.class_step import class_masks
+from fissura.training.classes import class_targets
 from fissura.training.display import Example
 from fissura.training.optimize import update_average
 from fissura.training.session import Position, Session
@@ -64,21 +66,23 @@ def optimize(
     Args:
         session: Session of the training, whose weights change.
         image: Images, RGB, 0 to 255.
-        mask: Masks, 1 where a pixel is crack, 0 elsewhere; `IGNORED` where the images of the
-            session have pixels without a label.
+        mask: Masks, 1 where a pixel is crack, 0 elsewhere, or classes; `IGNORED` where the images
+            of the session have pixels without a label.
 
     Returns:
         The loss before the step, still on the device.
     """
-    fabric, optimizer, norm = session.fabric, session.optimizer, session.config.clip_norm
+    fabric, optimizer, config = session.fabric, session.optimizer, session.config
     logits = session.model(normalize(image, session.card.mean, session.card.std))
-    if session.train.ignores:
-        valid = mask != IGNORED
-        loss = session.loss(logits, torch.where(valid, mask, 0), mask=valid)
-    else:
-        loss = session.loss(logits, mask)
+    valid = mask != IGNORED if session.train.ignores else None
+    target = mask if valid is None else torch.where(valid, mask, 0)
+    if config.classes is not None:
+        target = class_targets(target, config)
+    loss = (
+        session.loss(logits, target) if valid is None else session.loss(logits, target, mask=valid)
+    )
     fabric.backward(loss)
-    if norm is not None:
+    if (norm := config.clip_norm) is not None:
         # NaN is left to `check_finite`: to look for it here would wait for a GPU in each step.
         fabric.clip_gradients(session.model, optimizer, max_norm=norm, error_if_nonfinite=False)
     optimizer.step()
@@ -200,18 +204,26 @@ def example_images(session: Session, count: int = 4) -> list[Example]:
         count: Number of images: the first ones that show a crack, and others where they are few.
 
     Returns:
-        Of each image: RGB (h, w, 3), and prediction at 0.5 and truth (h, w). Large images are cut
-        to their middle 512 by 512 pixels.
+        Of each image: RGB (h, w, 3), and prediction at 0.5 and truth (h, w), of any class where
+        there are several. Large images are cut to their middle 512 by 512 pixels.
     """
     store = session.validation or session.train
-    cracked = [bool((mask == 1).any()) for mask in store.masks]
+    cracked = [bool(_marked(mask).any()) for mask in store.masks]
     order = sorted(range(len(store)), key=lambda index: not cracked[index])
     examples = []
     for index in order[:count]:
         image, mask = store.images[index], store.masks[index]
         top, left = (max(0, (side - 512) // 2) for side in image.shape[1:])
         window = (slice(None), slice(top, top + 512), slice(left, left + 512))
-        pred = predict(session, image[window][None])[0] >= 0.5
+        if session.config.classes is None:
+            pred = predict(session, image[window][None])[0] >= 0.5
+        else:
+            pred = class_masks(session, image[window][None])[0].any(axis=0)
         pixels = image[window].permute(1, 2, 0).cpu().numpy()
-        examples.append((pixels, pred, mask[window][0].cpu().numpy() == 1))
+        examples.append((pixels, pred, _marked(mask[window][0]).cpu().numpy()))
     return examples
+
+
+def _marked(mask: Tensor) -> Tensor:
+    """Where a mask is crack, or any class."""
+    return (mask != 0) & (mask != IGNORED)

@@ -18,12 +18,13 @@ from scipy.special import betaincinv, gammaincinv
 from fissura.data.synthetic.camera import illumination, photograph
 from fissura.data.synthetic.cracks import grow_cracks
 from fissura.data.synthetic.habit import choose_habit
-from fissura.data.synthetic.marks import UNDER, UPON, lay_marks
+from fissura.data.synthetic.marks import UNDER, UPON, Mark, lay_marks
 from fissura.data.synthetic.rendering import paint_cracks, tilt_shards
 from fissura.data.synthetic.surfaces import bare_panel
 from fissura.errors import InputError
 
 SMALLEST, MOST_CRACK = 32, 0.2
+TRACED = 0.5  # of the panels have a mark of a kind that is a class
 CRACK_FREE = 0.04  # of the images, where cracks are asked for at all
 _SPREAD = 2.5  # shape of the distribution of crack fractions: its coefficient of variation is ~ 0.6
 
@@ -81,13 +82,64 @@ def draw_panel(
     >>> panel.image.shape, panel.mask.shape, panel.centerline[0].shape[1]
     ((64, 96, 3), (64, 96), 3)
     """
+    return _draw(seed, index, size_hw, crack_fraction, UNDER, None)
+
+
+def draw_classes(
+    seed: int,
+    index: int = 0,
+    *,
+    marks: tuple[str, ...],
+    size_hw: tuple[int, int] = (128, 128),
+    crack_fraction: float = 0.0315,
+) -> tuple[Panel, dict[str, NDArray[np.bool_]]]:
+    """Draw a panel, and tell where marks of some kinds are, each of which half of the panels have.
+
+    Args:
+        seed: As in `draw_panel`.
+        index: As in `draw_panel`.
+        marks: Kinds of marks, keys of `fissura.data.synthetic.marks.UNDER`.
+        size_hw: As in `draw_panel`.
+        crack_fraction: As in `draw_panel`.
+
+    Returns:
+        The panel; and of each kind its mask (h, w): the pixels whose color a mark of the kind
+        changes by 5 % of white or more. No pixel is in two of them, and none of them on a crack.
+
+    Raises:
+        InputError: An argument is out of its range, or there is no such kind.
+
+    >>> _, masks = draw_classes(seed=1, index=4, marks=("seam", "stain"))
+    >>> {name: int(mask.sum()) > 0 for name, mask in masks.items()}
+    {'seam': True, 'stain': True}
+    """
+    if unknown := [name for name in marks if name not in UNDER]:
+        raise InputError(
+            f"The generator draws no {' and no '.join(unknown)}. It draws cracks and "
+            f"{', '.join(UNDER)}."
+        )
+    under = {kind: (draw, TRACED if kind in marks else p) for kind, (draw, p) in UNDER.items()}
+    traced = {name: np.zeros(size_hw, np.bool_) for name in marks}
+    panel = _draw(seed, index, size_hw, crack_fraction, under, traced)
+    return panel, {name: mask & ~panel.mask for name, mask in traced.items()}
+
+
+def _draw(
+    seed: int,
+    index: int,
+    size_hw: tuple[int, int],
+    crack_fraction: float,
+    under: dict[str, tuple[Mark, float]],
+    traced: dict[str, NDArray[np.bool_]] | None,
+) -> Panel:
+    """Draw a panel with these marks under its cracks, and note where some of them are."""
     check_request(seed, index, size_hw, crack_fraction)
     streams = [np.random.default_rng(s) for s in np.random.SeedSequence([seed, index]).spawn(6)]
     of_panel, of_marks, of_cracks, of_looks, of_dust, of_camera = streams
     light_angle = float(of_panel.uniform(0, 2 * np.pi))
     surface = bare_panel(of_panel, size_hw, light_angle)
     color, allowed = surface.color, np.ones(size_hw, dtype=bool)
-    lay_marks(of_marks, color, allowed, UNDER)
+    lay_marks(of_marks, color, allowed, under, traced)
     target = round(_target_fraction(seed, index, crack_fraction) * size_hw[0] * size_hw[1])
     centerline: list[NDArray[np.float64]] = []
     mask = np.zeros(size_hw, dtype=bool)

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from fissura.data.synthetic import Panel, check_request, draw_panel
+from fissura.data.labels import Labels
+from fissura.data.synthetic import Panel, check_request, draw_classes, draw_panel
 from fissura.errors import InputError
 from fissura.files import new_folder
 from fissura.version import __version__
 
+CRACK = "crack"  # the name of the class of cracks
 FORMAT = 2  # 1 called the measured fractions share, share_train and share_test
 
 
@@ -48,6 +51,7 @@ def synth(
     crack_fraction: float = 0.0315,
     test_fraction: float = 0.25,
     seed: int = 0,
+    classes: str | None = None,
     progress: bool = False,
 ) -> SynthSummary:
     """Write a data set of synthetic panels with exact ground truth.
@@ -66,6 +70,8 @@ def synth(
         crack_fraction: Mean fraction of crack pixels, 0 to 0.2.
         test_fraction: Fraction of the images that goes to `test/`, 0 to 1.
         seed: The same seed and options give the same images.
+        classes: Names with commas between them, `crack` and kinds of marks (see `draw_classes`).
+            The masks are then index masks: 0 background, 1 the first class, and so on.
         progress: Show a progress bar.
 
     Returns:
@@ -76,14 +82,15 @@ def synth(
     """
     _check_options(out, count, test_fraction)
     check_request(seed, 0, size_hw, crack_fraction)
+    labels = Labels.parse(classes)
     order = np.random.default_rng([seed, 0x7E57]).permutation(count)
     for_test = {int(index) for index in order[: round(count * test_fraction)]}
     cracks = {"train": 0, "test": 0}
     with new_folder(out) as folder:
         for index in _counted(count, progress):
             split = "test" if index in for_test else "train"
-            panel = draw_panel(seed, index, size_hw=size_hw, crack_fraction=crack_fraction)
-            _write(panel, folder, split, f"panel_{index:06d}")
+            panel, mask = _panel(seed, index, size_hw, crack_fraction, labels)
+            _write(panel, mask, folder, split, f"panel_{index:06d}")
             cracks[split] += int(panel.mask.sum())
         summary = _summary(out, cracks, count, len(for_test), size_hw[0] * size_hw[1])
         options = {
@@ -92,6 +99,7 @@ def synth(
             "crack_fraction": crack_fraction,
             "test_fraction": test_fraction,
             "seed": seed,
+            **({} if classes is None else {"classes": classes}),
         }
         _record(folder / "synth.json", options, summary)
     return summary
@@ -134,14 +142,31 @@ def _counted(count: int, progress: bool) -> Iterator[int]:
     yield from track(range(count), description="Drawing panels")
 
 
-def _write(panel: Panel, folder: Path, split: str, name: str) -> None:
+def _panel(
+    seed: int, index: int, size_hw: tuple[int, int], crack_fraction: float, labels: Labels
+) -> tuple[Panel, NDArray[np.uint8]]:
+    """Draw a panel with its mask: 255 where there is crack, or the values of classes."""
+    if not labels.classes:
+        panel = draw_panel(seed, index, size_hw=size_hw, crack_fraction=crack_fraction)
+        return panel, panel.mask.astype(np.uint8) * 255
+    marks = tuple(name for name in labels.classes if name != CRACK)
+    panel, masks = draw_classes(
+        seed, index, marks=marks, size_hw=size_hw, crack_fraction=crack_fraction
+    )
+    mask = np.zeros(size_hw, np.uint8)
+    for name, value in zip(labels.classes, labels.values, strict=True):
+        mask[panel.mask if name == CRACK else masks[name]] = value
+    return panel, mask
+
+
+def _write(panel: Panel, mask: NDArray[np.uint8], folder: Path, split: str, name: str) -> None:
     """Write the files of one panel."""
     images, masks = folder / split / "images", folder / split / "masks"
     centerlines = folder / "centerlines"
     for below in (images, masks, centerlines):
         below.mkdir(parents=True, exist_ok=True)
     Image.fromarray(panel.image).save(images / f"{name}.png")
-    Image.fromarray(panel.mask.astype(np.uint8) * 255).save(masks / f"{name}.png")
+    Image.fromarray(mask).save(masks / f"{name}.png")
     branches = [np.round(branch, 3).tolist() for branch in panel.centerline]
     (centerlines / f"{name}.json").write_text(
         json.dumps(branches, separators=(",", ":")) + "\n", encoding="utf-8"

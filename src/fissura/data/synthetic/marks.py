@@ -244,6 +244,7 @@ def _dust(rng: Generator, color: Image, allowed: Skin, unit: float) -> None:
             _lay(color, soft, tone)
 
 
+VISIBLE = 0.05  # of white: the change of color from which a pixel belongs to a mark
 # Chance of each kind on one panel. Cracks run across the first, the last lie upon cracks.
 UNDER: dict[str, tuple[Mark, float]] = {
     "stain": (_stain, 0.28),
@@ -267,6 +268,7 @@ def lay_marks(
     color: Image,
     allowed: NDArray[np.bool_],
     kinds: dict[str, tuple[Mark, float]],
+    traced: dict[str, NDArray[np.bool_]] | None = None,
 ) -> None:
     """Draw marks of each kind by its chance, in place.
 
@@ -278,10 +280,19 @@ def lay_marks(
         allowed: Where cracks may run, (h, w); it becomes false where a mark leaves no skin of the
             panel.
         kinds: The marks, each with the chance that a panel has it; such as `UNDER` and `UPON`.
+        traced: Masks (h, w) of some of the kinds, in which the pixels are noted that a mark of
+            the kind visibly changes.
     """
     unit = (min(allowed.shape) / 128) ** 0.35
     rounds = max(1, round((allowed.size / 128**2) ** 0.25))
     for _ in range(rounds):
-        for draw, chance in kinds.values():
+        for kind, (draw, chance) in kinds.items():
             if rng.random() < (chance if draw is not _panel_edge else chance / rounds):
+                if traced is None or kind not in traced:
+                    draw(rng, color, allowed, unit)
+                    continue
+                before = color.copy()
                 draw(rng, color, allowed, unit)
+                changed = np.abs(color - before).max(axis=2) >= VISIBLE
+                for name, mask in traced.items():
+                    mask[changed] = name == kind
