@@ -16,6 +16,12 @@ VERMILION: Color = (213, 94, 0)
 YELLOW: Color = (240, 228, 66)
 REDDISH_PURPLE: Color = (204, 121, 167)
 
+# Of classes, in their order; Okabe and Ito's colors, and then lighter and darker ones.
+CLASS_COLORS: tuple[Color, ...] = (
+    *(VERMILION, SKY_BLUE, YELLOW, (0, 158, 115), REDDISH_PURPLE, (0, 114, 178), (230, 159, 0)),
+    *((250, 190, 160), (190, 230, 250), (120, 114, 30), (160, 230, 205), (110, 60, 90)),
+)
+
 TRUE_POSITIVE = SKY_BLUE
 FALSE_POSITIVE = VERMILION
 FALSE_NEGATIVE = YELLOW
@@ -54,6 +60,15 @@ def overlay(
     if outline:
         drawn[_grown(mask, outline) & ~mask] = color
     return drawn
+
+
+def class_color(number: int) -> Color:
+    """Return the color of a class by its number, from 0; they repeat after twelve.
+
+    >>> class_color(0) == class_color(12) == VERMILION
+    True
+    """
+    return CLASS_COLORS[number % len(CLASS_COLORS)]
 
 
 def outline_of(shape: tuple[int, ...]) -> int:

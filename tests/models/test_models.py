@@ -117,7 +117,11 @@ def test_networks_need_no_library_of_networks_until_one_is_built():
         ("crackseg", {"width": 0}, "at least 1"),
         ("crackseg", {"pretrained": True}, "no pretrained weights for the U-Net basis"),
         ("smp:Unet", {"encoder": "nothing"}, "no encoder 'nothing'"),
-        ("efficient-unet", {"width": 16}, "does not have the option width; it has encoder"),
+        (
+            "efficient-unet",
+            {"width": 16},
+            "does not have the option width; it has channels, encoder",
+        ),
         ("transunet", {"encoder": "resnet50"}, "does not have the option encoder"),
     ],
 )

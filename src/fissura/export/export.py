@@ -121,7 +121,9 @@ def entries_of(config: ModelConfig) -> dict[str, str]:
     Args:
         config: Of the model.
     """
-    classes = getattr(config, "classes", None) or ("crack",)
+    classes = config.classes or ("crack",)
+    if config.classes and not config.overlapping:
+        classes = ("background", *classes)  # a softmax has a channel for it
     return {
         "made_with": f"fissura {__version__}",
         "threshold": repr(config.threshold),

@@ -23,6 +23,7 @@ from fissura.errors import InputError
 from fissura.files import MASKS, OutputOptions, free_folder, is_result, output_names
 from fissura.files.failures import Failure, failure, printable
 from fissura.files.images import LONGEST_JPEG
+from fissura.inference.class_results import mask_path, write_classes
 from fissura.inference.options import PredictOptions
 from fissura.inference.prediction import HIGHEST_16, CompactPrediction
 from fissura.inference.predictor import Predictor
@@ -85,6 +86,11 @@ def predict(
     where two photos would have the same name. While the command runs, the table is called
     predictions.partial.csv. Each file appears whole or not at all.
 
+    A model of several classes writes maps: palette images whose values are 0 for background and the
+    numbers of the classes, in the order of prediction.json; the table has a fraction of each class,
+    and probabilities/CLASS/NAME.png are those of each. Where classes overlap, each has masks of its
+    own, masks/CLASS/NAME.png. With `options.of_class` one class is predicted as crack is.
+
     Images that are read by windows (`fissura.inference.raster.raster_of`) get masks/NAME.tif and
     probabilities/NAME.tif instead, GeoTIFFs at the same place, and an overlay of reduced size.
 
@@ -127,15 +133,18 @@ def predict(
         "inputs": [str(path.absolute()) for path in inputs],
         **chosen,
         **{name: getattr(options, name) for name in ("tile", "overlap", "tta")},
+        **({} if options.of_class is None else {"of_class": options.of_class}),
     }
-    rows = start_results(
-        out, settings, {**asdict(options), **chosen, "versions": versions()}, output
-    )
+    classes = predictor.classes
+    notes = {**asdict(options), **chosen, "versions": versions()}
+    if classes:
+        notes["classes"] = ["background"] * (not predictor.config.overlapping) + [*classes]
+    rows = start_results(out, settings, notes, output, classes)
     kept = {(Path(row["file"]).name, row["mask"].rpartition(".")[0]) for row in rows}
     todo = {
         file: name
         for file, name in names.items()
-        if (printable(file.name), f"{MASKS}/{name}") not in kept
+        if (printable(file.name), mask_path(name, predictor.config, classes)[:-4]) not in kept
     }
     work = _Work(
         predictor,
@@ -150,7 +159,7 @@ def predict(
         work.say(f"Brightness: {work.depth}.")
     if lost := lost_places(files):
         work.say(lost, style="yellow")
-    with write_table(out, rows) as done:
+    with write_table(out, rows, classes) as done:
         waiting = [file for file in todo if not work.predict_raster(file, model, output, done)]
         work.predict_photos(waiting, done)
     count = len(todo) - len(work.failures)
@@ -175,6 +184,10 @@ class _Work:
         self.failures.append(failure(file, error))
         self.say(f"Left out: {self.failures[-1].reason}", style="red")
 
+    def mask_of(self, file: Path) -> str:
+        """Return the path of a photo's mask below the folder of results."""
+        return mask_path(self.names[file], self.predictor.config, self.predictor.classes)
+
     def say(self, text: str, style: str = "") -> None:
         """Print a sentence with a file name in it."""
         text = printable(text)
@@ -189,6 +202,7 @@ class _Work:
             with raster_of(file, depth=self.depth) as raster:
                 if raster is None:
                     return False
+                self.predictor.refuse_classes("an image that is read by windows takes one")
                 found = predict_raster(
                     self.predictor,
                     raster,
@@ -230,7 +244,7 @@ class _Work:
                             f"The overlay of {file} is shrunk to {LONGEST_JPEG:,} pixels, the most "
                             "that a JPEG can hold; its mask is whole."
                         )
-                    done(file, f"{MASKS}/{self.names[file]}.png", found, found.seconds)
+                    done(file, self.mask_of(file), found, found.seconds)
                     advance()
 
             photos = _read_ahead(files, taken, leave_out, settle, self)
@@ -241,9 +255,7 @@ class _Work:
                     leave_out(file, found)
                     continue
                 self.tell_scale(file, found.scale)
-                future = writer.submit(
-                    write_photo, self.out, self.names[file], image, found, overlays=self.overlays
-                )
+                future = writer.submit(self._write, self.names[file], image, found)
                 written.append((future, file, found))
                 del image, found  # they may be large, and the next photo has to fit in
                 settle(AHEAD_PIXELS)
@@ -253,6 +265,13 @@ class _Work:
         """Say at which scale a photo was predicted, where it was chosen by the photo."""
         if self.predictor.auto_scale and scale != self.predictor.scale:
             self.say(f"{file}: predicted at scale {in_words(scale)}; it has no finer detail.")
+
+    def _write(self, name: str, image: NDArray[np.uint8], found: CompactPrediction) -> float:
+        """Write the results of a photo; return the size of its overlay over the photo's."""
+        if not self.predictor.classes:
+            return write_photo(self.out, name, image, found, overlays=self.overlays)
+        card = self.predictor.config
+        return write_classes(self.out, name, image, found, card, overlays=self.overlays)
 
     def warn_of_size(self, file: Path, pixels: int) -> None:
         """Say what reading a huge photo takes: 4 bytes a pixel in Pillow, and 3 in our array."""

@@ -16,6 +16,10 @@ class PredictOptions:
     threshold: float | None = None
     """Probability from which a pixel counts as crack; by default the model's."""
 
+    of_class: str | None = None
+    """Class that counts as crack, of a model of several classes: that one is found, drawn and
+    measured, where its probability is at least the threshold."""
+
     scale: float | Literal["auto"] | None = None
     """Factor by which photos are resized for the network; by default as in training. auto halves a
     photo as long as it loses no detail by it, so that enlarged photos give the same cracks."""

@@ -1,6 +1,6 @@
 """A network with all that surrounds it as one graph: pixels of any size in, probabilities out.
 
-The graph normalizes, pads and crops, and ends with the sigmoid, so that a program which knows
+The graph normalizes, pads and crops, and ends with the sigmoid, or the softmax of classes, so that a program which knows
 nothing of Fissura cannot do any of it wrongly. It is converted for ONNX Runtime, OpenVINO and
 TorchScript.
 """
@@ -38,7 +38,7 @@ class PortableNetwork(nn.Module):
 
     Args:
         network: Normalized images (n, 3, h, w) in, logits (n, c, h, w) out.
-        config: Its normalization.
+        config: Its normalization and its classes.
     """
 
     def __init__(self, network: nn.Module, config: ModelConfig) -> None:
@@ -46,6 +46,7 @@ class PortableNetwork(nn.Module):
         self.network = network
         self.multiple = multiple_of(network)
         self.mean, self.std = config.mean, config.std
+        self.exclusive = bool(config.classes) and not config.overlapping
 
     def forward(self, image: UInt8[Tensor, "n h w 3"]) -> Float[Tensor, "n c h w"]:
         """Return the probabilities, float32, 0 to 1.
@@ -58,7 +59,8 @@ class PortableNetwork(nn.Module):
         # whatever the size, and the graph holds for all of them.
         image = image.index_select(1, self._indices(height)).index_select(2, self._indices(width))
         logits = self.network(normalize(image.permute(0, 3, 1, 2), self.mean, self.std))
-        return logits[:, :, :height, :width].float().sigmoid()
+        logits = logits[:, :, :height, :width].float()
+        return logits.softmax(1) if self.exclusive else logits.sigmoid()
 
     def _indices(self, length: Any) -> Tensor:
         """0 to `length` − 1, the last one repeated up to the next multiple.

@@ -46,6 +46,9 @@ class CompactPrediction:
         crack_fraction: As in `Prediction`.
         seconds: As in `Prediction`.
         scale: As in `Prediction`.
+        fractions: Of a model of several classes, the fraction of the pixels of each; `mask` is then
+            the map of `fissura.inference.classes.ClassPrediction`, `prob` has a channel for each
+            of its probabilities, and `crack_fraction` counts all classes.
     """
 
     mask: NDArray[np.uint8]
@@ -54,6 +57,7 @@ class CompactPrediction:
     crack_fraction: float
     seconds: float
     scale: float = 1.0
+    fractions: tuple[float, ...] = ()
 
 
 def quantized(
@@ -105,14 +109,16 @@ def joined(bands: Iterable[NDArray[np.float32]], size_hw: tuple[int, int]) -> ND
     """Put bands of probabilities together.
 
     Args:
-        bands: Bands of rows from top to bottom, float32 (rows, w).
+        bands: Bands of rows from top to bottom, float32 (rows, w), or (rows, w, c) of classes.
         size_hw: Height and width of the whole.
 
     Returns:
-        float32 (h, w).
+        float32 (h, w), or (h, w, c).
     """
     prob, done = np.empty(size_hw, np.float32), 0
     for band in bands:
+        if band.ndim == 3 and prob.ndim == 2:
+            prob = np.empty((*size_hw, band.shape[2]), np.float32)
         prob[done : done + len(band)] = band
         done += len(band)
     return prob

@@ -17,6 +17,13 @@ from fissura.checkpoint import ModelConfig, config_of, find_model, load_model
 from fissura.data.images import read_image
 from fissura.errors import InputError
 from fissura.exported import exported_format
+from fissura.inference.classes import (
+    ClassPrediction,
+    activation,
+    chosen_channel,
+    compacted_classes,
+    map_of,
+)
 from fissura.inference.engines import (
     ExportedNetwork,
     onnx_network,
@@ -96,6 +103,9 @@ class Predictor:
         batch_size: Tiles that are predicted at once.
         tta: Whether probabilities are averaged over flips and turns.
         engine: "torch", "openvino" or "onnx".
+        classes: Names of the classes that it tells apart; () for crack or not, and where one class
+            was chosen with `of_class`.
+        of_class: The class that was chosen, or None.
 
     Raises:
         InputError: An option is out of its range, the machine lacks the device, or the engine is
@@ -126,6 +136,12 @@ class Predictor:
         own = options.scale is None or options.scale == "auto"
         self.scale = config.scale if own else float(options.scale or 0)
         self.threshold = config.threshold if options.threshold is None else options.threshold
+        self.of_class = options.of_class
+        self.classes = config.classes if options.of_class is None else ()
+        if options.of_class is not None and options.threshold is None:
+            self.threshold = 0.5
+        self._channel = chosen_channel(config, options.of_class)
+        self._activation = activation(config)
         self._check()
         model = model.to(self.device).to(memory_format=torch.channels_last).eval()
         self._prob_of, self._streaming = self._prepared(model)
@@ -223,10 +239,33 @@ class Predictor:
         Yields:
             The prediction of each photo in their order. The seconds of a batch are shared out
             evenly among its photos.
+
+        Raises:
+            InputError: The model has several classes, and none was chosen.
         """
+        self.refuse_classes("class_predictions tells all of them")
         for prob, seconds, scale in self._each(images, joined):
             mask = prob >= self.threshold
             yield Prediction(prob, mask, self.threshold, float(mask.mean()), seconds, scale)
+
+    def class_predictions(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[ClassPrediction]:
+        """Predict the classes of several photos, batched as by `probs`.
+
+        Args:
+            images: RGB, uint8 (h, w, 3).
+
+        Yields:
+            The classes of each photo in their order.
+
+        Raises:
+            InputError: The model tells crack or not alone.
+        """
+        if not self.classes:
+            raise InputError("This model, or the class that was chosen of it, is crack or not.")
+        overlapping = self.config.overlapping
+        for probs, seconds, _ in self._each(images, joined):
+            found = map_of(probs, overlapping=overlapping)
+            yield ClassPrediction(self.classes, overlapping, probs, found, seconds)
 
     def compact(
         self, images: Iterable[NDArray[np.uint8]], *, highest: int | None = None
@@ -260,14 +299,34 @@ class Predictor:
         """
 
         def collect(bands: Bands, size_hw: tuple[int, int]):
+            if self.classes:
+                return compacted_classes(bands, size_hw, self.config, highest)
             return compacted(bands, size_hw, self.threshold, highest)
 
         for result, seconds, scale in self._each(images, collect, go_on=True):
             if isinstance(result, Exception):
                 yield result
+                continue
+            mask, prob, fraction = result
+            if isinstance(fraction, tuple):
+                marked = float(np.count_nonzero(mask) / mask.size)
+                yield CompactPrediction(
+                    mask, prob, self.threshold, marked, seconds, scale, fraction
+                )
             else:
-                mask, prob, fraction = result
                 yield CompactPrediction(mask, prob, self.threshold, fraction, seconds, scale)
+
+    def refuse_classes(self, otherwise: str) -> None:
+        """Raise `InputError` where there are several classes.
+
+        Args:
+            otherwise: What else serves, as a clause.
+        """
+        if self.classes:
+            raise InputError(
+                f"The model has the classes {', '.join(self.classes)}: {otherwise}, and of_class "
+                "(--of-class) chooses one of them."
+            )
 
     def _check(self) -> None:
         """Raise `InputError` for options out of range."""
@@ -300,7 +359,7 @@ class Predictor:
             network = streaming = StreamingLite(model, self.dtype)
         else:
             network = torch_network(model, self.dtype, self.device)
-        return lambda image: network(self._normalized(image)).float().sigmoid(), streaming
+        return lambda image: self._activation(network(self._normalized(image))), streaming
 
     def _stages(self) -> Stages:
         """Threads to compute in; none where the device or the engine has its own."""
@@ -387,10 +446,12 @@ class Predictor:
             with self._stages() as stages:
                 if len(inputs) > 1:
                     batches = torch.stack(inputs).chunk(stages.count)
-                    probs = torch.cat(list(stages.map(self._batch_prob, batches))).cpu().numpy()
-                    results = [collect([resized(prob, full_size)], full_size) for prob in probs]
+                    probs = torch.cat(list(stages.map(self._batch_prob, batches)))
+                    results = [
+                        collect([resized(_on_cpu(prob), full_size)], full_size) for prob in probs
+                    ]
                 else:
-                    bands = (band.cpu().numpy() for band in self._bands(inputs[0], stages))
+                    bands = (_on_cpu(band) for band in self._bands(inputs[0], stages))
                     results = [collect(resized_bands(bands, size, full_size), full_size)]
         except torch.OutOfMemoryError as error:
             raise InputError(
@@ -402,7 +463,7 @@ class Predictor:
 
     def _bands(
         self, image: UInt8[Tensor, "h w 3"], stages: Stages
-    ) -> Iterator[Float[Tensor, "rows w"]]:
+    ) -> Iterator[Float[Tensor, "*c rows w"]]:
         """Probabilities of an image from top to bottom, on the device."""
         if self._streaming is not None:
             return self._streamed_bands(self._streaming, image, stages)
@@ -418,7 +479,7 @@ class Predictor:
     @torch.inference_mode()
     def _streamed_bands(
         self, network: Streaming, image: UInt8[Tensor, "h w 3"], stages: Stages
-    ) -> Iterator[Float[Tensor, "rows w"]]:
+    ) -> Iterator[Float[Tensor, "*c rows w"]]:
         """Probabilities by bands; very long rows by windows of columns that go down together."""
         height, width, _ = image.shape
         windows = column_windows(width, WIDEST, network.halo)
@@ -429,11 +490,11 @@ class Predictor:
         ]
         for parts in zip(*streams, strict=True):
             logits = [
-                part[0, 0, :, own.start - seen.start : own.stop - seen.start]
+                part[..., own.start - seen.start : own.stop - seen.start]
                 for part, (own, seen) in zip(parts, windows, strict=True)
             ]
-            band = torch.cat(logits, 1)[:height].float().sigmoid_()
-            height -= len(band)
+            band = self._picked(self._activation(torch.cat(logits, -1)[..., :height, :]))[0]
+            height -= band.shape[-2]
             yield band
 
     @property
@@ -455,17 +516,17 @@ class Predictor:
             yield pad_to_multiple(self._normalized(band[None]), self._stride)
 
     @torch.inference_mode()
-    def _batch_prob(self, images: UInt8[Tensor, "n h w 3"]) -> Float[Tensor, "n h w"]:
+    def _batch_prob(self, images: UInt8[Tensor, "n h w 3"]) -> Float[Tensor, "n *c h w"]:
         """Probabilities of a batch, on the device."""
         if not self.tta:
-            return self._prob_of(images)[:, 0]
-        total = torch.zeros(images.shape[:3], device=self.device)
+            return self._picked(self._prob_of(images))
+        total = torch.zeros((), device=self.device)
         for turned in (False, True):
             for flips in ((), (-2,), (-3,), (-3, -2)):
                 view = images.flip(flips).transpose(-2, -3) if turned else images.flip(flips)
-                prob = self._prob_of(view.contiguous())[:, 0]
+                prob = self._picked(self._prob_of(view.contiguous()))
                 prob = prob.transpose(-1, -2) if turned else prob
-                total += prob.flip([axis + 1 for axis in flips])
+                total = total + prob.flip([axis + 1 for axis in flips])
         return total / 8
 
     def _normalized(self, images: UInt8[Tensor, "n h w 3"]) -> Float[Tensor, "n 3 h w"]:
@@ -473,10 +534,20 @@ class Predictor:
         x = images.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
         return normalize(x, self.config.mean, self.config.std)
 
+    def _picked(self, probs: Float[Tensor, "n k h w"]) -> Float[Tensor, "n *c h w"]:
+        """The probability of crack, or of the class that was chosen; or those of all classes."""
+        return probs if self._channel is None else probs[:, self._channel]
+
     def _scaled(self, image: NDArray[np.uint8]) -> tuple[int, int]:
         """Height and width of an image after resampling."""
         height, width, _ = image.shape
         return max(round(height * self.scale), 1), max(round(width * self.scale), 1)
+
+
+def _on_cpu(probs: Tensor) -> NDArray[np.float32]:
+    """Probabilities as an array (rows, w), or (rows, w, c) of several classes."""
+    values = probs if probs.ndim == 2 else probs.movedim(0, -1).contiguous()
+    return values.cpu().numpy()
 
 
 def _check_image(image: NDArray[np.uint8]) -> None:

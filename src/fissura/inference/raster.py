@@ -387,6 +387,7 @@ def _settings(
         "overlap": predictor.overlap,
         "tta": predictor.tta,
         "engine": predictor.engine,
+        **({} if predictor.of_class is None else {"of_class": predictor.of_class}),
         "precision": str(predictor.dtype),
         "device": predictor.device.type,
         "chunk_rows": chunk_rows,

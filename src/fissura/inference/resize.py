@@ -40,7 +40,8 @@ def resized_bands(
     """Resample probabilities bilinearly whose rows come in bands, as `resized` does the whole.
 
     Args:
-        bands: Bands of rows from top to bottom, (rows, from_w), from_h rows together.
+        bands: Bands of rows from top to bottom, (rows, from_w) or (rows, from_w, c), from_h rows
+            together.
         from_hw: Height and width of the whole.
         to_hw: Height and width of the result.
 
@@ -58,7 +59,11 @@ def resized_bands(
     step = max(LARGEST_BAND // to_w, 1)
     held, first, done = np.empty((0, to_w), np.float32), 0, 0
     for band in bands:
-        held = np.concatenate([held, resized(band, (len(band), to_w))])
+        wide = resized(band, (len(band), to_w))
+        if band.ndim == 3 and not done and not len(held):
+            held = np.empty((0, to_w, band.shape[2]), np.float32)
+            fraction = fraction[:, :, None] if fraction.ndim == 2 else fraction
+        held = np.concatenate([held, wide.reshape(len(band), *held.shape[1:])])
         known = int(np.searchsorted(below, first + len(held)))
         for start in range(done, known, step):
             rows = slice(start, min(start + step, known))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,11 @@ Predicted = Prediction | CompactPrediction | RasterPrediction
 
 
 def start_results(
-    out: Path, settings: Mapping[str, Any], notes: Mapping[str, Any], output: OutputOptions
+    out: Path,
+    settings: Mapping[str, Any],
+    notes: Mapping[str, Any],
+    output: OutputOptions,
+    classes: Sequence[str] = (),
 ) -> list[dict[str, str]]:
     """Prepare the folder for the results.
 
@@ -39,6 +43,7 @@ def start_results(
         settings: All that the results depend on.
         notes: What else is written beside the settings.
         output: What to do where the folder is not empty.
+        classes: Of the model, where it has several.
 
     Returns:
         The lines of an earlier table that still hold.
@@ -49,18 +54,19 @@ def start_results(
     """
     tables = [out / table for table in (TABLE, PARTIAL_TABLE)]
     going_on = claim(out / SETTINGS, settings, output, notes=notes, stale=tables)
-    return _read_rows(out) if going_on else []
+    return _read_rows(out, columns(classes)) if going_on else []
 
 
 @contextmanager
 def write_table(
-    out: Path, rows: list[dict[str, str]]
+    out: Path, rows: list[dict[str, str]], classes: Sequence[str] = ()
 ) -> Iterator[Callable[[Path, str, Predicted, float], None]]:
     """Open the table of the photos. It gets its final name at the end.
 
     Args:
         out: The folder of the results.
         rows: Lines that it begins with.
+        classes: Of the model, where it has several.
 
     Yields:
         The function that adds a line, of a photo, its mask below the folder, the prediction and
@@ -69,14 +75,15 @@ def write_table(
     path = out / PARTIAL_TABLE
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        writer.writerows([row[column] for column in COLUMNS] for row in rows)
+        writer.writerow(columns(classes))
+        writer.writerows([row[column] for column in columns(classes)] for row in rows)
     with path.open("a", newline="", encoding="utf-8", buffering=1) as file:
         writer = csv.writer(file)
 
         def add(photo: Path, mask: str, found: Predicted, seconds: float) -> None:
-            fraction = f"{found.crack_fraction:.6f}"
-            row = (printable(photo), mask, fraction, found.threshold, f"{seconds:.3f}")
+            each = getattr(found, "fractions", ()) or (found.crack_fraction,)
+            fractions = [f"{fraction:.6f}" for fraction in each]
+            row = (printable(photo), mask, *fractions, found.threshold, f"{seconds:.3f}")
             writer.writerow(row)
 
         yield add
@@ -138,13 +145,25 @@ def _draw(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
         image[top : top + BAND] = drawn[above : above + BAND, :, ::-1]
 
 
-def _read_rows(out: Path) -> list[dict[str, str]]:
+def columns(classes: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns of the table: a fraction of crack, or of each of several classes.
+
+    >>> columns(("rust",))
+    ('file', 'mask', 'rust_fraction', 'threshold', 'seconds')
+    """
+    if not classes:
+        return COLUMNS
+    file, mask, _, *others = COLUMNS
+    return (file, mask, *(f"{name}_fraction" for name in classes), *others)
+
+
+def _read_rows(out: Path, wanted: tuple[str, ...]) -> list[dict[str, str]]:
     """Lines of an earlier table whose masks are there; a line cut off by a crash is dropped."""
     for path in (out / PARTIAL_TABLE, out / TABLE):
         if path.is_file():
             text = path.read_bytes().decode("utf-8", errors="replace")
             lines = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
             rows = [{OLD_COLUMNS.get(k, k): value for k, value in row.items()} for row in lines]
-            whole = [row for row in rows if set(row) == set(COLUMNS) and None not in row.values()]
+            whole = [row for row in rows if set(row) == set(wanted) and None not in row.values()]
             return [row for row in whole if (out / row["mask"]).is_file()]
     return []

@@ -93,7 +93,7 @@ def blend_tiles(
     batch_size: int = 1,
     align: int = ALIGN,
     halo: int = HALO,
-) -> Float[Tensor, "h w"]:
+) -> Float[Tensor, "*k h w"]:
     """Apply a function to overlapping tiles of an image and blend its values.
 
     value(y, x) = Σᵢⱼ uᵢ(y)·vⱼ(x)·function(tileᵢⱼ), u and v the weights of `cover` along the axes.
@@ -107,7 +107,7 @@ def blend_tiles(
     Args:
         image: Any type, (h, w, c).
         function: From tiles (n, tile_h, tile_w, c) of the image's type and device to values
-            (n, tile_h, tile_w), on any device, the same at each call.
+            (n, tile_h, tile_w), or (n, k, tile_h, tile_w), on any device, the same at each call.
         tile: See `cover`.
         overlap: See `cover`.
         batch_size: The largest n, at least 1.
@@ -115,7 +115,7 @@ def blend_tiles(
         halo: See `cover`.
 
     Returns:
-        float32 (h, w), on the device of the values.
+        float32 (h, w), or (k, h, w), on the device of the values.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -128,7 +128,7 @@ def blend_tiles(
     bands = blend_bands(
         image, function, tile=tile, overlap=overlap, batch_size=batch_size, align=align, halo=halo
     )
-    return torch.cat(list(bands))
+    return torch.cat(list(bands), -2)
 
 
 def blend_bands(
@@ -141,7 +141,7 @@ def blend_bands(
     align: int = ALIGN,
     halo: int = HALO,
     apply: Callable[[Callable, Iterable], Iterable] = map,
-) -> Iterator[Float[Tensor, "rows w"]]:
+) -> Iterator[Float[Tensor, "*k rows w"]]:
     """Compute the rows of `blend_tiles` from top to bottom in bands.
 
     Beside the image, memory is needed for one batch and one row of tiles alone.
@@ -157,7 +157,7 @@ def blend_bands(
         apply: Applies a function to batches, as `map` does; `Stages.map` computes several at once.
 
     Yields:
-        float32 (rows, w).
+        float32 (rows, w), or (k, rows, w).
 
     Raises:
         ValueError: An argument is out of its range.
@@ -182,19 +182,19 @@ def blend_bands(
     batches = _batches(rows, columns, batch_size)
     for batch, values in zip(batches, apply(values_of, batches), strict=True):
         if band is None:
-            band = torch.zeros(0, width, device=values.device)
+            band = torch.zeros(*values.shape[1:-2], 0, width, device=values.device)
             row_weights, column_weights = row_weights.to(band), column_weights.to(band)
         for (i, j), value in zip(batch, values, strict=True):
             top, left = rows.starts[i], columns.starts[j]
             if top > first:
-                yield band[: top - first]
-                first, band = top, band[top - first :]
-            missing = min(rows.tile, height - top) - len(band)
+                yield band[..., : top - first, :]
+                first, band = top, band[..., top - first :, :]
+            missing = min(rows.tile, height - top) - band.shape[-2]
             band = F.pad(band, (0, 0, 0, missing)) if missing > 0 else band
-            covered = band[: rows.tile, left : left + columns.tile]
-            h, w = covered.shape
+            covered = band[..., : rows.tile, left : left + columns.tile]
+            h, w = covered.shape[-2:]
             weight = row_weights[i, :h, None] * column_weights[j, None, :w]
-            covered.addcmul_(value[:h, :w], weight)
+            covered.addcmul_(value[..., :h, :w], weight)
     assert band is not None
     yield band
 

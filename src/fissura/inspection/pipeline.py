@@ -88,7 +88,11 @@ class _Task:
             "model": str(self.model.absolute()),
             "inputs": [str(path.absolute()) for path in self.inputs],
             "kind": self.kind,
-            **asdict(self.predicting),
+            **{
+                name: value
+                for name, value in asdict(self.predicting).items()
+                if name != "of_class" or value is not None  # unknown to inspections until 0.2
+            },
             "engine": self.predicting.engine or "torch",  # an exported model is one of its own
             "resolution": asdict(self.resolution),
             "measuring": asdict(self.measuring),
@@ -211,6 +215,8 @@ def _run(task: _Task) -> Inspection:
         _check_format(out / SETTINGS)
     measured_only = task.kind in ("mask", "probability")
     predictor = None if measured_only else Predictor.load(task.model, **asdict(task.predicting))
+    if predictor is not None:
+        predictor.refuse_classes("fissura predict tells them apart")
     claim(
         out / SETTINGS,
         task.settings,
