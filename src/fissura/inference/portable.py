@@ -1,8 +1,8 @@
 """A network with all that surrounds it as one graph: pixels of any size in, probabilities out.
 
-The graph normalizes, pads and crops, and ends with the sigmoid, or the softmax of classes, so that a program which knows
-nothing of Fissura cannot do any of it wrongly. It is converted for ONNX Runtime, OpenVINO and
-TorchScript.
+The graph normalizes, pads and crops, and ends with the sigmoid, or the softmax of classes, so that
+a program which knows nothing of Fissura cannot do any of it wrongly. It is converted for ONNX
+Runtime, OpenVINO and TorchScript.
 """
 
 from __future__ import annotations
