@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from fissura.data.formats.outlines import components, keyhole, outlines
+from fissura.data.formats.annotation import Polygon
+from fissura.data.formats.outlines import components, inset, keyhole, outlines
 from fissura.data.formats.rasterize import fill
 
 masks = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=9))
@@ -39,7 +40,11 @@ def test_outlines_and_holes_are_the_pixels(mask):
 
 @given(masks | filled)
 def test_joined_outlines_are_the_pixels(mask):
-    rings = [keyhole(polygon) for polygon in outlines(mask)]
+    found = outlines(mask)
+    rings = [keyhole(polygon) for polygon in found]
+    np.testing.assert_array_equal(painted(rings, mask.shape), mask)
+    holes = [tuple(map(inset, polygon.holes)) for polygon in found]
+    rings = [keyhole(Polygon(inset(p.outer), h)) for p, h in zip(found, holes, strict=True)]
     np.testing.assert_array_equal(painted(rings, mask.shape), mask)
 
 
@@ -73,3 +78,21 @@ def test_components_are_cut_to_their_boxes(mask):
         assert pixels[:, -1].any()
         total[top : top + pixels.shape[0], left : left + pixels.shape[1]] += pixels
     np.testing.assert_array_equal(total, mask)
+
+
+@given(masks | filled)
+def test_programs_that_paint_outlines_paint_the_same_pixels(mask):
+    """As Ultralytics does; pixels may be added only where two touch at a corner."""
+    canvas = np.zeros(mask.shape, np.uint8)
+    for polygon in outlines(mask):
+        holes = tuple(map(inset, polygon.holes))
+        ring = keyhole(Polygon(inset(polygon.outer), holes))
+        cv2.fillPoly(canvas, [ring.astype(np.int32)], 1)
+    crossed = (mask[:-1, :-1] == mask[1:, 1:]) & (mask[1:, :-1] == mask[:-1, 1:])
+    crossed &= mask[:-1, :-1] != mask[1:, :-1]
+    beside = np.zeros(mask.shape, bool)
+    for down, across in np.ndindex(2, 2):
+        rows, columns = crossed.shape
+        beside[down : down + rows, across : across + columns] |= crossed
+    assert canvas[mask].all()
+    assert not canvas[~mask & ~beside].any()

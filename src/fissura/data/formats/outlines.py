@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fissura.data.formats.annotation import Polygon
 
+INSET = 0.01
 # Directions of the edges around a pixel, clockwise as y points down: right, down, left, up.
 _STEPS = np.array([[1, 0], [0, 1], [-1, 0], [0, -1]])
 
@@ -57,6 +58,18 @@ def outlines(pixels: NDArray[np.bool_]) -> list[Polygon]:
     return [Polygon(ring, tuple(holes[number])) for number, ring in sorted(outer.items())]
 
 
+def inset(ring: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Move an outline or a hole along the edges of pixels by 1/100 pixel into the shape.
+
+    Programs that fill outlines with OpenCV (Ultralytics, supervision) drop the fractions of
+    coordinates and paint the outline's own pixels, too. Those of an outline on the far edges would
+    lie outside; a hundredth before, they are the outermost ones of the shape.
+    """
+    ahead = np.sign(np.roll(ring, -1, axis=0) - ring)
+    inward = np.stack([-ahead[:, 1], ahead[:, 0]], axis=1)  # the shape is on the right hand
+    return ring + INSET * (inward + np.roll(inward, 1, axis=0))
+
+
 def keyhole(polygon: Polygon) -> NDArray[np.float64]:
     """Join an outline with its holes to one outline.
 
@@ -65,7 +78,7 @@ def keyhole(polygon: Polygon) -> NDArray[np.float64]:
     changes for a program that paints lines, too.
 
     Args:
-        polygon: Along the edges of pixels, as `outlines` gives it.
+        polygon: Along the edges of pixels, as `outlines` gives it, or after `inset`.
 
     Returns:
         (n, 2) x and y.
@@ -76,7 +89,7 @@ def keyhole(polygon: Polygon) -> NDArray[np.float64]:
         after = np.roll(hole, -1, axis=0)
         upright = np.flatnonzero((hole[:, 0] == hole[:, 0].min()) & (hole[:, 0] == after[:, 0]))
         at = int(upright[0])
-        x, y = hole[at, 0], min(hole[at, 1], after[at, 1]) + 0.5
+        x, y = hole[at, 0], np.ceil(min(hole[at, 1], after[at, 1])) + 0.5
         start, end = joined, np.roll(joined, -1, axis=0)
         crosses = ((start[:, 1] > y) != (end[:, 1] > y)) & (start[:, 0] < x)
         met = int(np.flatnonzero(crosses)[np.argmax(start[crosses, 0])])

@@ -83,7 +83,7 @@ def painted(
             yield pixels, top, left
         case Polyline(points):
             if line_width is not None:
-                strokes = [Stroke(points, np.full(len(points), line_width))]
+                strokes = [Stroke(points, np.full(len(points), float(line_width)))]
             else:
                 strokes = measured_strokes(_gray(image), points)
             for stroke in strokes:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fissura.data.formats.annotation import AnnotatedImage, Bitmap, Polygon, Shape
-from fissura.data.formats.outlines import components, keyhole, outlines
+from fissura.data.formats.outlines import components, inset, keyhole, outlines
 from fissura.data.formats.rasterize import is_ignored, painted
 from fissura.data.images import upright
 from fissura.files import replacing
@@ -94,7 +94,9 @@ class Ready:
                     continue
             for pixels, top, left in painted(shape, self.image):
                 for polygon in outlines(pixels):
-                    yield shape.label, keyhole(polygon) + np.array([left, top])
+                    holes = tuple(map(inset, polygon.holes))
+                    joined = keyhole(Polygon(inset(polygon.outer), holes))
+                    yield shape.label, joined + np.array([left, top])
 
     def marked(self) -> list[Shape]:
         """Return the shapes that belong to a class."""

@@ -27,14 +27,14 @@ def write_cvat(folder: Path, labels: tuple[str, ...], images: Iterator[Ready]) -
         temporary.open("w", encoding="utf-8") as file,
     ):
         file.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n')
-        file.write("  <version>1.1</version>\n  <meta>\n    <job>\n      <labels>\n")
+        file.write("  <version>1.1</version>\n  <meta>\n    <task>\n      <labels>\n")
         for label in labels:
             name = quoteattr(label)[1:-1]
             file.write(
                 f"        <label>\n          <name>{name}</name>\n          <type>any</type>\n"
                 "          <attributes></attributes>\n        </label>\n"
             )
-        file.write("      </labels>\n    </job>\n  </meta>\n")
+        file.write("      </labels>\n    </task>\n  </meta>\n")
         for number, ready in enumerate(images):
             height, width = ready.image.size_hw
             subset = f" subset={quoteattr(ready.image.split)}" if ready.image.split else ""
