@@ -9,16 +9,14 @@ from __future__ import annotations
 import math
 import shutil
 import statistics
-import subprocess
-import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from side_by_side import Goal, Result, arguments, finish, in_turn, milliseconds
+from situations import SITUATIONS, prepared
 
 from fissura.device import choose_device
 from fissura.losses import (
@@ -50,19 +48,6 @@ RIVALS = [
     (HYBRID, MONAI),
     (HYBRID, PLAIN),
 ]
-LOOP = "while True: pass"
-MATRICES = """
-import torch
-torch.set_num_threads(2)
-a = torch.randn(768, 768)
-while True: a @ a
-"""
-# What else runs on the machine: so many processes with this program.
-SITUATIONS = {
-    "": (0, LOOP),
-    ", beside two busy loops": (2, LOOP),
-    ", beside matrix products on two threads": (1, MATRICES),
-}
 MOST = 20.0  # seconds of repetitions of a case, beyond the first three
 ENOUGH = 0.4  # seconds that the plain form may take on a case; with more, it gets fewer images
 OURS: dict[str, Loss] = {
@@ -175,20 +160,6 @@ def measure(
         print(f"    {name:42} {milliseconds(seconds)}", flush=True)
 
 
-@contextmanager
-def beside(number: int, program: str) -> Iterator[None]:
-    """Have so many processes of a program running meanwhile."""
-    others = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(number)]
-    try:
-        if number:
-            time.sleep(5)  # until they have imported what they need
-        yield
-    finally:
-        for other in others:
-            other.kill()
-            other.wait()
-
-
 def images_that_fit() -> int:
     """As many images of 512×512 as the plain form takes in time on this machine: 16 at most."""
     z, t = inputs((2, 1, 512, 512), torch.float32, torch.device("cpu"))
@@ -247,24 +218,27 @@ def on_cpu(result: Result, repeats: int, *, quick: bool) -> None:
     compared = {way for pair in RIVALS for way in pair}
     of_large = inputs((images, 1, 512, 512), torch.float32, torch.device("cpu"))
     of_small = inputs((16, 1, 96, 96), torch.float32, torch.device("cpu"))
-    for situation, (number, program) in SITUATIONS.items():
-        ways = OURS | peers()
-        if number or quick:
-            ways = {name: loss for name, loss in ways.items() if name in compared}
-        else:
-            ways |= compiled()
-        with beside(number, program):
-            measure(result, large + situation, *of_large, ways, repeats=repeats)
-            ways = {name: loss for name, loss in ways.items() if "compile" not in name}
-            measure(
-                result, small + situation, *of_small, ways,
-                repeats=2 * repeats, least_seconds=0.005,
-            )  # fmt: skip
-        for ours, peer in RIVALS:
-            wanted = 10 if not number and peer != PLAIN else None
-            result.goals.append(Goal(large + situation, ours, peer, at_least=wanted))
-        result.goals.append(Goal(small + situation, HYBRID, SMP))
-        result.goals.append(Goal(small + situation, HYBRID, MONAI))
+    with prepared() as resumed:
+        for situation in SITUATIONS:
+            alone = situation == "alone"
+            ways = OURS | peers()
+            if not alone or quick:
+                ways = {name: loss for name, loss in ways.items() if name in compared}
+            else:
+                ways |= compiled()
+            suffix = "" if alone else f", {situation}"
+            with resumed(situation):
+                measure(result, large + suffix, *of_large, ways, repeats=repeats)
+                ways = {name: loss for name, loss in ways.items() if "compile" not in name}
+                measure(
+                    result, small + suffix, *of_small, ways,
+                    repeats=2 * repeats, least_seconds=0.005,
+                )  # fmt: skip
+            for ours, peer in RIVALS:
+                wanted = 10 if alone and peer != PLAIN else None
+                result.goals.append(Goal(large + suffix, ours, peer, at_least=wanted))
+            result.goals.append(Goal(small + suffix, HYBRID, SMP))
+            result.goals.append(Goal(small + suffix, HYBRID, MONAI))
     result.notes.append(where_time_goes(*of_large, few))
     if not quick:
         z, t = of_large

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from side_by_side import timed
@@ -59,7 +59,7 @@ def in_situations(
         for name, way in ways.items()
     }
     began, rounds = time.perf_counter(), 0
-    with _paused(SITUATIONS) as resumed:
+    with prepared() as resumed:
         for number in range(1 + most):
             for situation, of_ways in found.items():
                 with resumed(situation):
@@ -77,14 +77,14 @@ def in_situations(
 
 
 @contextmanager
-def _paused(situations: dict[str, tuple[str, ...]]) -> Iterator[Callable]:
-    """Start all programs, paused; gives the context in which those of one situation run."""
+def prepared() -> Iterator[Callable[[str], AbstractContextManager[None]]]:
+    """Start the programs of all situations, paused; gives the context in which those of one run."""
     running = {
         situation: [
             subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
             for program in programs
         ]
-        for situation, programs in situations.items()
+        for situation, programs in SITUATIONS.items()
     }
     everyone = [process for processes in running.values() for process in processes]
 
