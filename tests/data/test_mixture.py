@@ -77,6 +77,26 @@ def test_groups_are_kept_whole_and_apart(mixture_file):
     assert sum(name.startswith("bare/") for name in held.names) == 1
 
 
+def test_excluded_images_and_other_splits_are_left_out(mixture_file):
+    changed(mixture_file, "cracked", exclude="^wall0", validation=0)
+    changed(mixture_file, "bare", exclude="[01]")
+    images, _ = load_mixture(read_mixture(mixture_file))
+    assert {name[:5] for name in images.photos["cracked"].names} == {"wall1", "wall2", "wall3"}
+    assert not {"0", "1"} & set(images.photos["bare"].names)
+    changed(mixture_file, "cracked", split="val")
+    with pytest.raises(InputError, match="no split 'val'"):
+        load_mixture(read_mixture(mixture_file))
+
+
+def test_a_mixture_keeps_its_fingerprint(mixture_file):
+    mixture = read_mixture(mixture_file)
+    before = mixture.fingerprint(["a"])
+    assert changed(mixture_file, "cracked", split="all") == mixture_file
+    assert read_mixture(mixture_file).fingerprint(["a"]) == before
+    changed(mixture_file, "cracked", exclude="x")
+    assert read_mixture(mixture_file).fingerprint(["a"]) != before
+
+
 def test_backgrounds_of_training_and_validation_are_apart(mixture_file):
     images, held = load_mixture(read_mixture(mixture_file))
     kept = {name.removeprefix("bare/") for name in held.names if name.startswith("bare/")}
@@ -120,6 +140,9 @@ def test_the_general_model_is_free_and_the_research_model_is_not():
     general = read_mixture(RECIPES / "general.yaml")
     assert general.terms is None
     assert not {"deepcrack", "crack500"} & set(general.sets)
+    research = read_mixture(RECIPES / "research.yaml")
+    assert "non-commercial" in research.terms
+    assert research.sets["deepcrack"].split == research.sets["crack500"].split == "train"
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ class MixtureSet:
         terms: Under which its images may be used, in words.
         commercial: Whether these permit a model that is used commercially.
         folder: Its folder below the mixture's root; None for drawn cracks.
+        split: Which split of the folder: "train", "val", "test", or "all" for everything.
+        exclude: Regular expression; names in which it is found are left out.
         crack_free: Whether its images have no cracks, and no masks.
         backgrounds: Crack-free sets whose images cracks are drawn on; for drawn cracks alone.
         group: Regular expression; names that agree in what it captures show one thing. None makes
@@ -40,12 +42,18 @@ class MixtureSet:
     terms: str
     commercial: bool
     folder: str | None = None
+    split: str = "all"
+    exclude: str | None = None
     crack_free: bool = False
     backgrounds: tuple[str, ...] = ()
     group: str | None = None
     block: int | None = None
     validation: float = 0.0
     cite: str = ""
+
+    def takes(self, name: str) -> bool:
+        """Return whether an image of this name, without folder and suffix, is not excluded."""
+        return self.exclude is None or re.search(self.exclude, name) is None
 
     def group_of(self, name: str) -> str:
         """Return the group of an image by its name without folder and suffix.
@@ -105,13 +113,19 @@ class Mixture:
     def description(self) -> dict[str, Any]:
         """Everything that the training depends on, without places on this machine."""
         return {"crops": self.crops, "seed": self.seed} | {
-            name: asdict(one) for name, one in self.sets.items()
+            name: _without_defaults(asdict(one)) for name, one in self.sets.items()
         }
 
     def fingerprint(self, names: list[str]) -> str:
         """SHA-256 of what the mixture says and of the names of its images."""
         text = json.dumps([self.description, names], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _without_defaults(entries: dict[str, Any]) -> dict[str, Any]:
+    """Entries of a set without those that came later, so that fingerprints of before still hold."""
+    later = {"split": "all", "exclude": None}
+    return {name: value for name, value in entries.items() if value != later.get(name, ...)}
 
 
 @dataclass(frozen=True)

@@ -203,14 +203,17 @@ def _read(mixture: Mixture, one: MixtureSet) -> Photos:
             "relative to the file."
         )
     if not one.crack_free:
-        loaded = load_split(find_pairs(folder), "all", PROTOCOLS["native"])
+        loaded = load_split(find_pairs(folder), one.split, PROTOCOLS["native"])
         if loaded.valid is not None:
             raise InputError(
                 f"{mixture.file}: the masks in {folder} have pixels without a label, which a "
                 "mixture cannot leave out. Make them background, or leave these photos out."
             )
-        return Photos(loaded.images, loaded.masks, [name.split("/")[-1] for name in loaded.names])
+        names = [name.split("/")[-1] for name in loaded.names]
+        kept = [index for index, name in enumerate(names) if one.takes(name)]
+        return Photos(loaded.images, loaded.masks, names).subset(kept)
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+    files = [file for file in files if one.takes(file.stem)]
     if not files:
         raise InputError(f"{mixture.file}: there are no images in {folder}.")
     with ThreadPoolExecutor(THREADS) as pool:

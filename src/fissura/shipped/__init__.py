@@ -11,6 +11,9 @@ from pathlib import Path
 
 DEFAULT = "crackseg-small"
 
+# What is said of a model whose data restrict nothing.
+FREE = "free to use, also commercially"
+
 # Photos of cracked concrete for `fissura demo`, CC0; see the NOTICE.md beside them.
 PHOTOS = Path(__file__).parent / "photos"
 
@@ -67,7 +70,7 @@ def shipped(name: str) -> Shipped:
         folder=folder,
         purpose=MODELS[name],
         card=(folder / "card.md").read_text(encoding="utf-8"),
-        terms=config["training"]["terms"],
+        terms=config["training"].get("terms", FREE),
         threshold=config["threshold"],
         bytes=(folder / "model.safetensors").stat().st_size,
     )

@@ -1,0 +1,200 @@
+"""Write the card of `fissura-general` from what recipes/ship_general.py and the benchmark recorded.
+
+python recipes/general_card.py RUN DATA
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fissura.checkpoint import load_model
+from fissura.data.folder import find_pairs
+from fissura.data.load import load_split
+from fissura.data.protocols import PROTOCOLS
+from fissura.evaluation.score import ALARM_PIXELS
+from fissura.files import replacing
+from fissura.inference.predictor import Predictor
+from fissura.overlay import error_overlay
+from fissura.shipped import FREE
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "src/fissura/shipped/fissura_general"
+RECORD = Path(__file__).parent / "general.json"
+BENCHMARK = ROOT / "benchmarks/results/generalization.json"
+NAME = "fissura-general"
+HEIGHT = 200  # of an image of a failure, in pixels
+# What the overlays showed to a person who looked at them.
+FAILURES = (
+    "Joints, wood grain, pencil lines and edges of shadows may be taken for cracks; hairlines "
+    "under about two pixels, and faint cracks on busy ground, are missed."
+)
+COLUMNS = {
+    "IoU": "iou",
+    "F1": "f1",
+    "F1 within 2 px": "f1_within_2px",
+    "clDice": "cldice",
+    "AP": "average_precision",
+}
+
+
+def write_card(run: Path, data: Path) -> None:
+    """Write the card and the pictures of failures from what was measured."""
+    found = json.loads(BENCHMARK.read_text(encoding="utf-8"))
+    with replacing(FOLDER / "failures.jpg") as temporary:
+        cv2.imwrite(str(temporary), failures(data), [cv2.IMWRITE_JPEG_QUALITY, 82])
+    with replacing(FOLDER / "card.md") as temporary:
+        temporary.write_text(card(run, found), encoding="utf-8")
+
+
+def failures(data: Path) -> NDArray[np.uint8]:
+    """The worst images of each unseen set side by side, BGR: found, falsely called, missed."""
+    predictor = Predictor.load(FOLDER)
+    drawn = []
+    for folder, split in (("deepcrack", "test"), ("magnetic_tile/mt_crack", "all")):
+        images = load_split(find_pairs(data / folder), split, PROTOCOLS["native"])
+        found = []
+        for index, prob in enumerate(predictor.probs(images.images)):
+            pred, mask = prob >= predictor.threshold, images.masks[index]
+            both = int(np.count_nonzero(pred & mask))
+            found.append((both / max(int(np.count_nonzero(pred | mask)), 1), index, pred))
+        for _, index, pred in sorted(found, key=lambda one: one[:2])[:3]:
+            image = images.images[index]
+            pair = np.hstack([image, error_overlay(image, pred, images.masks[index])])
+            width = round(pair.shape[1] * HEIGHT / pair.shape[0])
+            drawn.append(cv2.resize(pair, (width, HEIGHT), interpolation=cv2.INTER_AREA))
+    widest = max(image.shape[1] for image in drawn)
+    rows = [
+        cv2.copyMakeBorder(
+            image, 0, 6, 0, widest - image.shape[1], cv2.BORDER_CONSTANT, value=(255,) * 3
+        )
+        for image in drawn
+    ]
+    return np.ascontiguousarray(np.vstack(rows)[..., ::-1])
+
+
+def figure_rows(ours: dict[str, Any], theirs: dict[str, Any], *, held_back: bool) -> list[str]:
+    """A line of the table for each set with cracks, beside `crackseg-small`."""
+    rows = []
+    for name, row in ours["sets"].items():
+        if "iou" not in row or ("held back" in name) != held_back:
+            continue
+        other = theirs["sets"][name]
+        values = [
+            f"{row[key]['value']:.3f} ({row[key]['low']:.3f}–{row[key]['high']:.3f}); "
+            f"{other[key]['value']:.3f}"
+            for key in COLUMNS.values()
+        ]
+        trained = " †" if name in theirs.get("trained_on", ()) else ""
+        rows.append(
+            f"| {name.removesuffix(' (held back)')}{trained} | " + " | ".join(values) + " |"
+        )
+    return rows
+
+
+def alarm_rows(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
+    """A line for each set without cracks."""
+    rows = []
+    for name, row in ours["sets"].items():
+        if "photos_with_alarm" in row:
+            other = theirs["sets"][name]
+            alarm, length = row["photos_with_alarm"], row["length_px_per_megapixel"]
+            rows.append(
+                f"| {name} | {row['images']} | {alarm['value']:.1%} "
+                f"({alarm['low']:.1%}–{alarm['high']:.1%}); "
+                f"{other['photos_with_alarm']['value']:.1%} | {length['value']:.0f}; "
+                f"{other['length_px_per_megapixel']['value']:.0f} |"
+            )
+    return rows
+
+
+def card(run: Path, found: dict[str, Any]) -> str:
+    """The text of the model card."""
+    config = json.loads((FOLDER / "config.json").read_text(encoding="utf-8"))
+    record = json.loads(RECORD.read_text(encoding="utf-8"))
+    training = config["training"]
+    model, _ = load_model(FOLDER)
+    parameters = sum(weight.numel() for weight in model.state_dict().values())
+    size = (FOLDER / "model.safetensors").stat().st_size
+    ours, theirs = found[NAME], found["crackseg-small"]
+    heads = " | ".join(COLUMNS)
+    line = "|---|" + "--:|" * len(COLUMNS)
+    unseen = "\n".join(figure_rows(ours, theirs, held_back=False))
+    held = "\n".join(figure_rows(ours, theirs, held_back=True))
+    alarms = "\n".join(alarm_rows(ours, theirs))
+    sources = "\n".join(f"- `{name}`: {terms}." for name, terms in training["data"].items())
+    errors = ", ".join(
+        f"{name} {before:.3f} → {record['calibration_error_after'][name]:.3f}"
+        for name, before in record["calibration_error_before"].items()
+    )
+    hours = sum(
+        json.loads(text)["seconds"]
+        for text in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        if json.loads(text)["step"] <= training["steps"]
+    ) / 3600  # fmt: skip
+    return f"""# {NAME}
+
+Finds cracks in photos of surfaces that nobody trained it for: concrete, plaster, masonry, asphalt, from near by and from afar, pixel by pixel. `fissura inspect photos --model {NAME} --scale auto`.
+
+## Terms
+
+The weights are {training.get("terms", FREE)}. All sets that they were trained on permit that, by what their publishers state:
+
+{sources}
+
+DeepCrack, CRACK500, Magnetic Tile and shadowcrack were neither trained on nor chosen on. The ImageNet weights that the encoder starts from are Apache-2.0.
+
+## What it is
+
+LiteUNet on EfficientNet-Lite1 ({parameters / 1e6:.1f} million numbers, {size / 1e6:.1f} MB with convolutions in 16 bits), trained with `{training["loss"]}` by {training["steps"]} steps of 12 crops of 224×224 pixels at scales from 1/4 to 4, in {hours:.1f} hours of a nice process on two CPU cores that did other work beside it. The moving average of the weights (0.998) is shipped. The training can go on: the mixture and the options are in `recipes/`.
+
+Temperature {record["temperature"]:.2f} and bias {record["bias"]:.2f}, within the last convolution, and the threshold {config["threshold"]:.3f} were chosen on groups of images that the mixture keeps out of the training: the threshold has the best mean F1 over their surfaces of those at which at most 5 % of the crack-free photos show a crack of {ALARM_PIXELS} pixels, where there are such. Expected calibration error on the same groups, before → after: {errors}.
+
+## Figures
+
+At the stored threshold and native size; each cell is {NAME} with its 95 % bootstrap interval over photos; then crackseg-small at its own threshold on the same images. † crackseg-small was trained on other images of this set.
+
+**Surfaces that {NAME} has never seen:**
+
+| data | {heads} |
+{line}
+{unseen}
+
+**Groups kept out of its training** (epoch and threshold were chosen on them, so that they flatter it):
+
+| data | {heads} |
+{line}
+{held}
+
+**Photos without cracks**: fraction that shows a crack of {ALARM_PIXELS} pixels or more, and length of what is found, in pixels per megapixel:
+
+| data | photos | with an alarm | length |
+|---|--:|--:|--:|
+{alarms}
+
+`python benchmarks/generalization.py DATA`, {ours["machine"]}, torch {ours["versions"]["torch"]}, {ours["date"]}. The data lie in files that are not part of the project; their README says where they are from.
+
+## Known failures
+
+![The worst test images: left the photo, right found (blue), falsely called (orange), missed (yellow)](failures.jpg)
+
+The three worst images of DeepCrack's test split and of Magnetic Tile (photos: Liu et al. 2019; Huang et al. 2018). {FAILURES}
+
+## Out of its domain
+
+The figures above are of seven surfaces; yours may be an eighth. Look at the overlays before you trust the numbers, and label a few dozen photos of your own to measure (`fissura evaluate`) or to train on.
+"""
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("data", type=Path)
+    asked = parser.parse_args()
+    write_card(asked.run, asked.data)

@@ -1,0 +1,196 @@
+"""Turn the trained run of recipes/general.yaml into the model `fissura-general`.
+
+    python recipes/ship_general.py RUN          # calibrate, choose the threshold, write weights
+    python benchmarks/generalization.py DATA    # measure it
+    python recipes/general_card.py RUN DATA     # write the card and its pictures
+
+Everything is chosen on the groups that the mixture keeps out of the training. Temperature and bias
+become part of the last convolution, so that the probabilities are calibrated as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from torch import nn
+
+from fissura.checkpoint import ModelConfig, load_model, save_model
+from fissura.data.mixture import read_mixture
+from fissura.data.mixture_images import load_mixture
+from fissura.data.prepared import PreparedSet
+from fissura.evaluation.score import ALARM_PIXELS, count_components
+from fissura.files import replacing
+from fissura.inference.predictor import Predictor
+from fissura.metrics.counts import counts_per_threshold, f1, histograms
+from fissura.metrics.curves import THRESHOLDS
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "src/fissura/shipped/fissura_general"
+RECORD = Path(__file__).parent / "general.json"
+PIXELS = 20_000  # of each validation surface, that the temperature is fitted to
+BINS = 15  # of the calibration curve
+ALARMS = 0.05  # fraction of crack-free validation photos that may show an alarm
+
+
+def ship(run: Path) -> None:
+    """Write the model's folder anew, without its card."""
+    model, config = load_model(run)
+    mixture = read_mixture(ROOT / "recipes/general.yaml")
+    _, held = load_mixture(mixture)
+    surfaces = by_surface(held)
+    temperature, bias, before, after = calibrate(model, config, surfaces)
+    head: nn.Conv2d = model.get_submodule("head")  # pyright: ignore[reportAssignmentType]
+    with torch.no_grad():
+        head.weight /= temperature
+        assert head.bias is not None
+        head.bias.copy_(head.bias / temperature + bias)
+    threshold, table = choose_threshold(model, config, surfaces)
+    for weight in model.parameters():
+        # Not what belongs to BatchNorm: a variance of 1e5 is infinite in 16 bits.
+        if weight.ndim > 1:
+            weight.data = weight.data.half()
+    training = {key: value for key, value in config.training.items() if key != "start"}
+    steps = run_steps(run)
+    training |= {"steps": steps, "data": mixture.credits}
+    if mixture.terms:
+        training["terms"] = mixture.terms
+    config = replace(config, threshold=threshold, threshold_source="validation", training=training)
+    save_model(FOLDER, model, config)
+    record: dict[str, Any] = {
+        "steps": steps,
+        "temperature": round(temperature, 4),
+        "bias": round(bias, 4),
+        "calibration_error_before": before,
+        "calibration_error_after": after,
+        "threshold": threshold,
+        "validation": table,
+    }
+    with replacing(RECORD) as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(record, indent=1))
+
+
+def run_steps(run: Path) -> int:
+    """Steps of the epoch that the run's model is of."""
+    best = json.loads((run / "model/config.json").read_text(encoding="utf-8"))["training"]
+    lines = [
+        json.loads(line)
+        for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    return next(line["step"] for line in lines if line["epoch"] == best["best_epoch"])
+
+
+def by_surface(held: PreparedSet) -> dict[str, PreparedSet]:
+    """The validation images, a set for each surface."""
+    names = [name.split("/")[0] for name in held.names]
+    return {
+        name: held.subset([i for i, own in enumerate(names) if own == name])
+        for name in dict.fromkeys(names)
+    }
+
+
+def calibrate(
+    model: nn.Module, config: ModelConfig, surfaces: dict[str, PreparedSet]
+) -> tuple[float, float, dict[str, float], dict[str, float]]:
+    """Fit a temperature and a bias to the validation surfaces, each of which counts alike.
+
+    Returns the two, and the expected calibration error of each surface before and after.
+    """
+    predictor = Predictor(model, config)
+    rng = np.random.default_rng(0)
+    logits, truth = {}, {}
+    for name, images in surfaces.items():
+        each = max(PIXELS // len(images), 200)
+        found: list[NDArray[Any]] = []
+        for prob, mask in zip(predictor.probs(images.images), images.masks, strict=True):
+            chosen = rng.integers(0, mask.size, each)
+            p = np.clip(prob.reshape(-1)[chosen].astype(np.float64), 1e-7, 1 - 1e-7)
+            found.append(np.stack([np.log(p / (1 - p)), mask.reshape(-1)[chosen]]))
+        logits[name], truth[name] = np.concatenate(found, axis=1)
+
+    def loss(values: NDArray[np.float64]) -> float:
+        temperature, bias = np.exp(values[0]), values[1]
+        return float(
+            np.mean(
+                [
+                    np.mean(np.logaddexp(0, z) - truth[name] * z)
+                    for name in logits
+                    for z in (logits[name] / temperature + bias,)
+                ]
+            )
+        )
+
+    fitted = minimize(loss, np.zeros(2), method="Nelder-Mead").x
+    temperature, bias = float(np.exp(fitted[0])), float(fitted[1])
+    before = {name: calibration_error(logits[name], truth[name]) for name in logits}
+    after = {
+        name: calibration_error(logits[name] / temperature + bias, truth[name]) for name in logits
+    }
+    return temperature, bias, before, after
+
+
+def calibration_error(logits: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
+    """Expected calibration error: the mean distance of probability and frequency, by bins."""
+    prob = 1 / (1 + np.exp(-logits))
+    bins = np.minimum((prob * BINS).astype(int), BINS - 1)
+    error = sum(
+        abs(float(prob[bins == b].mean() - truth[bins == b].mean())) * np.mean(bins == b)
+        for b in range(BINS)
+        if (bins == b).any()
+    )
+    return round(float(error), 4)
+
+
+def choose_threshold(
+    model: nn.Module, config: ModelConfig, surfaces: dict[str, PreparedSet]
+) -> tuple[float, dict[str, Any]]:
+    """Choose the threshold with the best mean F1 over the cracked surfaces.
+
+    Of those thresholds at which at most `ALARMS` of the crack-free photos show an alarm, if there
+    are any; else, of all that are at least 0.5. Pixels are not pooled over surfaces, or the largest
+    would choose.
+    """
+    predictor = Predictor(model, config)
+    mean_f1, alarms = [], []
+    for images in surfaces.values():
+        total = np.zeros((2, 256), np.int64)
+        highest = []
+        for prob, mask in zip(predictor.probs(images.images), images.masks, strict=True):
+            if images.crack_fraction:
+                total += histograms(prob, mask)
+            else:
+                highest.append(
+                    [count_components(prob >= at, ALARM_PIXELS) > 0 for at in THRESHOLDS[::8]]
+                )
+        if images.crack_fraction:
+            mean_f1.append(f1(counts_per_threshold(total)))
+        else:
+            alarms.append(np.repeat(np.mean(highest, axis=0), 8))
+    score = np.mean(mean_f1, axis=0)
+    quiet = np.mean(alarms, axis=0) <= ALARMS
+    allowed = quiet if quiet.any() else THRESHOLDS >= 0.5
+    best = int(np.argmax(np.where(allowed & (THRESHOLDS <= 0.9), score, -1)))
+    cracked = [name for name, images in surfaces.items() if images.crack_fraction]
+    clean = [name for name, images in surfaces.items() if not images.crack_fraction]
+    table = {
+        "mean_f1": round(float(score[best]), 4),
+        "best_mean_f1": round(float(score.max()), 4),
+        "best_mean_f1_at": float(THRESHOLDS[int(np.argmax(score))]),
+        "f1": {n: round(float(v[best]), 4) for n, v in zip(cracked, mean_f1, strict=True)},
+        "alarms": {n: round(float(v[best]), 4) for n, v in zip(clean, alarms, strict=True)},
+    }
+    return float(THRESHOLDS[best]), table
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path)
+    ship(parser.parse_args().run)
