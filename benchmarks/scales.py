@@ -4,7 +4,8 @@
 
 Each photo is resampled, saved as JPEG of quality 92 and predicted with the model's own scale and
 with `--scale auto`. Masks are brought back to the photo's own size and compared with its truth and
-with the prediction at its own size; cracks are counted as `fissura measure` counts them. The
+with the prediction at its own size; cracks are counted as
+`fissura inspect` counts them. The
 figures are in results/scales.json beside this script.
 """
 
@@ -26,6 +27,7 @@ from fissura.data.prepared import PreparedSet
 from fissura.files import replacing
 from fissura.inference.predictor import Predictor
 from fissura.measurement import measure
+from fissura.measurement.options import MeasureOptions
 from fissura.metrics.counts import iou, pixel_counts
 
 RESULTS = Path(__file__).parent / "results" / "scales.json"
@@ -67,7 +69,8 @@ def compare(predictor: Predictor, data: PreparedSet) -> dict[str, dict[str, Any]
         for index, (image, mask) in enumerate(zip(data.images, data.masks, strict=True)):
             found = predictor(resampled(image, factor))
             scales.append(found.scale)
-            cracks += len(measure(found.mask))
+            shortest = MeasureOptions().min_length * predictor.scale / min(found.scale, 1.0)
+            cracks += len(measure(found.mask, options=MeasureOptions(min_length=shortest)))
             back = brought_back(found.mask, mask.shape)
             if factor == 1:
                 own.append(back)

@@ -1,10 +1,16 @@
+import csv
+import io
+
 import cv2
 import numpy as np
 import pytest
 
 from fissura.data.synthetic import draw_panel
+from fissura.inference.folder import predict
+from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
 from fissura.inference.working_scale import in_words, scale_by_windows, working_scale
+from fissura.inspection.pipeline import inspect
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +78,20 @@ def test_a_predictor_takes_each_photo_at_its_scale(sharp):
 def test_scales_in_words():
     assert in_words(0.125) == "1/8"
     assert in_words(2.0) == "2"
+
+
+def test_commands_say_the_scale_and_specks_are_specks_at_any_size(sharp, tmp_path, capsys):
+    small = sharp.copy()
+    small[200:204, 60:400] = 20  # a crack
+    photo = tmp_path / "in" / "photo.png"
+    photo.parent.mkdir()
+    cv2.imwrite(str(photo), enlarged(small, 4))
+    options = PredictOptions(scale="auto", device="cpu", precision="float32")
+    predict(photo.parent, tmp_path / "out", options=options)
+    assert "photo.png: predicted at scale 1/4" in " ".join(capsys.readouterr().err.split())
+    inspect(photo.parent, tmp_path / "report", predicting=options)
+    assert "photo.png: predicted at scale 1/4" in " ".join(capsys.readouterr().err.split())
+    table = (tmp_path / "report" / "cracks.csv").read_text(encoding="utf-8-sig")
+    lengths = [float(row["length_px"]) for row in csv.DictReader(io.StringIO(table))]
+    assert lengths
+    assert min(lengths) >= 40  # ten pixels of the photo as it was

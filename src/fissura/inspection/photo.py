@@ -16,10 +16,12 @@ from fissura.data.formats.runs import crack_runs
 from fissura.data.images import read_image
 from fissura.errors import InputError
 from fissura.files import MASKS, OVERLAYS, PROBABILITIES
+from fissura.files.failures import printable
 from fissura.files.images import write_image
 from fissura.inference.predictor import Predictor
 from fissura.inference.raster import LARGE, predict_raster, probability_reader, raster_of
 from fissura.inference.raster_files import RasterFiles
+from fissura.inference.working_scale import in_words
 from fissura.inspection.masks import sha256, write_raster_mask
 from fissura.inspection.record import PIXELS, Record
 from fissura.inspection.report.drawing import draw_cracks
@@ -128,14 +130,28 @@ class Inspector:
                 raise _is_mask(file)
             self.understood.setdefault("photos", []).append(file)
             prediction = self.predictor(image)
+            scale = prediction.scale / self.predictor.scale
+            self._tell_scale(file, scale)
             return self._measured(
-                file, name, image, prediction.prob, prediction.mask, prediction.threshold
+                file,
+                name,
+                image,
+                prediction.prob,
+                prediction.mask,
+                prediction.threshold,
+                scale=scale,
             )
         prob, mask, words = read_source(file, source)
         self.understood.setdefault(words, []).append(file)
         gray = np.rint(255 * prob).astype(np.uint8)
         image = np.repeat(gray[..., None], 3, axis=2)
         return self._measured(file, name, image, prob, mask, source.threshold or 0.5)
+
+    def _tell_scale(self, file: Path, scale: float) -> None:
+        """Say at which scale a photo was predicted, where the photo chose one below 1."""
+        if scale < 1 and self.console is not None:
+            text = f"{printable(file)}: predicted at scale {in_words(scale)}; no detail is finer."
+            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     @property
     def _must_be_photo(self) -> bool:
@@ -161,8 +177,15 @@ class Inspector:
         prob: NDArray[np.float32],
         mask: NDArray[np.bool_],
         threshold: float,
+        *,
+        scale: float = 1.0,
     ) -> Record:
-        """Measure probabilities (h, w) of an image (h, w, 3), and write mask and overlay."""
+        """Measure probabilities (h, w) of an image (h, w, 3), and write mask and overlay.
+
+        With a scale below 1, that is how much smaller the photo was for the network: what is a
+        speck was seen there, so that the shortest crack is as long in the network's pixels.
+        """
+        shortest = self.options.measuring.min_length / min(scale, 1.0)
         height, width = prob.shape
         resolution = self._resolution(file, image, (height, width))
         self._warn_if_full(file, float(mask.mean()))
@@ -171,7 +194,7 @@ class Inspector:
             threshold=threshold,
             mask=mask,
             mm_per_pixel=resolution.mm_per_pixel if resolution else None,
-            options=self.options.measuring,
+            options=replace(self.options.measuring, min_length=shortest),
         )
         mask_file = f"{MASKS}/{name}.png"
         write_image(self.out / mask_file, mask.astype(np.uint8) * np.uint8(255))
