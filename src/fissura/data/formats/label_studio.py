@@ -18,7 +18,7 @@ from fissura.data.formats.annotation import BACKGROUND_LABELS, Bitmap, Geometry,
 from fissura.data.formats.bit_runs import decode_brush
 from fissura.data.formats.coco import note_outside
 from fissura.data.formats.points import ellipse, number, points, polygon
-from fissura.data.formats.source import Gathered
+from fissura.data.formats.source import Gathered, not_used
 from fissura.errors import InputError
 
 NAME = "Label Studio"
@@ -73,8 +73,7 @@ def read_label_studio(path: Path, content: Any, gathered: Gathered) -> None:
 
         gathered.add(image, shapes, path)
     if unlabeled:
-        tasks = "1 task has" if unlabeled == 1 else f"{unlabeled} tasks have"
-        gathered.notes.append(f"{tasks} no annotation in {path.name} and are not used.")
+        gathered.notes.append(not_used(unlabeled, "task", f"no annotation in {path.name}"))
 
 
 def _image_of(task: dict[str, Any]) -> Any:

@@ -10,9 +10,12 @@ from fissura.errors import InputError
 # Crack in the languages of those who label: English, German, French, Spanish, Italian,
 # Portuguese, Dutch, Polish, Swedish, Russian, Chinese and Japanese, Korean.
 CRACK = re.compile(
-    r"crack|fissur|\briss|risse?\b|\br[iy]sy?\b|spr[iy]cka|griet|crep[ae]|rachadura|trinca|scheur"
-    r"|pekni|трещин|裂|ひび|균열",
+    r"crack|fissur|(?<![a-z])riss|riss(?:e|en)?(?![a-z])|(?<![a-z])r[iy]sy?(?![a-z])|spr[iy]cka"
+    r"|griet|crep[ae]|rachadura|trinca|scheur|pekni|трещин|裂|ひび|균열",
     re.IGNORECASE,
+)
+NOT = re.compile(
+    r"(?:^|[^a-z])(?:no|non|not|without|free)(?![a-z])|uncrack|crack.?free", re.IGNORECASE
 )
 
 
@@ -37,7 +40,7 @@ def crack_labels(annotated: AnnotatedSet, given: str | None) -> tuple[str, ...]:
         return chosen_labels(annotated, given)
     if len(labels) <= 1:
         return labels
-    if cracks := tuple(label for label in labels if CRACK.search(label)):
+    if cracks := tuple(label for label in labels if CRACK.search(label) and not NOT.search(label)):
         return cracks
     raise InputError(
         f"{annotated.root} has the labels {named(labels)}, and it is unclear which of them are "

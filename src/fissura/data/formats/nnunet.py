@@ -16,7 +16,7 @@ from PIL import Image
 
 from fissura.data.formats.annotation import BACKGROUND_LABELS
 from fissura.data.formats.mask_files import mask_shapes
-from fissura.data.formats.source import Gathered, Source, read_json
+from fissura.data.formats.source import Gathered, Source, not_used, read_json
 from fissura.data.images import SUFFIXES, read_image
 from fissura.data.walk import below
 from fissura.errors import InputError
@@ -69,8 +69,7 @@ def read_nnunet(description: Path, gathered: Gathered) -> None:
                 )
             cases[file.stem.rpartition("_")[0]].append(file)
         if not masks and cases and split == "test":
-            photos = "1 photo has" if len(cases) == 1 else f"{len(cases)} photos have"
-            gathered.notes.append(f"{photos} no labels in {labels} and are not used.")
+            gathered.notes.append(not_used(len(cases), "photo", f"no labels in {labels}"))
             continue
         for case, channels in cases.items():
             mask = masks.pop(case, None)

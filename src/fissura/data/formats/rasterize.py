@@ -19,6 +19,8 @@ from fissura.data.formats.annotation import (
 from fissura.data.formats.line_width import Stroke, measured_strokes
 
 IGNORED = 255
+# Of a pixel, as lines see it: of two pixels that lie as far from a line on both sides, one counts.
+CENTER = 0.5 + 1e-6
 MOST_CROSSINGS = 2**22  # of edges and rows that are held at once
 
 
@@ -159,8 +161,8 @@ def _draw(stroke: Stroke, size_hw: tuple[int, int]) -> Iterator[tuple[NDArray[np
         top, bottom = (int(np.clip(v, 0, height)) for v in (math.floor(low[1]), math.ceil(high[1])))
         if left >= right or top >= bottom:
             continue
-        x = np.arange(left, right)[None, :] + 0.5 - start[0]
-        y = np.arange(top, bottom)[:, None] + 0.5 - start[1]
+        x = np.arange(left, right)[None, :] + CENTER - start[0]
+        y = np.arange(top, bottom)[:, None] + CENTER - start[1]
         along = end - start
         length2 = float(along @ along)
         at = np.clip((x * along[0] + y * along[1]) / length2, 0, 1) if length2 else 0 * x * y

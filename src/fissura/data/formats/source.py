@@ -192,6 +192,17 @@ class Gathered:
         )
 
 
+def not_used(count: int, noun: str, lack: str) -> str:
+    """Say that things lack something and are not used.
+
+    >>> not_used(1, "photo", "no mask")
+    '1 photo has no mask and is not used.'
+    """
+    if count == 1:
+        return f"1 {noun} has {lack} and is not used."
+    return f"{count} {noun}s have {lack} and are not used."
+
+
 def frame_of(
     stated_hw: tuple[Any, Any] | None, stored: tuple[int, int], shown: tuple[int, int]
 ) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fissura.data.formats.annotation import BACKGROUND_LABELS, Shape
 from fissura.data.formats.mask_files import mask_shapes, packed
-from fissura.data.formats.source import Gathered, Source
+from fissura.data.formats.source import Gathered, Source, not_used
 from fissura.data.images import SUFFIXES
 from fissura.errors import InputError
 
@@ -64,8 +64,7 @@ def read_voc(gathered: Gathered) -> None:
             continue
         gathered.add(photo, shapes, mask, size_hw=size_hw, split=splits.get(mask.stem))
     if photos:
-        others = "1 photo has" if len(photos) == 1 else f"{len(photos)} photos have"
-        gathered.notes.append(f"{others} no mask in {MASKS} and are not used.")
+        gathered.notes.append(not_used(len(photos), "photo", f"no mask in {MASKS}"))
     gathered.files = dict.fromkeys(lists or [source.root / MASKS])
 
 
