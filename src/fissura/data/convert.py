@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from fissura.data.annotation_options import AnnotationOptions
 from fissura.data.convert_options import ConvertOptions
-from fissura.data.folder import CRACK_OR_NOT, find_images, find_pairs
+from fissura.data.folder import find_pairs
 from fissura.data.formats.annotation import AnnotatedImage, AnnotatedSet, Bitmap, Polyline, Shape
 from fissura.data.formats.exporters import Exporter, Ready, settled
 from fissura.data.formats.exporters.coco import write_coco
@@ -26,16 +22,19 @@ from fissura.data.formats.exporters.labelme import write_labelme
 from fissura.data.formats.exporters.masks import write_masks
 from fissura.data.formats.exporters.yolo import write_yolo
 from fissura.data.formats.labels import chosen_labels
+from fissura.data.formats.mask_files import mask_shapes
 from fissura.data.formats.recognize import read_annotations
 from fissura.data.formats.source import Gathered, Source
+from fissura.data.found import bitmap_of, read_results
 from fissura.data.images import ORIENTATION_TAG, read_size
+from fissura.data.labels import Labels
 from fissura.data.layouts import placed
 from fissura.data.masks import MaskRule, read_mask
 from fissura.data.pairs import Pair
 from fissura.data.prepare import decode_rule
 from fissura.data.walk import Skipped, refuse_bad
 from fissura.errors import InputError
-from fissura.files import MASKS, new_folder, output_names
+from fissura.files import new_folder
 
 EXPORTERS: dict[str, Exporter] = {
     "masks": write_masks,
@@ -45,7 +44,6 @@ EXPORTERS: dict[str, Exporter] = {
     "cvat": write_cvat,
     "label-studio": write_label_studio,
 }
-RESULTS = ("prediction.json", "inspection.json")
 DEFAULTS = AnnotationOptions()
 
 
@@ -139,9 +137,8 @@ def convert(
 
 def _read(source: Path, options: ConvertOptions) -> AnnotatedSet:
     """Read results, annotations, or photos with masks, whichever the source is."""
-    for name in RESULTS:
-        if (source / name).is_file() and (source / MASKS).is_dir():
-            return _results(source, source / name, options.photos)
+    if (results := read_results(source, options.photos)) is not None:
+        return results
     if options.photos is not None:
         raise InputError(
             f"--photos says where the photos of results lie, and {source} holds none of `fissura "
@@ -150,70 +147,29 @@ def _read(source: Path, options: ConvertOptions) -> AnnotatedSet:
     annotated = read_annotations(source)
     if annotated is not None:
         return annotated
-    folder = find_pairs(source, skip_bad=options.skip_bad)
+    labels = Labels.parse(options.classes)
+    folder = find_pairs(source, skip_bad=options.skip_bad, labels=labels)
     pairs = [(s, pair) for s, listed in folder.splits.items() for pair in listed]
     gathered = Gathered(Source(folder.root, (), ()), skipped=list(folder.skipped))
-    _add_masks([(("" if s == "all" else s), pair) for s, pair in pairs], gathered)
+    _add_masks([(("" if s == "all" else s), pair) for s, pair in pairs], gathered, labels)
     return replace(
         gathered.finished("photos and masks"), format=f"photos and masks: {folder.layout}"
     )
 
 
-def _results(folder: Path, settings: Path, photos: Path | None) -> AnnotatedSet:
-    """Read the masks that a model found, with the photos that it found them on."""
-    try:
-        told = json.loads(settings.read_text(encoding="utf-8"))["inputs"]
-        inputs = [photos] if photos is not None else [Path(path) for path in told]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{settings}: is damaged. Predict the photos again.") from error
-    missing = [path for path in inputs if not path.exists()]
-    if missing:
-        raise InputError(
-            f"The photos of {folder} are no longer at {missing[0]}. Say with --photos where they "
-            "are."
-        )
-    files = [file for file in find_images(inputs) if not file.is_relative_to(folder / MASKS)]
-    gathered = Gathered(Source(folder, (), ()))
-    pairs, left = [], {file for file in (folder / MASKS).rglob("*") if file.is_file()}
-    for file, name in zip(files, output_names(files, inputs), strict=True):
-        masks = [folder / MASKS / f"{name}{suffix}" for suffix in (".png", ".tif")]
-        if found := [mask for mask in masks if mask in left]:
-            left.discard(found[0])
-            pairs.append(("", Pair(name, file, found[0])))
-    for mask in sorted(left):
-        gathered.skip(mask, "has no photo any more")
-    if not pairs:
-        raise InputError(f"{folder}: no mask belongs to a photo in {inputs[0]}.")
-    _add_masks(pairs, gathered, rule=None)
-    return gathered.finished("what a model found")
-
-
-_CHOOSE = object()
-
-
-def _add_masks(
-    pairs: list[tuple[str, Pair]], gathered: Gathered, rule: MaskRule | object | None = _CHOOSE
-) -> None:
-    """Add photos with their masks; None for a rule means that every value but 0 is crack."""
-    if rule is _CHOOSE:
+def _add_masks(pairs: list[tuple[str, Pair]], gathered: Gathered, labels: Labels) -> None:
+    """Add photos with their masks, decoded by the rule that training would take."""
+    rule: MaskRule | None = None
+    if not labels.classes:
         everything = [pair for _, pair in pairs]
-        root = gathered.source.root
-        rule, bad = decode_rule(everything, root, CRACK_OR_NOT, skip_bad=True)
+        chosen, bad = decode_rule(everything, gathered.source.root, labels, skip_bad=True)
+        rule = chosen if isinstance(chosen, MaskRule) else None
         gathered.skipped += bad
-        broken = {one.file for one in bad}
-        pairs = [(s, pair) for s, pair in pairs if not broken & set(pair.masks)]
-    gathered.labels["crack"] = None
+        pairs = [(s, pair) for s, pair in pairs if not {b.file for b in bad} & set(pair.masks)]
+    gathered.labels |= dict.fromkeys(labels.classes or ("crack",))
     for split, pair in pairs:
-        shapes, size_hw = [], None
         try:
-            if pair.mask is not None:
-                _, size_hw = read_size(pair.mask)
-                shapes.append(Shape("crack", _of_mask(pair.mask, rule)))
-                if isinstance(rule, MaskRule) and rule.ignore is not None:
-                    shapes.append(Shape("", _ignored(pair.mask, rule.ignore), ignored=True))
-            if pair.ignored is not None:
-                _, size_hw = read_size(pair.ignored)
-                shapes.append(Shape("", _of_mask(pair.ignored, None), ignored=True))
+            shapes, size_hw = _shapes_of(pair, rule, labels)
         except InputError as error:
             gathered.skip(pair.mask or pair.image, error)
             continue
@@ -221,16 +177,24 @@ def _add_masks(
     gathered.files = {}
 
 
-def _of_mask(path: Path, rule: Any) -> Bitmap:
-    """The crack pixels of a mask file."""
-
-    def read() -> NDArray[np.bool_]:
-        values = read_mask(path)
-        if rule is None:
-            return (values if values.ndim == 2 else values.max(axis=2)) > 0
-        return rule.apply(values)
-
-    return Bitmap(read, f"{hashlib.sha256(path.read_bytes()).hexdigest()} {rule}")
+def _shapes_of(
+    pair: Pair, rule: MaskRule | None, labels: Labels
+) -> tuple[list[Shape], tuple[int, int] | None]:
+    """The shapes of a pair's masks, and their size; None where there is no mask."""
+    shapes, size_hw = [], None
+    if pair.mask is not None and rule is None:
+        meaning = {0: ""} | dict(zip(labels.values, labels.classes, strict=True))
+        unlabeled = frozenset() if labels.unlabeled is None else frozenset({labels.unlabeled})
+        shapes, size_hw = mask_shapes(pair.mask, meaning, ignored=unlabeled)
+    elif pair.mask is not None and rule is not None:
+        _, size_hw = read_size(pair.mask)
+        shapes.append(Shape("crack", bitmap_of(pair.mask, rule)))
+        if rule.ignore is not None:
+            shapes.append(Shape("", _ignored(pair.mask, rule.ignore), ignored=True))
+    if pair.ignored is not None:
+        _, size_hw = read_size(pair.ignored)
+        shapes.append(Shape("", bitmap_of(pair.ignored), ignored=True))
+    return shapes, size_hw
 
 
 def _ignored(path: Path, value: int) -> Bitmap:

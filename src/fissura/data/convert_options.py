@@ -20,5 +20,9 @@ class ConvertOptions:
     photos: Path | None = None
     """Where the photos of results lie now, if not where they were found."""
 
+    classes: str | None = None
+    """Classes of a source of photos and masks: names with commas between them, in the order of
+    their values in the masks, which are 1, 2, 3 … or given as in crack,spalling=4."""
+
     skip_bad: bool = False
     """Go on without files that cannot be used; they are named."""

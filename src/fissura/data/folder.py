@@ -32,6 +32,7 @@ __all__ = ["Folder", "Pair", "Skipped", "find_images", "find_pairs", "natural_or
 CRACK_OR_NOT = Labels()
 DEFAULTS = AnnotationOptions()
 MOST_NOTES = 5
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,8 @@ def find_pairs(
         raise InputError(f"The folder {root} does not exist.")
     if (annotated := read_annotations(root)) is not None:
         return _from_annotations(annotated, annotations, labels, skip_bad)
+    if root.suffix.lower() in ARCHIVES:
+        raise InputError(f"{root} is an archive. Unpack it, and give the folder.")
     if not root.is_dir():
         raise InputError(
             f"{root} is a file that holds no annotations of a known format. Give the folder that "

@@ -122,6 +122,28 @@ def test_results_become_pre_labels(drawn, tmp_path, to, command):
     assert not list((tmp_path / "again").rglob("*.jpg"))
 
 
+@pytest.mark.parametrize("overlapping", [False, True])
+def test_results_of_several_classes_keep_them(drawn, expected, tmp_path, overlapping):
+    """Maps whose values are classes; or, where these overlap, a folder of masks for each."""
+    save_photos(tmp_path / "photos", drawn)
+    for one in drawn:
+        masks = {"": expected[one.name]}
+        if overlapping:
+            masks = {"crack": 255 * one.crack, "rust": 255 * one.rust_mask}
+        for folder, mask in masks.items():
+            (tmp_path / "results/masks" / folder).mkdir(parents=True, exist_ok=True)
+            image = Image.fromarray(mask.astype(np.uint8), "L" if overlapping else "P")
+            if not overlapping:
+                image.putpalette([0, 0, 0, 255, 0, 0, 0, 0, 255])
+            image.save(tmp_path / "results/masks" / folder / f"{one.name}.png")
+    classes = ["background"] * (not overlapping) + ["crack", "rust"]
+    settings = {"inputs": [str(tmp_path / "photos")], "classes": classes}
+    (tmp_path / "results/prediction.json").write_text(json.dumps(settings))
+    assert convert(tmp_path / "results", tmp_path / "out", "coco").labels == ("crack", "rust")
+    for name, mask in indices_of(tmp_path / "out").items():
+        np.testing.assert_array_equal(mask, expected[name])
+
+
 def test_photos_with_masks_are_a_source(drawn, tmp_path):
     save_photos(tmp_path / "walls/images", drawn)
     (tmp_path / "walls/masks").mkdir()
@@ -138,6 +160,14 @@ def test_photos_with_masks_are_a_source(drawn, tmp_path):
     convert(tmp_path / "walls", tmp_path / "masks", "masks")
     again = np.asarray(Image.open(tmp_path / f"masks/ignored/{drawn[0].name}.png"))
     np.testing.assert_array_equal(again, unlabeled)
+
+
+def test_masks_of_several_classes_are_a_source(supervisely, expected, tmp_path):
+    convert(supervisely, tmp_path / "masks", "masks")
+    options = ConvertOptions(classes="crack,rust")
+    convert(tmp_path / "masks", tmp_path / "out", "cvat", options=options)
+    for name, mask in indices_of(tmp_path / "out").items():
+        np.testing.assert_array_equal(mask, expected[name])
 
 
 def test_chosen_labels_alone_are_written(supervisely, expected, tmp_path):

@@ -360,3 +360,14 @@ def test_arrow_files_and_other_columns(drawn, tmp_path):
         writer.close()
     with pytest.raises(InputError, match="its columns are pixel_values, source"):
         find_pairs(tmp_path / "other")
+
+
+def test_exports_that_have_to_be_made_otherwise(drawn, tmp_path):
+    (tmp_path / "export.zip").write_bytes(b"PK")
+    with pytest.raises(InputError, match=r"export\.zip is an archive\. Unpack it"):
+        find_pairs(tmp_path / "export.zip")
+    mask = Image.fromarray((255 * drawn[0].crack).astype(np.uint8))
+    (tmp_path / "brush").mkdir()
+    mask.save(tmp_path / "brush/task-1-annotation-2-by-3-tag-crack-0.png")
+    with pytest.raises(InputError, match="Export the project as JSON"):
+        find_pairs(tmp_path / "brush")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +36,10 @@ JSON: dict[str, tuple[Callable[[Any], bool], Callable[[Path, Any, Gathered], Non
     via.NAME: (via.is_via, via.read_via),
 }
 
+# Suffixes of files that may be given instead of their folder.
+KNOWN = (".json", ".xml", ".csv", ".yaml", ".yml", ".parquet", ".arrow")
+BRUSH_PICTURE = re.compile(r"task-\d+-annotation-\d+-by-")
+
 
 def read_annotations(source: Path) -> AnnotatedSet | None:
     """Read the annotations of a folder, or of one annotation file, in the format they have.
@@ -51,7 +56,10 @@ def read_annotations(source: Path) -> AnnotatedSet | None:
         InputError: A file that belongs to the format is damaged as a whole, or there are several
             formats.
     """
+    if source.suffix.lower() not in KNOWN and not source.is_dir():
+        return None
     files = Source.of(source)
+    _refuse_brush_pictures(files)
     if (whole := _read_layout(files)) is not None:
         return whole
     if source.is_dir() and _has_masks(files):
@@ -84,6 +92,16 @@ def read_annotations(source: Path) -> AnnotatedSet | None:
     if not found and yolo.has_yolo(files):
         yolo.read_yolo(found[yolo.NAME])
     return _the_one(found, damaged, files)
+
+
+def _refuse_brush_pictures(source: Source) -> None:
+    """Raise for Label Studio's export of brush masks as images, which names no photo."""
+    if source.images and all(BRUSH_PICTURE.match(file.name) for file in source.images):
+        raise InputError(
+            f"{source.root} holds masks as Label Studio exports them to PNG or NumPy, whose names "
+            "don't say which photo they belong to. Export the project as JSON, and put it beside "
+            "the photos."
+        )
 
 
 def _read_layout(source: Source) -> AnnotatedSet | None:
