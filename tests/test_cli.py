@@ -133,7 +133,7 @@ def test_choices_on_the_command_line_are_those_of_the_library():
         ),
         (["train", "data", "--devices", "2", "--batch-size", "3"], "Give a multiple of 2"),
         (["train", "data", "--accelerator", "gpu"], "no device 'gpu'"),
-        (["evaluate", "runs/a", "runs/b", "data"], "One model and one folder"),
+        (["evaluate", "runs/a", "runs/b", "data"], "Which photos?"),
         (["evaluate", "nowhere", "nowhere"], "There is no model nowhere"),
         (["predict", "--out", "there"], "Which photos?"),
         (["predict", "crackseg-small"], "`fissura predict PHOTOS --model crackseg-small`"),

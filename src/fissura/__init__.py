@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fissura.data.convert import convert
     from fissura.data.convert_options import ConvertOptions
     from fissura.errors import InputError
+    from fissura.evaluation.compare import compare_models
     from fissura.evaluation.evaluate import evaluate
     from fissura.evaluation.options import EvaluateOptions
     from fissura.export.export import export_model
@@ -52,6 +53,7 @@ __all__ = [
     "TrainOptions",
     "__version__",
     "build_model",
+    "compare_models",
     "convert",
     "evaluate",
     "export_model",
@@ -83,6 +85,7 @@ _HOMES = {
     "ResolutionOptions": ("fissura.measurement.options", "ResolutionOptions"),
     "TrainOptions": ("fissura.training.options", "TrainOptions"),
     "build_model": ("fissura.models", "build_model"),
+    "compare_models": ("fissura.evaluation.compare", "compare_models"),
     "convert": ("fissura.data.convert", "convert"),
     "evaluate": ("fissura.evaluation.evaluate", "evaluate"),
     "export_model": ("fissura.export.export", "export_model"),

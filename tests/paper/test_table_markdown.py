@@ -119,12 +119,12 @@ def test_grid_without_the_papers_metrics(make_run):
 )
 def test_files(write, recipe, make_run, tmp_path):
     row = recipe.rows[0]
-    (file,) = write(recipe, {row.name: [make_run(row.experiment)]}, tmp_path / "new")
+    file, *others = write(recipe, {row.name: [make_run(row.experiment)]}, tmp_path / "new")
     assert file == tmp_path / "new" / f"{recipe.name}.md"
     text = file.read_text()
     assert text.startswith(f"# {recipe.title}\n\n")
     assert read(text)
-    assert [path.name for path in file.parent.iterdir()] == [file.name]
+    assert {*file.parent.iterdir()} == {file, *others}, "nothing temporary is left"
 
 
 def test_numbers():

@@ -22,5 +22,6 @@ def done(tmp_path_factory, lines, recipe):
     ended = study(recipe, out, budget=TOY, options=StudyOptions(data=lines, runs=2, workers=1))
     assert ended.failed == []
     assert ended.stopped_by is None
-    assert ended.files == [out / "compare_losses.md"]
+    ends = (".md", ".csv", "_runs.csv", ".tex", "_seeds.png", "_seeds.svg")
+    assert ended.files == [out / f"compare_losses{end}" for end in ends]
     return out

@@ -40,7 +40,7 @@ def test_what_is_written_is_read_again(tmp_path):
     assert read_results(tmp_path) == {RESULT.key: RESULT, other.key: other}
     assert RESULT.counts_array().sum(axis=0).tolist() == [5, 7, 9]
     # An entry per line, for people and for version control.
-    assert len((tmp_path / f"{RESULT.key}.json").read_text().splitlines()) == 20
+    assert len((tmp_path / f"{RESULT.key}.json").read_text().splitlines()) == 22
 
 
 def test_a_folder_that_does_not_exist_has_no_results(tmp_path):

@@ -7,7 +7,7 @@ import torch
 from fissura.errors import InputError
 from fissura.paper.data import DEEPCRACK
 from fissura.study.experiment import Run, experiment
-from fissura.study.one_run import Ended, claimed, run_folder
+from fissura.study.one_run import Advanced, Ended, claimed, run_folder
 from fissura.study.options import Budget
 from fissura.study.recipe import at_budget
 from fissura.study.results import read_results
@@ -54,7 +54,10 @@ def test_a_worker_gives_the_bits_of_this_process_and_its_death_is_told(
     worker = _Worker(tmp_path)
     try:
         worker.give(job)
-        result = worker.take().result
+        assert worker.take() == Advanced(job.run.key, 1)
+        ended = worker.take()
+        assert isinstance(ended, Ended)
+        result = ended.result
         assert result is not None
         expected = read_results(done / "runs")[job.run.key]
         assert (result.counts, result.loss) == (expected.counts, expected.loss)

@@ -1,4 +1,4 @@
-"""`fissura evaluate`: a report on how well a model finds the cracks of labeled photos."""
+"""`fissura evaluate`: a report on how well models find the cracks of labeled photos."""
 
 from __future__ import annotations
 
@@ -15,32 +15,46 @@ DEFAULTS = EvaluateOptions()
 
 def evaluate(
     model: Path,
-    data: Path,
-    *more: Annotated[Path, Parameter(show=False)],
+    *more: Annotated[Path, Parameter(negative="")],
+    data: Path | None = None,
     out: Path | None = None,
     options: Annotated[
         EvaluateOptions, Parameter(name="*", group=Group("Options"), negative="")
     ] = DEFAULTS,
 ) -> int:
-    """Tell how well a model finds the cracks of photos whose masks are known.
+    """Tell how well a model finds the cracks of photos whose masks are known, or compare models.
 
-    Writes a report to read (report.html) and the same metrics for programs (report.json). Nothing
-    is chosen on these photos: the metrics hold for the threshold 0.5, and for the one that training
-    chose on its own validation images.
+    `fissura evaluate MODEL DATA` writes a report to read (report.html) and the same metrics for
+    programs (report.json). Nothing is chosen on these photos: the metrics hold for the threshold
+    0.5, and for the one that training chose on its own validation images.
+
+    `fissura evaluate MODEL MODEL --data DATA` compares two models or more on the same photos: each
+    difference with its interval, image by image, and the images where they differ most
+    (comparison.html, comparison.json).
 
     Args:
         model: Run folder that `fissura train` wrote, or the name of a model that `fissura models`
             lists.
-        data: Folder with photos and masks, in any layout that training takes.
-        more: Nothing else.
-        out: Folder for the report. It must not exist yet. [default: MODEL/evaluation-DATA-SPLIT, or
-            evaluation-MODEL-DATA-SPLIT for a model that comes with Fissura]
+        more: The folder of photos and masks, in any layout that training takes; with --data,
+            further models to compare.
+        data: Folder of the photos and masks, where several models are named.
+        out: Folder for the report. It must not exist yet. [default: of one model
+            MODEL/evaluation-DATA-SPLIT, or evaluation-MODEL-DATA-SPLIT for a model that comes with
+            Fissura; of several comparison-DATA-SPLIT]
     """
-    if more:
-        raise InputError(
-            "One model and one folder of photos at a time: `fissura evaluate MODEL DATA`. Several "
-            "models are evaluated one after the other; their report.json files can be compared."
-        )
+    models = [model, *more]
+    if data is None:
+        if len(more) != 1:
+            raise InputError(
+                "Which photos? `fissura evaluate MODEL DATA` evaluates one model on a folder of "
+                "photos; `fissura evaluate MODEL MODEL --data DATA` compares several."
+            )
+        models, data = [model], more[0]
+    if len(models) > 1:
+        from fissura.evaluation.compare import compare_models
+
+        print(compare_models(models, data, options=options, out=out).headline())
+        return 0
     from fissura.checkpoint import name_of_model
     from fissura.evaluation.evaluate import evaluate as run
 

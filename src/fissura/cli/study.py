@@ -30,13 +30,14 @@ def study(
     Each training leaves a small file in OUT/runs. A training that has its file is not repeated, so
     a study that was stopped or killed goes on with the same command, and studies in one folder
     share trainings. The table shows each row with its spread over the seeds, and each row against
-    the first with an interval. docs/studies.md has an example of a recipe.
+    the first with an interval. docs/studies.md has examples of recipes. Before it starts, the
+    study tells what it will cost on this machine; --estimate tells that alone.
 
     Args:
-        recipe: Python file that defines RECIPE; or a table or figure of the paper: table1, table2,
-            table3, table4, fig1, fig3, fig4, for which --data holds deepcrack, crack500 and
-            magnetic_tile, as far as it needs them. `fissura results` judges the paper's claims by
-            them.
+        recipe: YAML file, or Python file that defines RECIPE; or a table or figure of the paper:
+            table1, table2, table3, table4, fig1, fig3, fig4, for which --data holds deepcrack,
+            crack500 and magnetic_tile, as far as it needs them. `fissura results` judges the
+            paper's claims by them.
         out: Folder for everything. It may hold earlier studies.
     """
     from fissura.study.runner import study as run
@@ -54,13 +55,13 @@ def find_recipe(name: str) -> Recipe:
         InputError: There is neither.
     """
     from fissura.paper.recipes import RECIPES
-    from fissura.study.recipe import read_recipe
+    from fissura.study.recipe import YAML, read_recipe
 
-    if name.endswith(".py"):
+    if name.lower().endswith((".py", *YAML)):
         return read_recipe(Path(name))
     if name not in RECIPES:
         raise InputError(
-            f"There is no study {name!r}. Name a Python file that defines RECIPE, or one of: "
-            f"{', '.join(RECIPES)}."
+            f"There is no study {name!r}. Name a YAML file, a Python file that defines RECIPE, or "
+            f"one of: {', '.join(RECIPES)}."
         )
     return RECIPES[name]

@@ -7,5 +7,7 @@ warnings  reasons to doubt the metrics
 figures   the precision-recall curve, and the best, median and worst images
 page      report.html
 report    the folder of a report
-evaluate  the whole of `fissura evaluate`
+evaluate  the whole of `fissura evaluate` with one model
+compare   the same with several: differences with intervals, image by image
+compare_page  comparison.html, its JSON and its scatter plots
 """

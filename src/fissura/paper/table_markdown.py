@@ -8,6 +8,7 @@ import numpy as np
 
 from fissura.paper.losses import parameters
 from fissura.study.comparison import metric
+from fissura.study.exports import write_exports
 from fissura.study.markdown import NONE, count, markdown, mean_sd, number, write_page
 from fissura.study.recipe import Found, Recipe, Row
 from fissura.study.results import RunResult
@@ -40,7 +41,7 @@ STAND_IN = (
 
 
 def write_table(recipe: Recipe, found: Found, folder: Path) -> list[Path]:
-    """Write `folder`/NAME.md: a row per loss, the paper's metrics and ours.
+    """Write `folder`/NAME.md: a row per loss, the paper's metrics and ours; and other formats.
 
     Args:
         recipe: The table.
@@ -48,14 +49,15 @@ def write_table(recipe: Recipe, found: Found, folder: Path) -> list[Path]:
         folder: Where to write.
 
     Returns:
-        The file.
+        The page, and the files of `fissura.study.exports`.
     """
     text = f"{MEANING}\n\n{table_markdown(recipe, found)}"
-    return [write_page(folder / f"{recipe.name}.md", recipe.title, text)]
+    page = write_page(folder / f"{recipe.name}.md", recipe.title, text)
+    return [page, *write_exports(recipe, found, folder)]
 
 
 def write_grid(recipe: Recipe, found: Found, folder: Path) -> list[Path]:
-    """Write `folder`/NAME.md: IoU, a row per network and a column per loss.
+    """Write `folder`/NAME.md: IoU, a row per network and a column per loss; and other formats.
 
     Args:
         recipe: The table; see `grid_markdown` for the names of its rows.
@@ -63,10 +65,11 @@ def write_grid(recipe: Recipe, found: Found, folder: Path) -> list[Path]:
         folder: Where to write.
 
     Returns:
-        The file.
+        The page, and the files of `fissura.study.exports`.
     """
     text = f"{GRID_MEANING}\n\n{grid_markdown(recipe, found)}"
-    return [write_page(folder / f"{recipe.name}.md", recipe.title, text)]
+    page = write_page(folder / f"{recipe.name}.md", recipe.title, text)
+    return [page, *write_exports(recipe, found, folder)]
 
 
 def table_markdown(recipe: Recipe, found: Found) -> str:

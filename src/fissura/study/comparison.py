@@ -1,14 +1,14 @@
-"""The page of a study: a table of metrics, and each row compared with the baseline."""
+"""What a study found: a table of metrics, and each row compared with the baseline."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from fissura.study.data import DataSet
 from fissura.study.markdown import (
     NONE,
     count,
-    markdown,
     mean_sd,
     number,
     write_page,
@@ -18,6 +18,9 @@ from fissura.study.markdown import (
 from fissura.study.recipe import Found, Recipe, Row
 from fissura.study.results import RunResult
 from fissura.study.statistics import Comparison, compare, holm, smallest_p
+from fissura.study.tables import Table
+from fissura.study.thresholds import READING as READING_THRESHOLDS
+from fissura.study.thresholds import threshold_table
 
 # Title of the column, and the names that lead to the metric in `RunResult.metrics`.
 METRICS = {
@@ -38,6 +41,71 @@ Each row less the baseline, in points of IoU, seed by seed: runs of one seed hav
 weights, batches and augmentation. The interval is a bootstrap over seeds and test photos; p is of
 Wilcoxon's exact signed-rank test over the seeds (the sign test where differences are equal or 0),
 after Holm's correction for all rows of the table."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """What a study found on one data set.
+
+    Attributes:
+        data: The data set.
+        rows: The rows of the recipe on it.
+        baseline: The row that the others are compared with.
+        compared: Their comparisons with it, by the row's name; those with a seed in common.
+        adjusted: The p of each, after Holm's correction for all of them.
+    """
+
+    data: DataSet
+    rows: list[Row]
+    baseline: Row
+    compared: dict[str, Comparison]
+    adjusted: dict[str, float]
+
+    def metrics(self, found: Found) -> Table:
+        """Return the means with their spread.
+
+        Args:
+            found: The results, by the row's name.
+        """
+        table = []
+        for row in self.rows:
+            runs = found.get(row.name, [])
+            cells = ["not run", *[NONE] * (len(METRICS) - 1)]
+            if runs:
+                cells = [mean_sd([metric(run, path) for run in runs]) for path in METRICS.values()]
+            table.append([row.label, *cells, str(len(runs))])
+        title = f"{self.data.title}: percent, mean ± standard deviation over seeds"
+        return Table(title, ["", *METRICS, "Runs"], table)
+
+    def paired(self) -> Table | None:
+        """Return the paired differences from the baseline; None where no seed has both."""
+        if not self.compared:
+            return None
+        labels = {row.name: row.label for row in self.rows}
+        table = [
+            [
+                labels[name],
+                number(100 * one.mean, signed=True),
+                number(100 * one.sd) if one.n > 1 else NONE,
+                written_interval(one),
+                written_p(self.adjusted[name]).removeprefix("p = ") if one.n > 1 else NONE,
+                str(one.n),
+            ]
+            for name, one in self.compared.items()
+        ]
+        head = ["", "Δ IoU", "Standard deviation", "95 % interval", "p, Holm", "Seeds"]
+        title = (
+            f"{self.data.title}: IoU less that of {self.baseline.label}, seed by seed, in points"
+        )
+        return Table(title, head, table)
+
+    def thresholds(self, found: Found) -> Table | None:
+        """Return the comparison at other thresholds; None where no run has chosen one.
+
+        Args:
+            found: The results, by the row's name.
+        """
+        return threshold_table(self.data.title, self.rows, self.baseline, found)
 
 
 def write_comparison(recipe: Recipe, found: Found, folder: Path) -> list[Path]:
@@ -65,14 +133,41 @@ def comparison_markdown(recipe: Recipe, found: Found) -> str:
         recipe: The rows.
         found: The results, by the row's name.
     """
-    data = recipe.data_sets()
-    sections = []
-    for one in data:
-        rows = [row for row in recipe.rows if row.experiment.data == one]
-        heading = f"## {one.title}\n\n" if len(data) > 1 else ""
-        paired = _paired(rows, _baseline(recipe, one), found)
-        sections.append(heading + _metrics(rows, found) + (f"\n{paired}" if paired else ""))
-    return "\n".join(sections)
+    found_sections = sections(recipe, found)
+    written = []
+    for one in found_sections:
+        heading = f"## {one.data.title}\n\n" if len(found_sections) > 1 else ""
+        paired = _paired(one) + _thresholds(one, found)
+        written.append(heading + one.metrics(found).markdown() + (f"\n{paired}" if paired else ""))
+    return "\n".join(written)
+
+
+def sections(recipe: Recipe, found: Found) -> list[Section]:
+    """Return what a study found on each data set of a recipe.
+
+    Args:
+        recipe: The rows.
+        found: The results, by the row's name.
+
+    Raises:
+        InputError: Two rows were not tested on the same images.
+    """
+    made = []
+    for data in recipe.data_sets():
+        rows = [row for row in recipe.rows if row.experiment.data == data]
+        baseline = _baseline(recipe, data)
+        compared = {
+            row.name: comparison
+            for row in rows
+            if row.name != baseline.name and found.get(row.name) and found.get(baseline.name)
+            for comparison in [compare(found[row.name], found[baseline.name])]
+            if comparison is not None
+        }
+        adjusted = holm([comparison.p for comparison in compared.values()])
+        made.append(
+            Section(data, rows, baseline, compared, dict(zip(compared, adjusted, strict=True)))
+        )
+    return made
 
 
 def metric(result: RunResult, path: tuple[str, ...]) -> float | None:
@@ -88,18 +183,6 @@ def metric(result: RunResult, path: tuple[str, ...]) -> float | None:
     return value  # pyright: ignore[reportReturnType]
 
 
-def _metrics(rows: list[Row], found: Found) -> str:
-    """Return the table of means with their spread."""
-    table = []
-    for row in rows:
-        runs = found.get(row.name, [])
-        cells = ["not run", *[NONE] * (len(METRICS) - 1)]
-        if runs:
-            cells = [mean_sd([metric(run, path) for run in runs]) for path in METRICS.values()]
-        table.append([row.label, *cells, str(len(runs))])
-    return markdown(["", *METRICS, "Runs"], table)
-
-
 def _baseline(recipe: Recipe, data: DataSet) -> Row:
     """Return the row that others of its data set are compared with.
 
@@ -110,35 +193,25 @@ def _baseline(recipe: Recipe, data: DataSet) -> Row:
     return next((row for row in rows if row.label in labels), rows[0])
 
 
-def _paired(rows: list[Row], baseline: Row, found: Found) -> str:
-    """Return the table of paired differences from the baseline; nothing where no seed has both."""
-    compared = {
-        row.label: comparison
-        for row in rows
-        if row.name != baseline.name and found.get(row.name) and found.get(baseline.name)
-        for comparison in [compare(found[row.name], found[baseline.name])]
-        if comparison is not None
-    }
-    if not compared:
+def _thresholds(section: Section, found: Found) -> str:
+    """Return the comparison at other thresholds; nothing where no run has chosen one."""
+    table = section.thresholds(found)
+    if table is None:
         return ""
-    adjusted = holm([comparison.p for comparison in compared.values()])
-    table = [
-        [label, number(100 * one.mean, signed=True), _spread(one), written_interval(one),
-         written_p(p).removeprefix("p = ") if one.n > 1 else NONE, str(one.n)]
-        for (label, one), p in zip(compared.items(), adjusted, strict=True)
-    ]  # fmt: skip
-    head = ["", "Δ IoU", "Standard deviation", "95 % interval", "p, Holm", "Seeds"]
-    fewest = min(one.n for one in compared.values())
+    return f"\n**Only another threshold?**\n\n{READING_THRESHOLDS}\n\n{table.markdown()}"
+
+
+def _paired(section: Section) -> str:
+    """Return the paired differences with how to read them; nothing where no seed has both."""
+    table = section.paired()
+    if table is None:
+        return ""
+    fewest = min(one.n for one in section.compared.values())
     weak = (
         f"\nWith {count(fewest, 'seed')} the test cannot give a p below {smallest_p(fewest):.2g}, "
         "whatever the difference; 6 seeds are the fewest that can give p ≤ 0.05.\n"
         if smallest_p(fewest) > 0.05
         else ""
     )
-    title = f"**Compared with {baseline.label}**"
-    return f"{title}\n\n{READING}\n\n{markdown(head, table)}{weak}"
-
-
-def _spread(comparison: Comparison) -> str:
-    """Write the standard deviation of the paired differences, or a dash for one seed."""
-    return number(100 * comparison.sd) if comparison.n > 1 else NONE
+    title = f"**Compared with {section.baseline.label}**"
+    return f"{title}\n\n{READING}\n\n{table.markdown()}{weak}"

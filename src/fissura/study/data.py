@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fissura.data.synthetic.dataset import synth
 from fissura.errors import InputError
+from fissura.study.subsets import write_subset
 from fissura.training.options import ProtocolName
 
 
@@ -35,6 +36,9 @@ class DataSet:
             size are taken whole and others are cropped to 256.
         panels: How to draw it, where it is synthetic.
         folder: Its folder below --data; `name` unless given, and "." for --data itself.
+        training_images: Number of its training images that are trained on; all unless given.
+        validation_images: Number of its training images that are set aside before, to choose the
+            threshold: the same ones for any number of training images.
     """
 
     name: str
@@ -43,6 +47,8 @@ class DataSet:
     crop: int | None = None
     panels: Panels | None = None
     folder: str | None = None
+    training_images: int | None = None
+    validation_images: int | None = None
 
     def __post_init__(self) -> None:
         if not self.title:
@@ -53,26 +59,63 @@ class DataSet:
 OWN_DATA = DataSet("data", "Your data", folder=".")
 
 
-def panels(crack_fraction: float = 0.0315, count: int = 2051) -> DataSet:
+def panels(
+    crack_fraction: float = 0.0315,
+    count: int = 2051,
+    *,
+    training_images: int | None = None,
+    validation_images: int | None = None,
+) -> DataSet:
     """Name synthetic panels; the defaults stand in for the paper's private PanelCrack.
 
     Args:
         crack_fraction: Mean fraction of crack pixels, 0 to 0.2.
         count: Number of images, a quarter of them to test.
+        training_images: As in `DataSet`.
+        validation_images: As in `DataSet`.
 
     >>> panels(0.01, 200).name
     'panels-1pc-200'
     """
-    return DataSet(
+    drawn = DataSet(
         f"panels-{100 * crack_fraction:g}pc-{count}",
         f"Synthetic panels, {100 * crack_fraction:g} %",
         "panel128",
         panels=Panels(crack_fraction, count),
     )
+    return subset(drawn, training_images, validation_images)
+
+
+def subset(
+    data: DataSet, training_images: int | None, validation_images: int | None = None
+) -> DataSet:
+    """Name a part of a data set: some of its training images, and all of its test images.
+
+    Args:
+        data: The data set.
+        training_images: As in `DataSet`; the same images are in any larger number.
+        validation_images: As in `DataSet`.
+
+    >>> subset(DataSet("bridges"), 25, 40).name
+    'bridges-25of-40val'
+    """
+    name, title = data.name, data.title
+    if training_images is not None:
+        name, title = f"{name}-{training_images}of", f"{title}, {training_images} images"
+    if validation_images is not None:
+        name = f"{name}-{validation_images}val"
+    return replace(
+        data,
+        name=name,
+        title=title,
+        folder=None if data.panels else data.folder or data.name,
+        training_images=training_images,
+        validation_images=validation_images,
+    )
 
 
 def locate(data: DataSet, root: Path | None, study: Path) -> Path:
-    """Return the folder of a data set; draw synthetic panels into the study's folder once.
+    """Return the folder of a data set; draw panels and choose subsets in the study's folder once.
 
     Args:
         data: The data set.
@@ -83,10 +126,23 @@ def locate(data: DataSet, root: Path | None, study: Path) -> Path:
         A folder in a layout that `fissura train` takes.
 
     Raises:
-        InputError: A real data set is not there.
+        InputError: A real data set is not there, or has too few images.
     """
+    whole = _whole(data, root, study)
+    if data.training_images is None and data.validation_images is None:
+        return whole
+    folder = study / "data" / data.name
+    if not folder.exists():
+        write_subset(
+            whole, folder, train=data.training_images, validation=data.validation_images or 0
+        )
+    return folder
+
+
+def _whole(data: DataSet, root: Path | None, study: Path) -> Path:
+    """Return the folder of a data set with all its images."""
     if data.panels is not None:
-        folder = study / "data" / data.name
+        folder = study / "data" / panels(data.panels.crack_fraction, data.panels.count).name
         if not folder.exists():
             shape = {"count": data.panels.count, "crack_fraction": data.panels.crack_fraction}
             synth(folder, size_hw=(128, 128), seed=0, **shape)

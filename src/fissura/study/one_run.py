@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from filelock import FileLock
 
-from fissura.checkpoint import versions
+from fissura.checkpoint import ModelConfig, config_of, versions
 from fissura.data.batches import ImageStore
 from fissura.data.folder import CRACK_OR_NOT, find_pairs
 from fissura.data.labels import Labels
@@ -29,8 +29,9 @@ from fissura.evaluation.evaluate import score_model
 from fissura.evaluation.options import EvaluateOptions
 from fissura.evaluation.score import Scores
 from fissura.evaluation.summary import summarize
-from fissura.metrics.counts import METRICS, counts_at, iou, pixel_counts
+from fissura.metrics.counts import BINS, METRICS, counts_at, iou, pixel_counts
 from fissura.study.experiment import Run
+from fissura.study.logits import mean_logits
 from fissura.study.results import RunResult, write_result
 from fissura.training.loop import resume, train
 from fissura.training.options import TrainOptions, labels_of
@@ -60,6 +61,19 @@ class Ended:
     stopped_by: int | None = None
 
 
+@dataclass(frozen=True)
+class Advanced:
+    """News of a run under way.
+
+    Attributes:
+        key: Of the run.
+        epochs: Epochs done.
+    """
+
+    key: str
+    epochs: int
+
+
 def result_file(study: Path, key: str) -> Path:
     """Return the file of a run's result."""
     return study / "runs" / f"{key}.json"
@@ -70,7 +84,14 @@ def run_folder(study: Path, key: str) -> Path:
     return study / "trained" / key
 
 
-def execute(run: Run, data: Path, study: Path, *, again: bool = False) -> Ended:
+def execute(
+    run: Run,
+    data: Path,
+    study: Path,
+    *,
+    again: bool = False,
+    advance: Callable[[Advanced], None] | None = None,
+) -> Ended:
     """Train one run, or go on with it, judge it and write its result.
 
     The training is that of `fissura train` with the same options, in a run folder of its own. A
@@ -82,6 +103,7 @@ def execute(run: Run, data: Path, study: Path, *, again: bool = False) -> Ended:
         data: Folder of its images.
         study: Folder of the study.
         again: Train it even where its result is there, for its weights.
+        advance: Called after each epoch.
 
     Returns:
         The end of the run: a result, an error, or the signal that stopped it.
@@ -90,7 +112,13 @@ def execute(run: Run, data: Path, study: Path, *, again: bool = False) -> Ended:
         if not to_do:
             return Ended(run)
         folder = run_folder(study, run.key)
-        watch = TestCurve.of(run, data, study)
+        curve = TestCurve.of(run, data, study)
+
+        def watch(session: Session, epoch: int) -> None:
+            curve(session, epoch)
+            if advance is not None:
+                advance(Advanced(run.key, epoch))
+
         try:
             if (folder / "config.yaml").exists():
                 outcome = resume(folder, quiet=True, on_epoch=watch)
@@ -131,12 +159,13 @@ def score_run(run: Run, data: Path, folder: Path) -> RunResult:
         options=EvaluateOptions(device=config.accelerator, precision=config.precision),
     )
     lines = read_metrics(folder / "metrics.jsonl")
+    train_images = prepared_for(config, data, "train")
     return RunResult(
         key=run.key,
         seed=run.seed,
         identity=run.experiment.identity(),
         config=asdict(config),
-        train=_describe(prepared_for(config, data, "train")),
+        train=_describe(train_images),
         test=_describe(test),
         metrics=_metrics(scores),
         other_masks=_against_other_masks(scores, data, config),
@@ -144,6 +173,11 @@ def score_run(run: Run, data: Path, folder: Path) -> RunResult:
         counts=scores.half.counts[:, :3].tolist(),
         groups=np.unique(np.array(test.groups), return_inverse=True)[1].tolist(),
         loss=lines[-1]["loss"],
+        chosen=_at_chosen(scores, config_of(folder)),
+        logits={
+            "train": mean_logits(predictor.probs, _trained_on(train_images, folder)),
+            "test": mean_logits(predictor.probs, test),
+        },
         seconds={
             "train": round(sum(line["seconds"] for line in lines), 1),
             "evaluate": round(perf_counter() - began, 1),
@@ -153,6 +187,16 @@ def score_run(run: Run, data: Path, folder: Path) -> RunResult:
         machine=describe_machine(predictor.device),
         date=datetime.now(UTC).date().isoformat(),
     )
+
+
+def curve_epochs(last: int) -> set[int]:
+    """Return the epochs whose test IoU is noted: every tenth of a training, and the last five.
+
+    Args:
+        last: Number of epochs.
+    """
+    noted = {*range(0, last, max(1, last // 10)), *range(last - 4, last + 1)}
+    return {epoch for epoch in noted if epoch > 0}
 
 
 class TestCurve:
@@ -167,8 +211,7 @@ class TestCurve:
     def __init__(self, config: TrainOptions, data: Path, folder: Path) -> None:
         self.data = data
         self.file = folder / "test_curve.jsonl"
-        last = config.epochs
-        self.epochs = {*range(0, last, max(1, last // 10)), *range(last - 4, last + 1)}
+        self.epochs = curve_epochs(config.epochs)
 
     @classmethod
     def of(cls, run: Run, data: Path, study: Path) -> TestCurve:
@@ -278,6 +321,28 @@ def _metrics(scores: Scores) -> dict[str, Any]:
         "average_precision": summary["average_precision"]["value"],
         "ods_f1": summary["oracle"]["ods"]["f1"]["value"],
         "ois_f1": summary["oracle"]["ois"]["pooled"]["f1"]["value"],
+    }
+
+
+def _trained_on(images: PreparedSet, folder: Path) -> PreparedSet:
+    """Return the training images without those that were set aside for validation."""
+    record = json.loads((folder / "data.json").read_text(encoding="utf-8"))
+    names = {*record["train"]}
+    return images.subset([index for index, name in enumerate(images.names) if name in names])
+
+
+def _at_chosen(scores: Scores, card: ModelConfig) -> dict[str, Any] | None:
+    """Judge the predictions at the threshold that training chose; None where it chose none."""
+    if card.threshold_source != "validation":
+        return None
+    # The ends of the grid stand for thresholds beyond them.
+    threshold = float(np.clip(card.threshold, 1 / BINS, 1 - 1 / BINS))
+    counts = counts_at(scores.histograms, threshold)
+    pooled = counts.sum(axis=0)
+    return {
+        "threshold": threshold,
+        **{name: round(float(METRICS[name](pooled)), 6) for name in POOLED},
+        "counts": counts[:, :3].tolist(),
     }
 
 

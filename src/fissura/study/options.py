@@ -37,8 +37,9 @@ class StudyOptions:
     """Folder of your images, or that holds the data sets of the recipe, each in a folder of its
     name."""
 
-    runs: int = 10
-    """Trainings per row of the recipe, with different seeds."""
+    runs: int | None = None
+    """Trainings per row of the recipe, with different seeds; as many as the recipe says, or ten,
+    unless given."""
 
     first_seed: int = 0
     """The seeds count up from this one."""
@@ -53,8 +54,11 @@ class StudyOptions:
     device: str = "auto"
     """Where to compute: auto, cpu or cuda."""
 
+    estimate: bool = False
+    """Only tell what the study will cost, by timed steps on this machine, and train nothing."""
+
     def __post_init__(self) -> None:
-        if self.runs < 1:
+        if self.runs is not None and self.runs < 1:
             raise InputError(f"--runs is {self.runs}; a row needs at least one.")
         if self.first_seed < 0:
             raise InputError(f"--first-seed is {self.first_seed}; it must be 0 or more.")

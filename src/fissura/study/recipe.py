@@ -15,6 +15,9 @@ from fissura.study.experiment import Experiment, experiment
 from fissura.study.options import Budget
 from fissura.study.results import Index, RunResult, runs_of
 
+# Endings of recipes in YAML; those in Python end in .py.
+YAML = (".yaml", ".yml")
+
 # The results of each row, by the row's name; rows that have not run yet are missing.
 Found = dict[str, list[RunResult]]
 
@@ -70,6 +73,7 @@ class Recipe:
         show: Function that takes the recipe, the results found and a folder, writes files there and
             returns them; a table and the paired comparison unless given.
         needs_weights: Whether `show` needs the trained networks, not their metrics alone.
+        runs: Trainings per row, with different seeds, unless --runs says another number.
     """
 
     title: str
@@ -78,6 +82,7 @@ class Recipe:
     baseline: str | None = None
     show: Callable[[Recipe, Found, Path], list[Path]] | None = None
     needs_weights: bool = False
+    runs: int = 10
 
     def at(self, budget: Budget) -> Recipe:
         """Return the same recipe at a budget."""
@@ -136,7 +141,11 @@ def at_budget(one: Experiment, budget: Budget) -> Experiment:
     drawn = one.data.panels
     if drawn is None or budget.panels is None:
         return changed
-    return replace(changed, data=panels(drawn.crack_fraction, budget.panels))
+    part = {
+        "training_images": one.data.training_images,
+        "validation_images": one.data.validation_images,
+    }
+    return replace(changed, data=panels(drawn.crack_fraction, budget.panels, **part))
 
 
 def collect(recipe: Recipe, indexed: Index) -> Found:
@@ -164,16 +173,26 @@ def choose_rows(recipe: Recipe, only: Sequence[str]) -> Recipe:
 
 
 def read_recipe(file: Path) -> Recipe:
-    """Run a Python file and return the `RECIPE` that it defines.
+    """Read a recipe: run a Python file that defines `RECIPE`, or read a YAML file.
 
     Args:
-        file: The user's file; its name is the recipe's unless that has one.
+        file: The user's file; its name is the recipe's unless that has one. Endings of YAML are
+            .yaml and .yml; `fissura.study.yaml_recipe` has its form.
 
     Raises:
-        InputError: There is no such file, it fails, or its `RECIPE` cannot be used.
+        InputError: There is no such file, it fails, or its recipe cannot be used.
     """
     if not file.is_file():
         raise InputError(f"There is no file {file}.")
+    if file.suffix.lower() in YAML:
+        from fissura.study.yaml_recipe import read_yaml
+
+        return checked(read_yaml(file), file)
+    return checked(_run_python(file), file)
+
+
+def _run_python(file: Path) -> Recipe:
+    """Run a Python file and return the `RECIPE` that it defines."""
     try:
         defined = runpy.run_path(str(file), run_name="fissura_recipe").get("RECIPE")
     except InputError as error:
@@ -185,12 +204,22 @@ def read_recipe(file: Path) -> Recipe:
             f"{file} does not define RECIPE as a fissura.study.recipe.Recipe. docs/studies.md has "
             "an example."
         )
-    recipe = replace(defined, name=defined.name or file.stem)
+    return defined
+
+
+def checked(recipe: Recipe, file: Path) -> Recipe:
+    """Return a recipe with a name, or raise `InputError` where it cannot be trained.
+
+    Args:
+        recipe: The recipe.
+        file: The file that it is from; its name is the recipe's unless that has one.
+    """
+    recipe = replace(recipe, name=recipe.name or file.stem)
     names = [row.name for row in recipe.rows]
     if not names:
-        raise InputError(f"RECIPE of {file} has no rows.")
+        raise InputError(f"The recipe of {file} has no rows.")
     if doubled := sorted({name for name in names if names.count(name) > 1}):
-        raise InputError(f"RECIPE of {file} has several rows named {', '.join(doubled)}.")
+        raise InputError(f"The recipe of {file} has several rows named {', '.join(doubled)}.")
     if recipe.baseline is not None and recipe.baseline not in names:
         raise InputError(
             f"The baseline {recipe.baseline!r} of {file} is none of its rows: {', '.join(names)}."

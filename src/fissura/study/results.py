@@ -50,6 +50,10 @@ class RunResult:
         machine: Where it was trained.
         date: When it ended.
         format: Of the file.
+        chosen: "threshold" that training chose on validation images, "counts" as above and iou, f1,
+            recall, precision at it; None where the run had no validation images.
+        logits: Mean logits of "crack" and "background" pixels of the "train" and the "test" images
+            (`fissura.study.logits`); None in results of version 0.2 and before.
     """
 
     key: str
@@ -70,6 +74,8 @@ class RunResult:
     machine: str
     date: str
     format: int = FORMAT
+    chosen: dict[str, Any] | None = None
+    logits: dict[str, dict[str, float | None]] | None = None
 
     @property
     def iou(self) -> float:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fissura.device import choose_device
 from fissura.errors import InputError
-from fissura.study.comparison import write_comparison
+from fissura.study.cost import Cost, estimate, written_costs
 from fissura.study.data import locate
 from fissura.study.experiment import Run
-from fissura.study.one_run import Ended, prepared_for, result_file, run_folder
+from fissura.study.exports import write_study
+from fissura.study.one_run import Advanced, Ended, prepared_for, result_file, run_folder
 from fissura.study.options import Budget, StudyOptions
+from fissura.study.progress import Clock, progress_bar, tell
 from fissura.study.recipe import Recipe, choose_rows, collect
 from fissura.study.results import index, read_results
 from fissura.study.workers import Job, run_in_workers
@@ -59,6 +61,9 @@ def study(
         budget: Epochs, width and so on, where they are others than the recipe's.
         options: Seeds, rows, processes, data.
 
+    Before it starts, it tells what it will cost, by steps of each kind of training that are timed
+    on this machine.
+
     Returns:
         The files written, the runs that failed, and the signal that stopped it, if any.
 
@@ -69,7 +74,8 @@ def study(
     planned = choose_rows(whole, options.only)
     console = Console(highlight=False)
     device = choose_device(options.device).type
-    seeds = range(options.first_seed, options.first_seed + options.runs)
+    number = options.runs or recipe.runs
+    seeds = range(options.first_seed, options.first_seed + number)
     jobs = [
         job
         for seed in seeds
@@ -77,38 +83,59 @@ def study(
     ]
     _check_data(jobs, out)
     if planned.rows:
-        total = len(planned.rows) * options.runs
+        total = len(planned.rows) * number
         console.print(
             f"{planned.title}: {len(jobs)} of {total} run{'s' * (total > 1)} to do.", soft_wrap=True
         )
     # A GPU is one worker's, unless the user says that it has room for more.
     workers = options.workers or (os.cpu_count() or 1 if device == "cpu" else 1)
-    failed, stopped = _train(jobs, out, workers, console) if jobs else ([], None)
+    costs = _tell_costs(jobs, out, workers, console)
+    if options.estimate:
+        return Study([], [], None)
+    failed, stopped = _train(costs, out, workers, console) if jobs else ([], None)
     if stopped is not None:
         console.print("Stopped; nothing is lost. The same command goes on from here.")
         return Study([], failed, stopped)
     found = collect(whole, index(read_results(out / "runs").values()))
-    files = (whole.show or write_comparison)(whole, found, out)
+    files = (whole.show or write_study)(whole, found, out)
     for file in files:
         console.print(f"Written: {file}", soft_wrap=True)
     return Study(files, failed, None)
 
 
+def _tell_costs(jobs: Sequence[Job], out: Path, workers: int, console: Console) -> list[Cost]:
+    """Time the steps of a study and print what it will cost."""
+    if not jobs:
+        return []
+    console.print("Timing some steps on this machine …")
+    costs = estimate(jobs, out)
+    for line in written_costs(costs, workers):
+        console.print(line, soft_wrap=True)
+    return costs
+
+
 def _train(
-    jobs: list[Job], out: Path, workers: int, console: Console
+    costs: Sequence[Cost], out: Path, workers: int, console: Console
 ) -> tuple[list[Ended], int | None]:
     """Do the runs with a progress bar; return those that failed, and the signal that stopped it."""
     failed: list[Ended] = []
-    with _progress(console) as progress:
-        task = progress.add_task("", total=len(jobs))
+    clock = Clock(costs, workers)
+    with progress_bar(console) as progress:
+        task = progress.add_task("", total=1.0, left=clock.left())
+
+        def advance(news: Advanced) -> None:
+            clock.advance(news)
+            progress.update(task, completed=clock.fraction(), left=clock.left())
 
         def report(ended: Ended) -> None:
-            _tell(progress, ended)
-            progress.advance(task)
+            clock.end(ended.run.key)
+            tell(progress, ended, clock.left())
+            progress.update(task, completed=clock.fraction(), left=clock.left())
             if ended.error is not None:
                 failed.append(ended)
 
-        stopped = run_in_workers(jobs, out, workers=workers, report=report)
+        jobs = [cost.job for cost in costs]
+        stopped = run_in_workers(jobs, out, workers=workers, report=report, advance=advance)
     return failed, stopped
 
 
@@ -148,27 +175,3 @@ def _check_data(jobs: list[Job], out: Path) -> None:
                     f"{result_file(out, result.key)} was made with other images than those in "
                     f"{job.data} now. Restore them, or take another --out."
                 )
-
-
-def _progress(console: Console) -> Progress:
-    """Return a progress bar of runs, shown on a terminal alone."""
-    return Progress(
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("runs, time left"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )
-
-
-def _tell(progress: Progress, ended: Ended) -> None:
-    """Print a line about a run that ended: its IoU, or why it failed."""
-    if ended.error is not None:
-        progress.console.print(f"{ended.run.key} failed: {ended.error}", soft_wrap=True)
-    elif ended.result is not None:
-        result = ended.result
-        progress.console.print(
-            f"{result.key}  IoU {result.iou:.4f}  ({result.seconds['train']:.0f} s)",
-            soft_wrap=True,
-        )

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -18,7 +18,7 @@ import torch
 from fissura.errors import InputError
 from fissura.memory import keep_freed_memory
 from fissura.study.experiment import Run
-from fissura.study.one_run import Ended, execute
+from fissura.study.one_run import Advanced, Ended, execute
 from fissura.training.stop import StopRequest, stop_on_signals
 
 
@@ -38,7 +38,12 @@ class Job:
 
 
 def run_in_workers(
-    jobs: Sequence[Job], study: Path, *, workers: int, report: Callable[[Ended], None]
+    jobs: Sequence[Job],
+    study: Path,
+    *,
+    workers: int,
+    report: Callable[[Ended], None],
+    advance: Callable[[Advanced], None] = lambda news: None,
 ) -> int | None:
     """Do all jobs in worker processes, in their order as workers become free.
 
@@ -51,6 +56,7 @@ def run_in_workers(
         study: Folder of the study.
         workers: Number of processes; 1 does the jobs in this process.
         report: Called as each run ends.
+        advance: Called after each epoch of a run.
 
     Returns:
         The number of the signal that stopped it, or None.
@@ -60,11 +66,11 @@ def run_in_workers(
     """
     with stop_on_signals() as request:
         if workers == 1:
-            with _one_thread():
-                return _one_after_another(jobs, study, request, report)
+            with one_thread():
+                return _one_after_another(jobs, study, request, report, advance)
         pool = [_Worker(study) for _ in range(min(workers, len(jobs)))]
         try:
-            _hand_out(pool, list(jobs), request, report)
+            _hand_out(pool, list(jobs), request, report, advance)
         finally:
             for worker in pool:
                 worker.close()
@@ -72,11 +78,15 @@ def run_in_workers(
 
 
 def _one_after_another(
-    jobs: Sequence[Job], study: Path, request: StopRequest, report: Callable[[Ended], None]
+    jobs: Sequence[Job],
+    study: Path,
+    request: StopRequest,
+    report: Callable[[Ended], None],
+    advance: Callable[[Advanced], None],
 ) -> int | None:
     """Do all jobs in this process; return the number of the signal that stopped it, or None."""
     for job in jobs:
-        ended = execute(job.run, job.data, study, again=job.again)
+        ended = execute(job.run, job.data, study, again=job.again, advance=advance)
         # While it trains, the training has the signals; otherwise they come here.
         if (stopped_by := ended.stopped_by or request.signal) is not None:
             return stopped_by
@@ -89,6 +99,7 @@ def _hand_out(
     jobs: list[Job],
     request: StopRequest,
     report: Callable[[Ended], None],
+    advance: Callable[[Advanced], None],
 ) -> None:
     """Give each free worker the next job until none is left and all are idle."""
     waiting = jobs[::-1]
@@ -102,7 +113,11 @@ def _hand_out(
         # A signal does not end the wait, so it must not be long.
         for connection in wait(list(busy), timeout=0.5):
             assert isinstance(connection, Connection)
-            report(busy[connection].take())
+            news = busy[connection].take()
+            if isinstance(news, Advanced):
+                advance(news)
+            else:
+                report(news)
 
 
 class _Worker:
@@ -122,12 +137,15 @@ class _Worker:
         self.job = job
         self.connection.send(job)
 
-    def take(self) -> Ended:
-        """Return how the job ended; a process that died is replaced by no other."""
+    def take(self) -> Ended | Advanced:
+        """Return the news of the job, or how it ended; a process that died is not replaced."""
         assert self.job is not None
         job, self.job = self.job, None
         try:
-            return self.connection.recv()
+            news = self.connection.recv()
+            if isinstance(news, Advanced):
+                self.job = job
+            return news
         except EOFError:
             self.process.join()
             raise InputError(
@@ -155,7 +173,13 @@ def _serve(connection: Connection, study: Path) -> None:
     while True:
         try:
             job = connection.recv()
-            connection.send(execute(job.run, job.data, study, again=job.again))
+
+            def advance(news: Advanced) -> None:
+                # Where nobody listens any more, `_stop_with_parent` ends the training in order.
+                with suppress(OSError):
+                    connection.send(news)
+
+            connection.send(execute(job.run, job.data, study, again=job.again, advance=advance))
         except (EOFError, OSError):
             return
 
@@ -183,7 +207,7 @@ def _single_threaded_children() -> Iterator[None]:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Compute with one thread, then with as many as before."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

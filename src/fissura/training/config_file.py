@@ -79,6 +79,19 @@ def read_values(path: Path) -> dict[str, Any]:
             f"{path} is not a configuration: it must have a line for each option, such as "
             "`epochs: 50`."
         )
+    return typed(path, read)
+
+
+def typed(path: Path, read: dict[Any, Any]) -> dict[str, Any]:
+    """Return options of a training, as YAML has them, by their names and in their types.
+
+    Args:
+        path: File that they are from, for the message.
+        read: The options; their names may be written with `-` or `_`.
+
+    Raises:
+        InputError: One of them is unknown or of another type.
+    """
     values = {str(name).replace("-", "_"): value for name, value in read.items()}
     hints = get_type_hints(TrainOptions) | {"data": str}
     known = {entry.name for entry in fields(TrainOptions)} | {"data"}

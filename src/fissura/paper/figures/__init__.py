@@ -3,5 +3,4 @@
 fig1      the losses and how they turn into each other; diagram draws it
 fig3      the margin against the fraction of crack
 fig4      predictions of several losses on the same photos
-files     colors, and files as PNG and SVG
 """

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from fissura.overlay import Color
-from fissura.paper.figures.files import rgb
 from fissura.paper.losses import GREEK
+from fissura.study.figure_files import rgb
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,10 +14,10 @@ from fissura.errors import InputError
 from fissura.losses import recommended_margin
 from fissura.overlay import REDDISH_PURPLE, SKY_BLUE, VERMILION
 from fissura.paper.data import CRACK500, DEEPCRACK
-from fissura.paper.figures.files import rgb, save_figure
 from fissura.paper.losses import HYBRID, PLAIN_HYBRID, ours
 from fissura.study.data import panels
 from fissura.study.experiment import experiment
+from fissura.study.figure_files import rgb, save_figure
 from fissura.study.recipe import Found, Recipe, Row
 
 if TYPE_CHECKING:
