@@ -1,17 +1,26 @@
 """Studies: anybody's comparison of losses, networks or data by many trainings with paired seeds.
 
-A recipe is a value, or a Python file that defines `RECIPE`; docs/studies.md has an example. The
+A recipe is a value, a YAML file, or a Python file that defines `RECIPE`; see docs/studies.md. The
 files of this room, in the order of a study:
 
     data         where the images of a data set lie, or how they are drawn
+    subsets      a folder with some of the images of another
     experiment   data and options of a training; with a seed, a run with a key
     recipe       the rows of a study, and how a recipe is read from a Python file
+    yaml_recipe  recipes in YAML
     options      budget (epochs, width …) and options of `fissura study`
     runner       `study`: trains what is missing, then shows the results
+    cost         what the runs will take, by timed steps
+    progress     how much is done, and the time left
     workers      hands the runs to worker processes
     one_run      trains and judges one run
+    logits       mean logits of crack pixels in training and test images
     results      the JSON file of a finished run
     statistics   paired comparison: intervals, exact tests, Holm's correction
     comparison   the table of a study, and each row against the baseline
+    thresholds   whether a difference is more than another threshold
+    exports      CSV files, LaTeX, a figure of every run
+    tables       a table in Markdown and in LaTeX
     markdown     tables and numbers in Markdown
+    figure_files  colors of figures, and their files
 """
