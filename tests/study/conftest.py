@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from fissura.study.options import Budget, StudyOptions
-from fissura.study.recipe import read_recipe
+from fissura.study.recipe_file import read_recipe
 from fissura.study.runner import study
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "compare_losses.py"

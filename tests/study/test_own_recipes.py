@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fissura.study.options import Budget, StudyOptions
-from fissura.study.recipe import read_recipe
+from fissura.study.recipe_file import read_recipe
 from fissura.study.results import read_results
 from fissura.study.runner import study
 

@@ -5,7 +5,8 @@ import pytest
 from fissura.errors import InputError
 from fissura.study.data import OWN_DATA, DataSet, panels
 from fissura.study.options import Budget
-from fissura.study.recipe import Recipe, cross, read_recipe
+from fissura.study.recipe import Recipe, cross
+from fissura.study.recipe_file import read_recipe
 
 LOSSES = {"bce": {"loss": "bce"}, "dice": {"loss": "dice"}}
 GOOD = """

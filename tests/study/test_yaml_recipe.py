@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from fissura.errors import InputError
-from fissura.study.recipe import read_recipe
+from fissura.study.recipe_file import read_recipe
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 GOOD = """

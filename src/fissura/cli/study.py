@@ -55,7 +55,7 @@ def find_recipe(name: str) -> Recipe:
         InputError: There is neither.
     """
     from fissura.paper.recipes import RECIPES
-    from fissura.study.recipe import YAML, read_recipe
+    from fissura.study.recipe_file import YAML, read_recipe
 
     if name.lower().endswith((".py", *YAML)):
         return read_recipe(Path(name))

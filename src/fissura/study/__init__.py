@@ -6,7 +6,8 @@ files of this room, in the order of a study:
     data         where the images of a data set lie, or how they are drawn
     subsets      a folder with some of the images of another
     experiment   data and options of a training; with a seed, a run with a key
-    recipe       the rows of a study, and how a recipe is read from a Python file
+    recipe       the rows of a study
+    recipe_file  a user's own recipe, from Python or YAML
     yaml_recipe  recipes in YAML
     options      budget (epochs, width …) and options of `fissura study`
     runner       `study`: trains what is missing, then shows the results
