@@ -249,7 +249,7 @@ def _lost(annotated: AnnotatedSet, to: str, annotations: AnnotationOptions) -> l
         told.append(
             f"{'1 line' if lines == 1 else f'{lines} lines'} got {width}, and became areas."
         )
-    if to != "masks" and (ignored := sum(shape.ignored for shape in shapes)):
+    if to not in ("masks", "coco") and (ignored := sum(shape.ignored for shape in shapes)):
         areas = "1 area" if ignored == 1 else f"{ignored} areas"
         told.append(f"{areas} without a label became background, for {to} has no such thing.")
     return told

@@ -153,10 +153,17 @@ def test_photos_with_masks_are_a_source(drawn, tmp_path):
         Image.fromarray(mask).save(tmp_path / f"walls/masks/{one.name}.png")
     unlabeled = (255 * drawn[0].rust_mask).astype(np.uint8)
     Image.fromarray(unlabeled).save(tmp_path / f"walls/ignored/{drawn[0].name}.png")
-    done = convert(tmp_path / "walls", tmp_path / "out", "coco")
-    assert done.notes == ["1 area without a label became background, for coco has no such thing."]
+    done = convert(tmp_path / "walls", tmp_path / "out", "labelme")
+    assert done.notes == [
+        "1 area without a label became background, for labelme has no such thing."
+    ]
     for name, mask in indices_of(tmp_path / "out").items():
         np.testing.assert_array_equal(mask, next(o.crack for o in drawn if o.name == name))
+    convert(tmp_path / "walls", tmp_path / "coco", "coco", options=POLYGONS)
+    for name, mask in indices_of(tmp_path / "coco").items():
+        one = next(one for one in drawn if one.name == name)
+        expected = np.where(one.rust_mask & (name == drawn[0].name), 255, one.crack)
+        np.testing.assert_array_equal(mask, expected)
     convert(tmp_path / "walls", tmp_path / "masks", "masks")
     again = np.asarray(Image.open(tmp_path / f"masks/ignored/{drawn[0].name}.png"))
     np.testing.assert_array_equal(again, unlabeled)

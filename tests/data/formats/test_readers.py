@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -371,3 +372,20 @@ def test_exports_that_have_to_be_made_otherwise(drawn, tmp_path):
     mask.save(tmp_path / "brush/task-1-annotation-2-by-3-tag-crack-0.png")
     with pytest.raises(InputError, match="Export the project as JSON"):
         find_pairs(tmp_path / "brush")
+
+
+def test_tables_without_pyarrow(drawn, tmp_path, monkeypatch):
+    LAYOUTS["hugging_face"](tmp_path / "walls", drawn)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(
+        InputError, match=r"needs the package pyarrow.*pip install 'fissura\[parquet"
+    ):
+        find_pairs(tmp_path / "walls")
+
+
+def test_photos_that_no_file_lists_are_counted(drawn, tmp_path):
+    for layout in ("labelme", "coco", "via"):
+        LAYOUTS[layout](tmp_path / layout, drawn)
+        Image.fromarray(drawn[0].photo).save(tmp_path / layout / "new.jpg")
+        folder = find_pairs(tmp_path / layout)
+        assert "1 photo has no annotation and is not used." in folder.notes

@@ -11,9 +11,10 @@ from typing import Any
 
 from fissura.data.formats.annotation import BACKGROUND_LABELS, Geometry, Polygon, Shape
 from fissura.data.formats.coco import note_outside
+from fissura.data.formats.documents import read_json
 from fissura.data.formats.encoded import decode_base64, png_bitmap
 from fissura.data.formats.points import ellipse, points, polygon, polyline, rectangle
-from fissura.data.formats.source import Gathered, read_json
+from fissura.data.formats.source import Gathered
 from fissura.data.walk import below
 from fissura.errors import InputError
 

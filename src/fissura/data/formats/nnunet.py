@@ -15,8 +15,9 @@ import numpy as np
 from PIL import Image
 
 from fissura.data.formats.annotation import BACKGROUND_LABELS
+from fissura.data.formats.documents import read_json
 from fissura.data.formats.mask_files import mask_shapes
-from fissura.data.formats.source import Gathered, Source, not_used, read_json
+from fissura.data.formats.source import Gathered, Source, not_used
 from fissura.data.images import SUFFIXES, read_image
 from fissura.data.walk import below
 from fissura.errors import InputError

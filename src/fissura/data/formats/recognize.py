@@ -23,7 +23,8 @@ from fissura.data.formats import (
     yolo,
 )
 from fissura.data.formats.annotation import AnnotatedSet
-from fissura.data.formats.source import Gathered, Source, read_json, read_xml
+from fissura.data.formats.documents import read_json, read_xml
+from fissura.data.formats.source import Gathered, Source, not_used
 from fissura.data.layouts import match, placed, tell_apart
 from fissura.data.walk import below
 from fissura.errors import InputError
@@ -91,7 +92,17 @@ def read_annotations(source: Path) -> AnnotatedSet | None:
         hugging_face.read_hugging_face(found[hugging_face.NAME])
     if not found and yolo.has_yolo(files):
         yolo.read_yolo(found[yolo.NAME])
+    if source.is_dir():
+        for gathered in found.values():
+            _note_unlisted(gathered)
     return _the_one(found, damaged, files)
+
+
+def _note_unlisted(gathered: Gathered) -> None:
+    """Say how many photos of the folder no annotation lists."""
+    used = {image.image for image in gathered.images} | {bad.file for bad in gathered.skipped}
+    if unlisted := len([file for file in gathered.source.images if file not in used]):
+        gathered.notes.append(not_used(unlisted, "photo", "no annotation"))
 
 
 def _refuse_brush_pictures(source: Source) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import json
 import re
-import xml.etree.ElementTree as ET
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -14,7 +12,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-import yaml
 from PIL import Image
 
 from fissura.data.formats.annotation import AnnotatedImage, AnnotatedSet, Shape
@@ -23,7 +20,6 @@ from fissura.data.layouts import placed
 from fissura.data.walk import Skipped, below, natural_order, walk
 from fissura.errors import InputError
 
-LONGEST_YAML = 2**20
 # What Label Studio puts before the names of files that were uploaded to it.
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-")
 
@@ -229,61 +225,6 @@ def _size_of(data: bytes) -> tuple[int, int]:
             return image.height, image.width
     except (OSError, ValueError, SyntaxError) as error:
         raise InputError("holds an image that cannot be read") from error
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises:
-        InputError: It is no JSON, or nested too deeply.
-    """
-    try:
-        return json.loads(path.read_bytes().decode("utf-8-sig"))
-    except RecursionError as error:
-        raise InputError(f"{path}: is nested too deeply for annotations.") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not in UTF-8. Save it again, or export it anew.") from error
-    except ValueError as error:
-        raise InputError(f"{path}: is damaged, it is no whole JSON ({error}).") from error
-
-
-def read_yaml(path: Path) -> Any:
-    """Read a small YAML file.
-
-    Raises:
-        InputError: It is no YAML, or larger than a description of a data set is.
-    """
-    if path.stat().st_size > LONGEST_YAML:
-        raise InputError(f"{path}: is too large for the description of a data set.")
-    try:
-        return yaml.safe_load(path.read_bytes().decode("utf-8-sig"))
-    except RecursionError as error:
-        raise InputError(f"{path}: is nested too deeply.") from error
-    except (yaml.YAMLError, ValueError) as error:
-        line = " ".join(str(error).split())[:120]
-        raise InputError(f"{path}: is damaged, it is no YAML ({line}).") from error
-
-
-class _Plain(ET.TreeBuilder):
-    """A tree of elements; a document type, which could declare entities, is refused."""
-
-    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
-        """Refuse."""
-        raise InputError("declares a document type (DOCTYPE), which no annotation file has")
-
-
-def read_xml(path: Path) -> ET.Element:
-    """Read an XML file without entities of its own and without looking at any other file.
-
-    Raises:
-        InputError: It is no XML, or declares a document type.
-    """
-    try:
-        return ET.fromstring(path.read_bytes(), parser=ET.XMLParser(target=_Plain()))
-    except InputError as error:
-        raise InputError(f"{path}: {error}. Export it anew.") from error
-    except (ET.ParseError, ValueError, LookupError, RecursionError) as error:
-        raise InputError(f"{path}: is damaged, it is no whole XML ({error}).") from error
 
 
 def _parts(name: str) -> list[str]:

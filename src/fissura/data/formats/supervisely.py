@@ -12,9 +12,10 @@ from typing import Any
 
 from fissura.data.formats.annotation import BACKGROUND_LABELS, Geometry, Polygon, Shape
 from fissura.data.formats.coco import note_outside
+from fissura.data.formats.documents import read_json
 from fissura.data.formats.encoded import decode_base64, png_bitmap, unpack
 from fissura.data.formats.points import number, points, polygon, polyline, rectangle
-from fissura.data.formats.source import Gathered, Source, read_json
+from fissura.data.formats.source import Gathered, Source
 from fissura.errors import InputError
 
 NAME = "Supervisely"

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from fissura.data.formats.annotation import Polygon, Shape
+from fissura.data.formats.documents import read_yaml
 from fissura.data.formats.points import points
-from fissura.data.formats.source import Gathered, Source, read_yaml
+from fissura.data.formats.source import Gathered, Source
 from fissura.data.layouts import SPLITS, meanings
 from fissura.data.walk import below
 from fissura.errors import InputError

@@ -98,6 +98,14 @@ class Ready:
                     joined = keyhole(Polygon(inset(polygon.outer), holes))
                     yield shape.label, joined + np.array([left, top])
 
+    def unlabeled(self) -> Iterator[tuple[NDArray[np.bool_], int, int]]:
+        """Yield the pixels of areas that have no label: in a box, its first row and column."""
+        for shape in self.image.shapes:
+            if is_ignored(shape):
+                for pixels, top, left in painted(shape, self.image):
+                    if pixels.any():
+                        yield _cropped(pixels, top, left)
+
     def marked(self) -> list[Shape]:
         """Return the shapes that belong to a class."""
         return [shape for shape in self.image.shapes if not is_ignored(shape)]

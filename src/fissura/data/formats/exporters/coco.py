@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fissura.data.formats.exporters import Ready
 from fissura.data.formats.runs import runs_of_pixels
@@ -33,10 +34,10 @@ def write_coco(folder: Path, labels: tuple[str, ...], images: Iterator[Ready]) -
         height, width = ready.image.size_hw
         own = listed[ready.split]
         own.append({"id": len(own) + 1, "file_name": ready.file, "height": height, "width": width})
-        for label, segmentation in _outlined(ready) if ready.polygons else _run_lengths(ready):
+        for label, segmentation in _segmentations(ready, labels[0]):
             of_split = annotations[ready.split]
             entry = {"id": len(of_split) + 1, "image_id": len(own), "category_id": number[label]}
-            of_split.append(entry | segmentation | {"iscrowd": 0})
+            of_split.append(entry | {"iscrowd": 0} | segmentation)
         ready.photo_in(folder / "images")
     for split, entries in listed.items():
         content = {
@@ -49,6 +50,13 @@ def write_coco(folder: Path, labels: tuple[str, ...], images: Iterator[Ready]) -
         with replacing(folder / "annotations" / f"instances_{split}.json") as temporary:
             temporary.write_text(json.dumps(content), encoding="utf-8")
     return []
+
+
+def _segmentations(ready: Ready, first: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield label and fields of each object; areas without a label are crowds of the first one."""
+    yield from _outlined(ready) if ready.polygons else _run_lengths(ready)
+    for pixels, top, left in ready.unlabeled():
+        yield first, _encoded(pixels, top, left, ready.image.size_hw) | {"iscrowd": 1}
 
 
 def _outlined(ready: Ready) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -64,14 +72,20 @@ def _outlined(ready: Ready) -> Iterator[tuple[str, dict[str, Any]]]:
 def _run_lengths(ready: Ready) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield label and run lengths of each object."""
     for label, pixels, top, left in ready.objects():
-        whole = np.zeros(ready.image.size_hw, np.bool_)
-        whole[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
-        counts = runs_of_pixels(whole, by_columns=True)
-        yield (
-            label,
-            {
-                "segmentation": {"size": list(ready.image.size_hw), "counts": counts},
-                "area": int(pixels.sum()),
-                "bbox": [left, top, pixels.shape[1], pixels.shape[0]],
-            },
-        )
+        yield label, _encoded(pixels, top, left, ready.image.size_hw)
+
+
+def _encoded(
+    pixels: NDArray[np.bool_], top: int, left: int, size_hw: tuple[int, int]
+) -> dict[str, Any]:
+    """Return the fields of pixels: run lengths of the whole image, area and box."""
+    whole = np.zeros(size_hw, np.bool_)
+    whole[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+    return {
+        "segmentation": {
+            "size": list(size_hw),
+            "counts": runs_of_pixels(whole, by_columns=True),
+        },
+        "area": int(pixels.sum()),
+        "bbox": [left, top, pixels.shape[1], pixels.shape[0]],
+    }

@@ -1,0 +1,69 @@
+"""Read JSON, YAML and XML that somebody else wrote; what is no such file is told in a sentence."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fissura.errors import InputError
+
+LONGEST_YAML = 2**20
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        InputError: It is no JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(path.read_bytes().decode("utf-8-sig"))
+    except RecursionError as error:
+        raise InputError(f"{path}: is nested too deeply for annotations.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is not in UTF-8. Save it again, or export it anew.") from error
+    except ValueError as error:
+        raise InputError(f"{path}: is damaged, it is no whole JSON ({error}).") from error
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a small YAML file.
+
+    Raises:
+        InputError: It is no YAML, or larger than a description of a data set is.
+    """
+    if path.stat().st_size > LONGEST_YAML:
+        raise InputError(f"{path}: is too large for the description of a data set.")
+    try:
+        return yaml.safe_load(path.read_bytes().decode("utf-8-sig"))
+    except RecursionError as error:
+        raise InputError(f"{path}: is nested too deeply.") from error
+    except (yaml.YAMLError, ValueError) as error:
+        line = " ".join(str(error).split())[:120]
+        raise InputError(f"{path}: is damaged, it is no YAML ({line}).") from error
+
+
+class _Plain(ET.TreeBuilder):
+    """A tree of elements; a document type, which could declare entities, is refused."""
+
+    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
+        """Refuse."""
+        raise InputError("declares a document type (DOCTYPE), which no annotation file has")
+
+
+def read_xml(path: Path) -> ET.Element:
+    """Read an XML file without entities of its own and without looking at any other file.
+
+    Raises:
+        InputError: It is no XML, or declares a document type.
+    """
+    try:
+        return ET.fromstring(path.read_bytes(), parser=ET.XMLParser(target=_Plain()))
+    except InputError as error:
+        raise InputError(f"{path}: {error}. Export it anew.") from error
+    except (ET.ParseError, ValueError, LookupError, RecursionError) as error:
+        raise InputError(f"{path}: is damaged, it is no whole XML ({error}).") from error
