@@ -21,6 +21,7 @@ from fissura.cli.convert import convert
 from fissura.cli.demo import demo
 from fissura.cli.evaluate import evaluate
 from fissura.cli.export import export
+from fissura.cli.frames import frames
 from fissura.cli.inspect import inspect
 from fissura.cli.measure import measure
 from fissura.cli.models import models
@@ -57,7 +58,7 @@ app = App(
 )
 for command in (
     *(train, evaluate, predict, inspect, measure),
-    *(models, convert, export, synth, study, results, demo),
+    *(models, convert, export, frames, synth, study, results, demo),
 ):
     app.command(command)
 

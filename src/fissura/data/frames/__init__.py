@@ -1,0 +1,1 @@
+"""Frames of videos and image sequences: one for each place, the sharpest."""
