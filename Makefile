@@ -49,7 +49,7 @@ coverage: $(VENV)/dev
 
 # Ours and the peers side by side; writes benchmarks/results/ and docs/performance.md.
 bench: $(VENV)/dev
-	for script in startup loss train predict; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+	for script in startup loss train predict engines; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 	$(BIN)/python benchmarks/page.py
 
 # Format, and mend what the linter can.

@@ -19,6 +19,7 @@ SECTIONS = {
     "loss": "Losses",
     "train": "Training",
     "predict": "Prediction",
+    "engines": "Exported models",
     "startup": "Start-up",
 }
 DEVICES = {"cpu": "CPU", "cuda": "GPU", "mps": "Apple GPU"}

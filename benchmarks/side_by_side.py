@@ -27,7 +27,7 @@ from fissura.files import replacing
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = (
     "fissura", "torch", "triton", "segmentation-models-pytorch", "monai", "kornia",
-    "albumentations", "openvino",
+    "albumentations", "openvino", "onnxruntime",
 )  # fmt: skip
 
 

@@ -83,8 +83,11 @@ def run(arguments: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # A console that lacks a letter of a file's name gets its number instead.
             stream.reconfigure(errors="backslashreplace")
+    words = sys.argv[1:] if arguments is None else arguments
+    # Of standard input cyclopts would say that it is no option; the path of both is the same.
+    words = ["./-" if word == "-" else word for word in words]
     try:
-        return app(arguments, result_action="return_value", exit_on_error=False) or 0
+        return app(words, result_action="return_value", exit_on_error=False) or 0
     except CycloptsError:  # which cyclopts has told of
         return INPUT_ERROR
     except InputError as error:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from fissura.cli.options import PHOTOS_FAILED, counted
+from fissura.cli.options import PHOTOS_FAILED, counted, refuse_address
 from fissura.data.frames.options import FrameOptions
 from fissura.files import free_folder
 
@@ -30,6 +30,7 @@ def frames(
         video: Video, or folder of images.
         out: Folder for the frames. [default: VIDEO-frames]
     """
+    refuse_address(video)
     from fissura.data.frames.extract import extract_frames
 
     made = extract_frames(video, out or free_folder(f"{video.stem}-frames"), choosing)

@@ -20,6 +20,7 @@ from fissura.cli.options import (
     counted,
     resumable,
 )
+from fissura.cli.sources import with_frames
 from fissura.files import free_folder
 
 
@@ -44,7 +45,8 @@ def inspect(
     not be inspected, and 2 where nothing could be done.
 
     Args:
-        photos: Photos, and folders of photos.
+        photos: Photos, folders of photos, and videos, of which the sharpest frame of each second is
+            taken (`fissura frames` takes others).
         out: Folder for the results. [default: inspection, or inspection-2 … where that exists]
         limits: YAML file with rules such as `max_width_mm: 0.3`; see docs/inspection.md.
         model: Run folder that `fissura train` wrote, or the name of a model that `fissura models`
@@ -55,6 +57,7 @@ def inspect(
     from fissura.inspection.pipeline import inspect as inspect_photos
 
     out = out or free_folder("inspection")
+    photos, damaged = with_frames(photos, out)
     with resumable(out):
         done = inspect_photos(
             photos,
@@ -78,4 +81,4 @@ def inspect(
     )
     if done.failing:
         return LIMITS_EXCEEDED
-    return PHOTOS_FAILED if done.failures or done.edited else 0
+    return PHOTOS_FAILED if done.failures or done.edited or damaged else 0

@@ -44,10 +44,16 @@ def resumable(out: Path) -> Iterator[None]:
 
 
 def check_photos(photos: tuple[Path, ...], command: str, kinds: str = "photos") -> None:
-    """Raise `InputError` where no photos are given, or where one of them is a model."""
+    """Raise `InputError` where no photos are given, or where one of them is none but a model."""
     from fissura.shipped import MODELS
 
     for path in photos:
+        refuse_address(path)
+        if str(path) == "-":
+            raise InputError(
+                "- (standard input) is for one photo alone, and for `fissura predict -`. Give "
+                f"files or folders to `fissura {command}`."
+            )
         named = str(path) in MODELS and not path.exists()
         if named or _is_model(path) or (len(photos) > 1 and _holds_models(path)):
             others = " ".join(str(other) for other in photos if other != path) or "PHOTOS"
@@ -57,6 +63,21 @@ def check_photos(photos: tuple[Path, ...], command: str, kinds: str = "photos") 
             )
     if not photos:
         raise InputError(f"Which {kinds}? Give files or folders.")
+
+
+def refuse_address(path: Path) -> None:
+    """Raise `InputError` for an address: nothing is fetched from the network.
+
+    Args:
+        path: What somebody gave for a file or folder.
+    """
+    scheme, colon, rest = path.as_posix().partition(":/")
+    if colon and scheme.isalnum() and len(scheme) > 1 and not path.exists():
+        raise InputError(
+            f"{scheme}://{rest.lstrip('/')} is an address, and Fissura fetches nothing from the "
+            "network. Download it and give the file; a single photo can come by standard input: "
+            "`curl ADDRESS | fissura predict - > mask.png`."
+        )
 
 
 def _is_model(path: Path) -> bool:

@@ -17,6 +17,13 @@ from fissura.cli.options import (
     counted,
     resumable,
 )
+from fissura.cli.sources import (
+    FRAMES,
+    STANDARD_INPUT,
+    FramesGroup,
+    predict_standard_input,
+    with_frames,
+)
 from fissura.files import free_folder
 
 
@@ -27,27 +34,35 @@ def predict(
     predicting: PredictGroup = PREDICT,
     probabilities: Switch = False,
     overlays: bool = True,
+    choosing: FramesGroup = FRAMES,
     output: OutputGroup = OUTPUT,
 ) -> int:
     """Find the cracks in photos of any size.
 
     Writes a mask (white is crack) and an overlay for each photo, and predictions.csv with the
     fraction of crack pixels. A file that cannot be read is reported and the others go on; the exit
-    status is then 1.
+    status is then 1. Of a video, the sharpest frame of each second is taken, or of each place with
+    --motion.
 
     Args:
-        photos: Photos, and folders of photos.
+        photos: Photos, folders of photos, and videos; or - for a photo on standard input, whose
+            mask goes to standard output as PNG, or to the .png file that --out names.
         model: Run folder that `fissura train` wrote, or the name of a model that `fissura models`
             lists.
         out: Folder for the results. [default: predictions, or predictions-2 … where that exists]
         probabilities: Write the probabilities too, as 16-bit PNG.
         overlays: Write photos with the cracks marked.
     """
+    if photos == (STANDARD_INPUT,):
+        return predict_standard_input(
+            out, model, predicting, probabilities=probabilities, overwrite=output.overwrite
+        )
     check_photos(photos, "predict")
     from fissura.checkpoint import name_of_model
     from fissura.inference.folder import predict as run
 
     out = out or free_folder("predictions")
+    photos, damaged = with_frames(photos, out, choosing)
     with resumable(out):
         summary = run(
             photos,
@@ -64,4 +79,4 @@ def predict(
     )
     if summary.failures:
         print(f"{len(summary.failures)} could not be predicted; see above.", file=sys.stderr)
-    return PHOTOS_FAILED if summary.failures else 0
+    return PHOTOS_FAILED if summary.failures or damaged else 0
