@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fissura.checkpoint import config_of, load_model
+from fissura.checkpoint import ModelConfig, config_of, load_model, save_model
 from fissura.cli import run
 from fissura.data.images import read_image
 from fissura.errors import InputError
@@ -117,6 +117,25 @@ def test_exported_weights_are_a_model_of_ours(model, tmp_path):
     expected, _ = load_model(model)
     for name, weight in expected.state_dict().items():
         assert torch.equal(network.state_dict()[name], weight)
+
+
+@pytest.mark.parametrize("overlapping", [False, True])
+def test_a_model_of_several_classes(overlapping, tmp_path):
+    classes, channels = ("crack", "rust"), 2 + (not overlapping)
+    torch.manual_seed(5)
+    network = build_model("crackseg", width=2, channels=channels)
+    config = ModelConfig(
+        "crackseg", {"width": 2, "channels": channels}, classes=classes, overlapping=overlapping
+    )
+    save_model(tmp_path / "model", network, config)
+    made = export_model(tmp_path / "model", tmp_path / "model.torchscript")
+    told = json.loads(read_entries(made.file)["classes"])
+    assert told == [*([] if overlapping else ["background"]), *classes]
+    image = read_image(PHOTOS / "concrete_2.jpg")[:90, :110]
+    (found,) = Predictor.load(made.file).class_predictions([image])
+    expected = Predictor.load(tmp_path / "model", device="cpu", precision="float32", tile=512)
+    (wanted,) = expected.class_predictions([image])
+    np.testing.assert_allclose(found.probs, wanted.probs, atol=1e-5)
 
 
 def test_a_file_that_computes_something_else_is_not_written(model, tmp_path, monkeypatch):
@@ -277,8 +296,6 @@ def test_the_shipped_model_gives_the_same_masks_of_ten_photos(name, tmp_path):
     ],
 )
 def test_other_networks_are_exported(network, options, tmp_path):
-    from fissura.checkpoint import ModelConfig, save_model
-
     torch.manual_seed(0)
     save_model(tmp_path / "model", build_model(network, **options), ModelConfig(network, options))
     for name in ("model.onnx", "model.xml", "model.torchscript"):

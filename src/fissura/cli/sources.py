@@ -85,6 +85,7 @@ def predict_standard_input(
 
     image = _read(sys.stdin.buffer.read())
     predictor = Predictor.load(model, **asdict(options))
+    predictor.refuse_classes("a mask has room for one")
     highest = HIGHEST_16 if probabilities else None
     found = next(predictor.compact([image], highest=highest))
     pixels = found.mask if found.prob is None else found.prob

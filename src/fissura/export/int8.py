@@ -18,6 +18,7 @@ from fissura.data.images import read_image
 from fissura.data.load import load_split
 from fissura.data.protocols import PROTOCOLS
 from fissura.errors import extra
+from fissura.export.parity import masks_of
 from fissura.exported import exported_format
 from fissura.inference.portable import INPUT
 from fissura.inference.predictor import Predictor
@@ -56,7 +57,8 @@ class Int8Loss:
     Attributes:
         source: The images that it was measured on, in words.
         agreement: IoU of its masks with those in float32, pixels of all images pooled.
-        iou: IoU with the true masks in float32, pooled; None where there are none.
+        iou: IoU with the true masks in float32, pooled; None where there are none, and of a model
+            of several classes.
         iou_int8: The same of the 8-bit model.
     """
 
@@ -172,16 +174,17 @@ def measure_loss(file: Path, model: str | Path, shown: Scenes) -> Int8Loss:
     exact = Predictor.load(model, device="cpu", precision="float32")
     coarse = Predictor.load(file, device="cpu", precision="float32")
     counts = np.zeros((3, 2), np.int64)  # of three pairs of masks: both, any
-    masks = shown.masks or [None] * len(shown.images)
+    masks = [None] * len(shown.images) if exact.classes else shown.masks
+    masks = masks or [None] * len(shown.images)
     for image, mask in zip(shown.images, masks, strict=True):
-        wanted = exact.prob(image) >= exact.threshold
-        found = coarse.prob(image) >= exact.threshold
+        wanted = np.stack(masks_of(exact.prob(image), exact))
+        found = np.stack(masks_of(coarse.prob(image), exact))
         counts[0] += _overlap(found, wanted)
         if mask is not None:
-            counts[1] += _overlap(wanted, mask)
-            counts[2] += _overlap(found, mask)
+            counts[1] += _overlap(wanted[0], mask)
+            counts[2] += _overlap(found[0], mask)
     agreement, iou, iou_int8 = (both / any_ if any_ else 1.0 for both, any_ in counts.tolist())
-    if shown.masks is None:
+    if shown.masks is None or exact.classes:
         return Int8Loss(shown.source, agreement, None, None)
     return Int8Loss(shown.source, agreement, iou, iou_int8)
 

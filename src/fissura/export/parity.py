@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fissura.data.images import read_image
 from fissura.errors import InputError
+from fissura.inference.classes import is_class, map_of
 from fissura.inference.predictor import Predictor
 from fissura.shipped import PHOTOS
 
@@ -27,7 +28,8 @@ class Parity:
     Attributes:
         photos: Number of photos that were compared.
         largest: Largest difference of a probability.
-        iou: Smallest IoU of two masks of a photo, at the model's threshold; 1 where both are empty.
+        iou: Smallest IoU of two masks of a photo, or of a class, at the model's threshold; 1 where
+            both are empty.
     """
 
     photos: int
@@ -65,7 +67,8 @@ def compared(exported: Predictor, original: Predictor, images: list[NDArray[np.u
     for image in images:
         found, wanted = exported.prob(image), original.prob(image)
         largest = max(largest, float(np.abs(found - wanted).max()))
-        least = min(least, iou(found >= original.threshold, wanted >= original.threshold))
+        pairs = zip(masks_of(found, original), masks_of(wanted, original), strict=True)
+        least = min(least, *(iou(one, other) for one, other in pairs))
     parity = Parity(len(images), largest, least)
     if not (largest <= TOLERANCE and least >= LEAST_IOU):  # a NaN is no agreement
         raise InputError(
@@ -82,6 +85,22 @@ def photos() -> list[NDArray[np.uint8]]:
     return [
         read_image(file)[:height, :width]
         for file, (height, width) in zip(files, CROPS_HW, strict=False)
+    ]
+
+
+def masks_of(prob: NDArray[np.float32], predictor: Predictor) -> list[NDArray[np.bool_]]:
+    """Return the mask of crack, or of each class that the predictor tells apart.
+
+    Args:
+        prob: From `predictor.prob`, or from another one of the same model.
+        predictor: Its threshold and classes count.
+    """
+    if not predictor.classes:
+        return [prob >= predictor.threshold]
+    overlapping = predictor.config.overlapping
+    found = map_of(prob, overlapping=overlapping)
+    return [
+        is_class(found, number, overlapping=overlapping) for number in range(len(predictor.classes))
     ]
 
 
