@@ -94,6 +94,7 @@ def _of_folder(folder: Path, rate: float) -> Iterator[Frame]:
 def _of_video(file: Path) -> Iterator[Frame]:
     with extra("video", "Reading a video"):
         import av
+        from av.error import FFmpegError
     number, seconds, first = -1, 0.0, None
     try:
         with av.open(file) as container:
@@ -108,7 +109,7 @@ def _of_video(file: Path) -> Iterator[Frame]:
                 seconds = time - first
                 yield _frame(frame, number, seconds)
             promised = float((container.duration or 0) / av.time_base)
-    except av.error.FFmpegError as error:
+    except FFmpegError as error:
         told = str(error.strerror or error)
         if number < 0:
             raise InputError(f"{file}: cannot be read as a video ({told}).") from error
@@ -142,7 +143,8 @@ def _frame(frame: VideoFrame, number: int, seconds: float) -> Frame:
 def _small(gray: NDArray[Any], side: int) -> NDArray[np.uint8]:
     height, width = gray.shape
     size = _fitting(width, height, side)
-    return cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
+    small: Any = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
+    return small
 
 
 def _fitting(width: int, height: int, side: int) -> tuple[int, int]:
