@@ -193,7 +193,7 @@ def openvino_network(network: nn.Module, dtype: torch.dtype) -> Callable[[Tensor
         converted = openvino.convert_model(network, example_input=example, input=[-1, 3, -1, -1])
     infer = _request(converted, dtype)
 
-    def logits(image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
+    def logits(image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k h w"]:
         height, width = image.shape[-2:]
         padded = pad_to_multiple(image.float(), multiple).contiguous()
         return infer(padded)[..., :height, :width]

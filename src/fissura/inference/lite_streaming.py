@@ -162,7 +162,7 @@ class StreamingLite:
             deep_channels = conv.out_channels
         self.head = Conv(network.head, None, dtype, relu=False)
 
-    def __call__(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
+    def __call__(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k h w"]:
         """Return the logits of whole images of any size."""
         height, width = image.shape[-2:]
         (logits,) = self.stream([pad_to_multiple(image, self.stride)])
