@@ -97,6 +97,7 @@ def demo(out: str | Path | None = None, *, seed: int = 0) -> Demo:
     )
     console.rule("4  Evaluate the model on panels that the training has not seen")
     report = evaluate(out / "run", out / "data", out=out / "evaluation")
+    assert isinstance(report, Report)  # the panels' masks tell crack or not
     console.print(report.headline())
     console.rule("Done")
     console.print(f"The photos' cracks:  {inspection.report.absolute()}")

@@ -10,4 +10,6 @@ report    the folder of a report
 evaluate  the whole of `fissura evaluate` with one model
 compare   the same with several: differences with intervals, image by image
 compare_page  comparison.html, its JSON and its scatter plots
+classes   each of several classes scored by itself, and their confusions
+class_report  the folder of a report on several classes
 """

@@ -6,7 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ from fissura.data.labels import Labels
 from fissura.data.load import PreparedSet, load_split
 from fissura.data.protocols import PROTOCOLS, Protocol, choose_protocol
 from fissura.device import describe_machine
+from fissura.errors import InputError
+from fissura.evaluation.class_report import ClassReport, write_class_report
+from fissura.evaluation.classes import ClassScores, score_classes, summarize_classes
 from fissura.evaluation.clean import load_clean_photos
 from fissura.evaluation.options import EvaluateOptions
 from fissura.evaluation.report import Report, refuse_existing, write_report
@@ -39,7 +42,7 @@ def evaluate(
     options: EvaluateOptions = DEFAULTS,
     out: str | Path | None = None,
     cache_dir: Path | None = None,
-) -> Report:
+) -> Report | ClassReport:
     """Tell how well a model finds the cracks of labeled photos, and write a report.
 
     Nothing is chosen on these photos: the metrics are for the threshold 0.5, and for the one that
@@ -57,7 +60,7 @@ def evaluate(
 
     Returns:
         All metrics, and the folder that holds report.html, report.json, per_image.csv and the
-        precision-recall curve.
+        precision-recall curve. Of a model of several classes, those of each class.
 
     Raises:
         InputError: The model or the data cannot be used, or `out` holds anything already.
@@ -73,6 +76,13 @@ def evaluate(
     notes: tuple[str, ...] = ()
     if options.clean:
         images = load_clean_photos(data, options, chosen)
+        if config.classes:
+            images = replace(
+                images,
+                masks=[mask.astype(np.uint8) for mask in images.masks],
+                classes=config.classes,
+                overlapping=config.overlapping,
+            )
     else:
         labels = _labels(config, options)
         folder = find_pairs(
@@ -93,14 +103,22 @@ def evaluate(
         )
     # Images prepared as for training are at the model's scale already.
     scale = 1.0 if chosen == own and chosen.size_hw else config.scale / images.scale
-    threshold, source = _threshold(options.threshold, config)
-    scores, predictor = score_model(
-        model, images, scale=scale, threshold=threshold, source=source, options=options
-    )
+    scores: Scores | ClassScores
+    if config.classes:
+        predictor = _predictor(model, images, scale, options)
+        probs = _clipped(_with_progress(predictor.probs(images.images), len(images)))
+        scores = score_classes(probs, images, tolerance=options.tolerance)
+        metrics = summarize_classes(scores, resamples=options.bootstrap, seed=options.seed)
+    else:
+        threshold, source = _threshold(options.threshold, config)
+        scores, predictor = score_model(
+            model, images, scale=scale, threshold=threshold, source=source, options=options
+        )
+        metrics = summarize(scores, resamples=options.bootstrap, seed=options.seed)
     summary = {
         "format": 1,
         "warnings": [*warnings_for(model, config, data, images, chosen, own, options), *notes],
-        **summarize(scores, resamples=options.bootstrap, seed=options.seed),
+        **metrics,
         "model": _describe_model(model, config, predictor),
         "data": _describe_data(data, options, images),
         "versions": _versions(),
@@ -111,6 +129,9 @@ def evaluate(
     split = "clean" if options.clean else options.split
     stem = "-".join(["evaluation", data.resolve().name, split] + [chosen.name] * (chosen != own))
     folder = Path(out) if out is not None else _new_folder(model, stem)
+    if isinstance(scores, ClassScores):
+        write_class_report(scores, summary, folder)
+        return ClassReport(summary, scores, folder)
     write_report(scores, summary, folder)
     return Report(summary, scores, folder)
 
@@ -138,7 +159,17 @@ def score_model(
     Returns:
         The scores of all images, and the predictor that made them.
     """
-    predictor = Predictor.load(
+    predictor = _predictor(model, images, scale, options)
+    probs = _clipped(_with_progress(predictor.probs(images.images), len(images)))
+    scores = score(probs, images, threshold=threshold, source=source, tolerance=options.tolerance)
+    return scores, predictor
+
+
+def _predictor(
+    model: Path, images: PreparedSet, scale: float, options: EvaluateOptions
+) -> Predictor:
+    """Load a model to predict the images of a set at a scale."""
+    return Predictor.load(
         model,
         device=options.device,
         precision=options.precision,
@@ -146,9 +177,6 @@ def score_model(
         tta=options.tta,
         batch_size=_batch_size(images, scale),
     )
-    probs = _clipped(_with_progress(predictor.probs(images.images), len(images)))
-    scores = score(probs, images, threshold=threshold, source=source, tolerance=options.tolerance)
-    return scores, predictor
 
 
 def _own_protocol(config: ModelConfig) -> Protocol:
@@ -165,7 +193,20 @@ def _own_protocol(config: ModelConfig) -> Protocol:
 def _labels(config: ModelConfig, options: EvaluateOptions) -> Labels:
     """Return what the values of masks stand for: as in training, unless the options say more."""
     ignore = config.training.get("ignore") if options.ignore is None else options.ignore
-    return Labels(ignore=ignore)
+    if not config.classes:
+        if options.classes is not None:
+            raise InputError("--classes is for models of several classes; this one tells crack.")
+        return Labels(ignore=ignore)
+    if options.threshold is not None:
+        raise InputError("A model of several classes takes the likeliest: leave out --threshold.")
+    names = options.classes or config.training.get("classes") or ",".join(config.classes)
+    labels = Labels.parse(names, overlapping=config.overlapping, ignore=ignore)
+    if labels.classes != config.classes:
+        raise InputError(
+            f"--classes {names}: the model has the classes {', '.join(config.classes)}. Give these "
+            "names, in this order, with their values in the masks."
+        )
+    return labels
 
 
 def _threshold(given: float | None, config: ModelConfig) -> tuple[float | None, str]:

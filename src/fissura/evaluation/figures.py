@@ -127,8 +127,13 @@ def encode(image: NDArray[np.uint8]) -> tuple[str, bytes]:
     return "image/jpeg", buffer.getvalue()
 
 
-def draw_curve(scores: Scores) -> dict[str, bytes]:
-    """Draw the pooled precision-recall curve, as the bytes of files by suffix: "svg" and "png"."""
+def draw_curve(scores: Scores, name: str = "crack") -> dict[str, bytes]:
+    """Draw the pooled precision-recall curve, as the bytes of files by suffix: "svg" and "png".
+
+    Args:
+        scores: Scores of the images.
+        name: Name of the class.
+    """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -139,8 +144,9 @@ def draw_curve(scores: Scores) -> dict[str, bytes]:
     drawn = ~np.isnan(curve.precision)
     axes.plot(curve.recall[drawn], curve.precision[drawn], color=_hex(SKY_BLUE), linewidth=2.5)
     best = ods(scores.histograms)
+    at_half = "likeliest class" if scores.half.source == "map" else "threshold 0.5"
     points: list[tuple[str, str, Color, NDArray[np.int64]]] = [
-        ("threshold 0.5", "o", (0, 0, 0), scores.half.counts.sum(axis=0)),
+        (at_half, "o", (0, 0, 0), scores.half.counts.sum(axis=0)),
         (f"best F1 in hindsight, at {best.threshold:.2f} (oracle)", "x", (120, 120, 120),
          best.counts),
     ]  # fmt: skip
@@ -157,8 +163,8 @@ def draw_curve(scores: Scores) -> dict[str, bytes]:
         label = f"{label}: F1 {float(f1(counts)):.3f}"
         axes.plot(x, y, marker, color=_hex(color), markersize=8, label=label, clip_on=False)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    axes.set_xlabel("recall: fraction of the true crack pixels that is found")
-    axes.set_ylabel("precision: fraction of the predicted crack pixels that is right")
+    axes.set_xlabel(f"recall: fraction of the true {name} pixels that is found")
+    axes.set_ylabel(f"precision: fraction of the predicted {name} pixels that is right")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="lower left", fontsize=9, framealpha=0.9)
     # A fixed salt and no date: the same scores give the same file.

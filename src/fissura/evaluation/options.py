@@ -25,6 +25,10 @@ class EvaluateOptions:
     """All photos show no crack, so that whatever is found is a false alarm. Masks are not needed,
     and the split is all photos."""
 
+    classes: str | None = None
+    """Of a model of several classes: their names in the order of their values in these masks, with
+    commas between them, or with these values (crack,spalling=4); as in training unless given."""
+
     ignore: int | None = None
     """Value of mask pixels without a label, which count nowhere; as in training unless given."""
 

@@ -87,7 +87,7 @@ def page(scores: Scores, summary: dict[str, Any], curve_svg: str) -> str:
             (KINDS[kind], [_example(scores, example) for example in examples])
             for kind, examples in groupby(choose_examples(scores), lambda example: example.kind)
         ],
-        provenance=_provenance(summary),
+        provenance=provenance_of(summary),
     )
 
 
@@ -141,8 +141,12 @@ def _example(scores: Scores, example: Example) -> dict[str, Any]:
     }
 
 
-def _provenance(summary: dict[str, Any]) -> dict[str, Any]:
-    """Return where the metrics come from: model, data, machine."""
+def provenance_of(summary: dict[str, Any]) -> dict[str, Any]:
+    """Return where the metrics come from: model, data, machine.
+
+    Args:
+        summary: Of an evaluation.
+    """
     entries: dict[str, Any] = {
         f"{room}: {key.replace('_', ' ')}": value
         for room in ("model", "data")

@@ -28,7 +28,8 @@ class AtThreshold:
 
     Attributes:
         threshold: k/256, or one beyond the ends of that grid.
-        source: Origin of the threshold: "fixed", "validation" or "given".
+        source: Origin of the threshold: "fixed", "validation" or "given"; or "map" where a pixel
+            belongs to the likeliest of several classes.
         counts: int64 (n, 4), columns tp fp fn tn.
         tolerant: int64 (n, 4), the same with tolerance (`fissura.metrics.matches`).
         center_line: int64 (n, 4), along centerlines (`fissura.metrics.topology`).

@@ -42,6 +42,7 @@ SOURCES = {
     "fixed": "fixed beforehand",
     "validation": "chosen on validation images during training",
     "given": "given by the user",
+    "map": "the likeliest class of each pixel",
 }
 NOT_CHOSEN = (
     "The model was trained without validation images, so there is no threshold that was chosen "

@@ -242,6 +242,11 @@ class TestCurve:
 
 def prepared_for(config: TrainOptions, data: Path, split: str) -> PreparedSet:
     """Return the images of a split as a run of this configuration sees them."""
+    if config.classes is not None:
+        raise InputError(
+            "Studies compare trainings of crack or not: leave out classes, or train and evaluate "
+            "models of several classes one by one."
+        )
     return prepared(data, split, _protocol(config), labels_of(config), config.empty_if_missing)
 
 

@@ -246,8 +246,8 @@ def build_session(
         normalization = {"mean": network.mean, "std": network.std}
     mixed = inputs.train if isinstance(inputs.train, MixedImages) else None
     training = {"loss": config.loss, **given, "epochs": config.epochs, "seed": config.seed}
-    if config.ignore is not None:
-        training["ignore"] = config.ignore
+    kept = {"ignore": config.ignore, "classes": config.classes, "rare": config.rare}
+    training |= {name: value for name, value in kept.items() if value is not None}
     return Session(
         run=run,
         fabric=fabric,
