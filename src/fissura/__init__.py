@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fissura.export.hub import from_pretrained, push_to_hub, save_pretrained
     from fissura.export.options import ExportOptions
     from fissura.files import OutputOptions
+    from fissura.inference.classes import ClassPrediction
     from fissura.inference.folder import predict
     from fissura.inference.options import PredictOptions
     from fissura.inference.predictor import Prediction, Predictor
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from fissura.training.options import TrainOptions
 
 __all__ = [
+    "ClassPrediction",
     "AnnotationOptions",
     "ConvertOptions",
     "EvaluateOptions",
@@ -72,6 +74,7 @@ __all__ = [
 
 # The module and the name in it of everything that is loaded on first use.
 _HOMES = {
+    "ClassPrediction": ("fissura.inference.classes", "ClassPrediction"),
     "AnnotationOptions": ("fissura.data.annotation_options", "AnnotationOptions"),
     "ConvertOptions": ("fissura.data.convert_options", "ConvertOptions"),
     "EvaluateOptions": ("fissura.evaluation.options", "EvaluateOptions"),

@@ -203,7 +203,8 @@ def test_studies_refuse_classes(drawn):
 @pytest.fixture(scope="module")
 def report(drawn, trained, tmp_path_factory):
     out = tmp_path_factory.mktemp("report") / "report"
-    return evaluate(trained, drawn, options=EvaluateOptions(bootstrap=20), out=out)
+    options = EvaluateOptions(bootstrap=20, precision="float32", device="cpu")
+    return evaluate(trained, drawn, options=options, out=out)
 
 
 def test_each_class_has_its_metrics(drawn, trained, report):
@@ -211,8 +212,8 @@ def test_each_class_has_its_metrics(drawn, trained, report):
     assert list(report.summary["classes"]) == names
     files = sorted((drawn / "test" / "images").iterdir())
     masks = [np.asarray(Image.open(drawn / "test" / "masks" / file.name)) for file in files]
-    predictor = Predictor.load(trained, precision="auto")
-    photos = [np.asarray(Image.open(file)) for file in files]
+    predictor = Predictor.load(trained, device="cpu", precision="float32")
+    photos = [np.array(Image.open(file)) for file in files]
     maps = [found.map for found in predictor.class_predictions(photos)]
     confusion = np.zeros((4, 4), int)
     for mask, found in zip(masks, maps, strict=True):
@@ -310,7 +311,7 @@ def test_overlapping_loss_is_a_sum_over_the_channels():
 
 
 def photo_of(drawn):
-    return np.asarray(Image.open(next((drawn / "test" / "images").iterdir())))
+    return np.array(Image.open(next((drawn / "test" / "images").iterdir())))
 
 
 @pytest.mark.parametrize("options", [{}, {"tile": 32}, {"tta": True}, {"scale": 0.5}])
@@ -328,7 +329,7 @@ def test_a_photo_has_probabilities_of_each_class(drawn, trained, options):
     chosen = one(image)
     np.testing.assert_allclose(chosen.prob, found.prob("seam"), atol=1e-6)
     assert chosen.threshold == found.of_class("seam").threshold == 0.5
-    assert set(fissura.measure(found.of_class("crack")).__class__.__mro__)
+    assert isinstance(fissura.measure(found.of_class("crack")), list)
 
 
 def test_bands_give_the_logits_of_the_whole_network(drawn, trained):
@@ -363,7 +364,7 @@ def test_a_folder_of_photos_becomes_maps(drawn, trained, tmp_path):
     file = photos / rows[0]["file"].rsplit("/", 1)[-1]
     saved = Image.open(tmp_path / "found" / rows[0]["mask"])
     assert saved.mode == "P"
-    (found,) = Predictor.load(trained).class_predictions([np.asarray(Image.open(file))])
+    (found,) = Predictor.load(trained).class_predictions([np.array(Image.open(file))])
     np.testing.assert_array_equal(np.asarray(saved), found.map)
     assert float(rows[0]["seam_fraction"]) == pytest.approx((found.map == 2).mean(), abs=1e-6)
     prob = np.asarray(Image.open(tmp_path / "found/probabilities/seam" / file.name)) / 65535
