@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from fissura.training.options import TrainOptions
 
 __all__ = [
-    "ClassPrediction",
     "AnnotationOptions",
+    "ClassPrediction",
     "ConvertOptions",
     "EvaluateOptions",
     "ExportOptions",
