@@ -177,7 +177,7 @@ class StreamingLite:
             stages: Runs groups of layers side by side; one after the other if None.
 
         Yields:
-            Logits (n, 1, rows, w), the same whatever the bands and the stages are.
+            Logits (n, k, rows, w), the same whatever the bands and the stages are.
         """
         ahead: Ahead = (stages or Stages(1)).ahead
         skips: list[deque[Tensor]] = [deque() for _ in self.up]

@@ -190,7 +190,7 @@ class StreamingNetwork:
             stages: Runs groups of layers side by side; one after the other if None.
 
         Yields:
-            Logits (n, 1, rows, w), the same whatever the bands and the stages are.
+            Logits (n, k, rows, w), the same whatever the bands and the stages are.
         """
         ahead = (stages or Stages(1)).ahead
         return (band.values for band in self._level(as_bands(bands, self.dtype), 0, ahead))
