@@ -294,8 +294,10 @@ def test_overlapping_classes_from_masks_to_report(overlapping, tmp_path):
     photos = overlapping / "test" / "images"
     predict(photos, tmp_path / "found", model=run)
     name = next(photos.iterdir()).name
-    both = [Image.open(tmp_path / "found/masks" / c / name) for c in ("crack", "damage")]
-    assert {mask.mode for mask in both} == {"L"}
+    for each in ("crack", "damage"):
+        with Image.open(tmp_path / "found/masks" / each / name) as mask:
+            assert mask.mode == "L"
+            assert set(np.unique(np.asarray(mask))) <= {0, 255}
 
 
 def test_overlapping_loss_is_a_sum_over_the_channels():
