@@ -17,7 +17,9 @@ Known layouts, here with train and test (there may be val, too), are
     DATA/test/masks/2.png         DATA/test_lab/2.png        DATA/test/2_mask.png
 and without a split
     DATA/images/1.jpg             DATA/1.jpg                 DATA/1.jpg
-    DATA/masks/1.png              DATA/1.png                 DATA/1_mask.png"""
+    DATA/masks/1.png              DATA/1.png                 DATA/1_mask.png
+and photos with the annotation files of COCO, YOLO segmentation, LabelMe, CVAT, Label Studio, VIA,
+Supervisely, Pascal VOC, nnU-Net, MVTec, Roboflow or Hugging Face."""
 
 SPLITS = {"train": "train(?:ing)?|tr", "val": "val(?:id(?:ation)?)?", "test": "test(?:ing)?|ts"}
 IMAGE_WORDS = "images?|imgs?|photos?|pictures?|inputs?|originals?"
