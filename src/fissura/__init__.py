@@ -17,6 +17,8 @@ from fissura.version import __version__
 if TYPE_CHECKING:
     from fissura import losses, metrics
     from fissura.checkpoint import load_model, save_model
+    from fissura.checks.check import check
+    from fissura.checks.options import CheckOptions
     from fissura.data.annotation_options import AnnotationOptions
     from fissura.data.convert import convert
     from fissura.data.convert_options import ConvertOptions
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnnotationOptions",
+    "CheckOptions",
     "ClassPrediction",
     "ConvertOptions",
     "EvaluateOptions",
@@ -55,6 +58,7 @@ __all__ = [
     "TrainOptions",
     "__version__",
     "build_model",
+    "check",
     "compare_models",
     "convert",
     "evaluate",
@@ -77,6 +81,7 @@ _HOMES = {
     "ClassPrediction": ("fissura.inference.classes", "ClassPrediction"),
     "AnnotationOptions": ("fissura.data.annotation_options", "AnnotationOptions"),
     "ConvertOptions": ("fissura.data.convert_options", "ConvertOptions"),
+    "CheckOptions": ("fissura.checks.options", "CheckOptions"),
     "EvaluateOptions": ("fissura.evaluation.options", "EvaluateOptions"),
     "ExportOptions": ("fissura.export.options", "ExportOptions"),
     "InputError": ("fissura.errors", "InputError"),
@@ -90,6 +95,7 @@ _HOMES = {
     "build_model": ("fissura.models", "build_model"),
     "compare_models": ("fissura.evaluation.compare", "compare_models"),
     "convert": ("fissura.data.convert", "convert"),
+    "check": ("fissura.checks.check", "check"),
     "evaluate": ("fissura.evaluation.evaluate", "evaluate"),
     "export_model": ("fissura.export.export", "export_model"),
     "from_pretrained": ("fissura.export.hub", "from_pretrained"),

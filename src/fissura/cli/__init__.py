@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App, CycloptsError
 from cyclopts.config import Dict
 
+from fissura.cli.check import check
 from fissura.cli.convert import convert
 from fissura.cli.demo import demo
 from fissura.cli.evaluate import evaluate
@@ -57,7 +58,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 for command in (
-    *(train, evaluate, predict, inspect, measure),
+    *(check, train, evaluate, predict, inspect, measure),
     *(models, convert, export, frames, synth, study, results, demo),
 ):
     app.command(command)

@@ -59,7 +59,7 @@ def load_split(
         InputError: The folder does not have the split, a file is damaged or too small for the
             protocol, or the masks cannot be decoded (see `fissura.data.masks.choose_rule`).
     """
-    pairs, split_rule = _choose_pairs(folder, split, split_seed, group_of)
+    pairs, split_rule = choose_pairs(folder, split, split_seed, group_of)
     everything = [pair for listed in folder.splits.values() for pair in listed]
     depth = common_depth(pair.image for pair in everything)
     key = cache.key(
@@ -117,10 +117,20 @@ def default_cache_dir() -> Path:
     return cache.default_dir()
 
 
-def _choose_pairs(
+def choose_pairs(
     folder: Folder, split: str, seed: int, group_of: Callable[[str], str]
 ) -> tuple[list[Pair], str]:
-    """Choose the pairs of a split, and say in words where the split comes from."""
+    """Choose the pairs of a split, and say in words where the split comes from.
+
+    Args:
+        folder: The pairs.
+        split: As in `load_split`.
+        seed: Of the split that is drawn where the folder has none.
+        group_of: Gives names that show one thing the same group.
+
+    Raises:
+        InputError: The folder does not have the split.
+    """
     if split == "all":
         return [pair for listed in folder.splits.values() for pair in listed], "the whole folder"
     if split in folder.splits:

@@ -109,7 +109,7 @@ def prepare_pairs(
 
     def work(pair: Pair) -> list[_Prepared] | Skipped:
         try:
-            photo, mask, valid = _read(pair, rule, labels, depth)
+            photo, mask, valid = read_labeled(pair, rule, labels, depth)
             cut = windows(photo.shape[:2], protocol)
             images = prepare_labeled(photo, mask, valid, protocol, overlapping=labels.overlapping)
         except InputError as error:
@@ -147,10 +147,24 @@ def prepare_pairs(
     ), bad
 
 
-def _read(
+def read_labeled(
     pair: Pair, rule: Rule, labels: Labels, depth: Depth | None
 ) -> tuple[NDArray[np.uint8], NDArray[Any], NDArray[np.bool_] | None]:
-    """Read a photo, its mask and its valid mask."""
+    """Read a photo, its mask and its valid mask.
+
+    Args:
+        pair: The photo with its masks.
+        rule: How the masks are decoded.
+        labels: What their values stand for.
+        depth: The depth of the set of photos, see `fissura.data.images.read_image`.
+
+    Returns:
+        RGB (h, w, 3); the mask, as `PreparedSet.masks` holds it; and the pixels that have a label,
+        or None where all have.
+
+    Raises:
+        InputError: A file cannot be read.
+    """
     files = pair.masks + ([] if pair.ignored is None else [pair.ignored])
     indices = isinstance(rule, ClassRule)
     photo, values = read_with_masks(pair.image, files, depth=depth, indices=indices)

@@ -21,6 +21,8 @@ VARIANTS = re.compile(
     )$""",
     re.VERBOSE | re.IGNORECASE,
 )
+# The fraction that training sets aside unless told otherwise, and the fewest photos of which it is.
+VALIDATION, FEWEST = 0.2, 5
 CRACK500_CROP = re.compile(r"(\d{8}_\d{6})(?:_\d+)+")
 MAGNETIC_TILE = re.compile(r"exp\d+_num_(\d+)")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from rich.progress import (
 )
 
 from fissura.checkpoint import name_of_model, read_config
+from fissura.checks.quick import quick_findings
 from fissura.data.mixture_images import MixedImages
 from fissura.data.prepared import PreparedSet
 from fissura.errors import extra
@@ -35,6 +37,7 @@ from fissura.training.session import Session
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
+MOST_FINDINGS = 3
 # An image (h, w, 3), and its prediction and truth (h, w).
 Example = tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]
 
@@ -142,6 +145,23 @@ def _fractions(train: PreparedSet | MixedImages) -> str:
     if isinstance(train, PreparedSet) and train.classes:
         return ", ".join(f"{name} {part:.2%}" for name, part in train.class_fractions.items())
     return f"{train.crack_fraction:.2%} crack pixels"
+
+
+def warn(console: Console, inputs: Inputs, data: Path) -> None:
+    """Tell the three weightiest findings about the images, as far as they come cheaply.
+
+    Args:
+        console: Console to write to; nothing is looked for where it is quiet.
+        inputs: Images.
+        data: Their folder.
+    """
+    if console.quiet or not isinstance(inputs.train, PreparedSet):
+        return
+    findings = quick_findings(inputs.train, inputs.validation)
+    for finding in findings[:MOST_FINDINGS]:
+        console.print(f"Look at it: {finding.text} {finding.advice}")
+    if findings:
+        console.print(f"More on these: fissura check {shlex.quote(str(data))}", soft_wrap=True)
 
 
 def conclude(console: Console, run: Path) -> None:

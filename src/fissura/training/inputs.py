@@ -15,14 +15,11 @@ from fissura.data.load import PreparedSet, default_cache_dir, load_split
 from fissura.data.mixture import is_mixture, read_mixture
 from fissura.data.mixture_images import MixedImages, load_mixture
 from fissura.data.protocols import choose_protocol
-from fissura.data.splits import split_groups
+from fissura.data.splits import FEWEST, VALIDATION, split_groups
 from fissura.errors import InputError
 from fissura.losses import LOSSES, DeepSupervisionLoss, plain, recommended_margin
 from fissura.training.classes import class_loss
 from fissura.training.options import TrainOptions, labels_of, loss_options, model_options, option
-
-# What `TrainOptions.validation` is unless given, and the fewest photos of which it is taken.
-VALIDATION, FEWEST = 0.2, 5
 
 
 @dataclass(frozen=True)

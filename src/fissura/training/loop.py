@@ -21,7 +21,7 @@ from fissura.training import run_folder
 from fissura.training.class_step import validate_classes
 from fissura.training.classes import class_metrics
 from fissura.training.config_file import read_config
-from fissura.training.display import Display, Events, conclude, introduce, training_display
+from fissura.training.display import Display, Events, conclude, introduce, training_display, warn
 from fissura.training.inputs import read_inputs
 from fissura.training.optimize import learning_rate
 from fissura.training.options import TrainOptions
@@ -140,6 +140,8 @@ def _run(
     session, position = begin(planned, fabric, inputs, state)
     steps = session.steps_per_epoch
     introduce(console, run, session, inputs, position.epoch)
+    if state is None:
+        warn(console, inputs, planned.data)
     with (
         stop_on_signals() as request,
         closing(Events(run, position.epoch * steps))

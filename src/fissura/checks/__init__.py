@@ -1,0 +1,1 @@
+"""Checks of a folder of photos and masks, before anything is trained on it."""
