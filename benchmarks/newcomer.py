@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/newcomer.py DATA/uav_concrete
 
-Twenty photos of the first third by name and number are for training, the last 200 for testing,
+Twenty photos of the first third by name and number are for training, the last 100 for testing,
 since neighboring numbers are tiles of shared photos. Nothing is chosen on the test photos: the
 options are those that `fissura check` advises, and the model judged at each time is the one that
 lay in the run folder then, with the epoch and the threshold that four of the twenty photos have
@@ -17,7 +17,6 @@ import shutil
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -34,26 +33,23 @@ from fissura.training.options import TrainOptions
 RESULT = Path(__file__).parent / "results" / "newcomer.json"
 FIGURE = Path(__file__).parents[1] / "docs" / "images" / "newcomer.png"
 MARKS = (30, 60, 120, 180, 240)  # seconds
-TRAIN, TEST, SEED = 20, 200, 0
-ARMS = {"from crackseg-small": "crackseg-small", "from random weights": None}
+TRAIN, TEST, SEED = 20, 100, 0
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("data", type=Path)
+    parser.add_argument("--work", type=Path, default=Path("runs/newcomer"), help="kept for later")
     parser.add_argument("--epochs", type=int, default=100)
     chosen = parser.parse_args()
-    with TemporaryDirectory() as temporary:
-        folder = Path(temporary)
+    folder = chosen.work
+    if not (folder / "data").exists():
         choose(chosen.data, folder / "data")
-        test = load_split(find_pairs(folder / "data"), "test", PROTOCOLS["native"])
-        curves = {
-            "crackseg-small as it comes": [[0, test_iou(Path("crackseg-small"), test)]],
-            **{
-                name: curve(folder, name, start, chosen.epochs, test)
-                for name, start in ARMS.items()
-            },
-        }
+    test = load_split(find_pairs(folder / "data"), "test", PROTOCOLS["native"])
+    curves = {
+        "crackseg-small as it comes": [[0, 0, test_iou(Path("crackseg-small"), test)]],
+        "from crackseg-small": curve(folder / "from crackseg-small", chosen.epochs, test),
+    }
     result = {
         "question": (__doc__ or "").partition("\n")[0],
         "command": f"python benchmarks/newcomer.py DATA/uav_concrete --epochs {chosen.epochs}",
@@ -84,29 +80,32 @@ def choose(data: Path, out: Path) -> None:
             (out / split / "masks" / mask.name).symlink_to(mask.resolve())
 
 
-def curve(
-    folder: Path, name: str, start: str | None, epochs: int, test: PreparedSet
-) -> list[list[float]]:
-    """Train, keep the run folder's model at some times, and judge these afterwards."""
-    run, began = folder / name / "run", time.monotonic()
-    kept: list[tuple[float, Path]] = []
+def curve(folder: Path, epochs: int, test: PreparedSet) -> list[list[float]]:
+    """Train, keep the run folder's model at some times, and judge these afterwards.
+
+    Returns [seconds, epoch, IoU] for each. A finished training is judged without another.
+    """
+    run, began = folder / "run", time.monotonic()
+    kept: list[tuple[float, int]] = []
 
     def keep(session: object, epoch: int) -> None:
         now = time.monotonic() - began
         if (len(kept) < len(MARKS) and now >= MARKS[len(kept)]) or epoch == epochs:
-            copy = folder / name / f"epoch{epoch}"
-            shutil.copytree(run / "model", copy / "model")
-            kept.append((round(now, 1), copy))
+            shutil.copytree(run / "model", folder / f"epoch{epoch}" / "model")
+            kept.append((round(now, 1), epoch))
+            (folder / "kept.json").write_text(json.dumps(kept), encoding="utf-8")
 
     options = TrainOptions(
-        start=start, width=width(), margin="auto", batch_size=4, crop=256, epochs=epochs
+        start="crackseg-small", width=width(), margin="auto", batch_size=4, crop=256, epochs=epochs
     )
-    train(folder / "data", out=run, options=options, on_epoch=keep)
-    return [[seconds, test_iou(model, test)] for seconds, model in kept]
+    if not (folder / "kept.json").exists():
+        train(folder.parent / "data", out=run, options=options, on_epoch=keep)
+    moments = json.loads((folder / "kept.json").read_text(encoding="utf-8"))
+    return [[*at, test_iou(folder / f"epoch{at[1]}", test)] for at in moments]
 
 
 def width() -> int:
-    """The width of the model that comes along; the other arm has the same network."""
+    """The width of the model that comes along."""
     return int(load_model(Path("crackseg-small"))[1].options["width"])
 
 
@@ -129,9 +128,9 @@ def draw(result: dict) -> None:
     axes = figure.add_subplot()
     for name, points in result["curves"].items():
         if len(points) == 1:
-            axes.axhline(points[0][1], color="0.5", linestyle="--", label=name)
+            axes.axhline(points[0][2], color="0.5", linestyle="--", label=name)
         else:
-            seconds, values = zip(*points, strict=True)
+            seconds, _, values = zip(*points, strict=True)
             axes.plot(np.array(seconds) / 60, values, marker="o", label=name)
     axes.set(xlabel="minutes of training", ylabel=f"IoU on {TEST} other photos", ylim=(0, 1))
     axes.set_title(

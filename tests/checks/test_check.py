@@ -120,3 +120,18 @@ def test_training_tells_the_weightiest_findings(surfaces, write, tmp_path, capsy
     printed = " ".join(capsys.readouterr().out.split())
     assert "Look at it: 1 pair of nearly the same picture" in printed
     assert f"fissura check {data.parent}" in printed
+
+
+def test_the_options_of_the_check_are_those_of_the_training(surfaces, write, tmp_path):
+    data = write(tmp_path / "my data", surfaces[:8])
+    for file in (data / "masks").iterdir():  # classes 1 and 2, and pixels without a label
+        mask = cv2.imread(str(file), 0) // 255
+        mask[:, 80:] *= 2
+        mask[:10] = 255
+        cv2.imwrite(str(file), mask)
+    options = fissura.CheckOptions(classes="crack,joint", ignore=255, validation=0.0)
+    checked = fissura.check(data, options=options, out=tmp_path / "out")
+    assert "--validation 0.0 --ignore 255 --classes crack,joint" in checked.command
+    assert checked.command.startswith(f"fissura train '{data}'")
+    assert checked.summary["split"]["val"] == 0
+    assert 0.01 < checked.summary["crack_fraction"] < 0.2

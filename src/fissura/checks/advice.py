@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fissura.checks.options import CheckOptions
 from fissura.checks.survey import Survey
 from fissura.losses import recommended_margin
 
@@ -78,15 +79,19 @@ def advise(found: Survey) -> list[Advice]:
     ]
 
 
-def command(data: Path, advices: list[Advice]) -> str:
+def command(data: Path, advices: list[Advice], options: CheckOptions, *, skip: bool) -> str:
     """Return the command that follows from advice.
 
     Args:
         data: The folder.
         advices: What `advise` returned.
+        options: What was given to the check; training needs the same.
+        skip: Whether files have to be skipped.
     """
-    options = " ".join(one.option for one in advices if one.option)
-    return f"fissura train {shlex.quote(str(data))} {options}".rstrip()
+    advised = [one.option for one in advices if one.option]
+    skipping = ["--skip-bad"] if skip else []
+    words = ["fissura train", shlex.quote(str(data)), *options.as_typed(), *advised, *skipping]
+    return " ".join(words)
 
 
 def _crop(found: Survey, width: float) -> Advice:

@@ -79,16 +79,15 @@ def check(
         raise InputError(f"{folder} exists already and is never overwritten. Choose another --out.")
     found = survey(data, options)
     findings, advice = judge(found), advise(found)
-    text = page(
-        data.resolve().name, found, findings, advice, command(data, advice), found.reader(options)
-    )
-    summary = summarize(data, found, findings, advice)
+    typed = command(data, advice, options, skip=bool(found.skipped))
+    text = page(data.resolve().name, found, findings, advice, typed, found.reader(options))
+    summary = summarize(data, found, findings, advice) | {"command": typed}
     summary["seconds"] = round(time.perf_counter() - began, 2)
     with replacing(folder / "check.json") as temporary:
         temporary.write_text(json.dumps(summary, indent=1) + "\n", ENCODING, ERRORS)
     with replacing(folder / "check.html") as temporary:
         temporary.write_text(text, ENCODING, ERRORS)
-    return Checked(folder, findings, advice, command(data, advice), summary)
+    return Checked(folder, findings, advice, typed, summary)
 
 
 def summarize(
@@ -120,7 +119,6 @@ def summarize(
         "split_rule": found.plan,
         "findings": [finding.record() for finding in findings],
         "advice": [asdict(one) for one in advice],
-        "command": command(data, advice),
         "skipped": [{"file": str(bad.file), "reason": bad.reason} for bad in found.skipped],
         "unread": found.unread,
         "images": [

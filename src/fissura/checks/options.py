@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, fields
 
 from fissura.data.annotation_options import AnnotationOptions, check_line_width
 from fissura.data.labels import Labels
@@ -29,6 +30,9 @@ class CheckOptions:
     """Classes of the masks, with their values where these are not 1, 2, 3 and so on: crack,joint=4.
     All of them are checked together."""
 
+    overlapping: bool = False
+    """A pixel may belong to several classes, each of which has masks of its own."""
+
     labels: str | None = None
     """Labels of a labeling tool's annotations that count as crack, with commas between them."""
 
@@ -44,9 +48,19 @@ class CheckOptions:
         if self.seed < 0:
             raise InputError(f"--seed is {self.seed}; it must be 0 or more.")
 
+    def as_typed(self) -> list[str]:
+        """Return the options that were given, as they are typed for training."""
+        words = []
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if value != entry.default:
+                words.append("--" + entry.name.replace("_", "-"))
+                words += [] if value is True else [shlex.quote(str(value))]
+        return words
+
     def meaning(self) -> Labels:
         """Return what the values of masks stand for."""
-        return Labels.parse(self.classes, ignore=self.ignore)
+        return Labels.parse(self.classes, overlapping=self.overlapping, ignore=self.ignore)
 
     def annotations(self) -> AnnotationOptions:
         """Return how annotations become masks."""
