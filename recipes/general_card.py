@@ -154,7 +154,7 @@ DeepCrack, CRACK500, Magnetic Tile and shadowcrack were neither trained on nor c
 
 LiteUNet on EfficientNet-Lite1 ({parameters / 1e6:.1f} million numbers, {size / 1e6:.1f} MB with convolutions in 16 bits), trained with `{training["loss"]}` by {training["steps"]} steps of 12 crops of 224×224 pixels at scales from 1/4 to 4, in {hours:.1f} hours of a nice process on two CPU cores that did other work beside it. The moving average of the weights (0.998) is shipped. The training can go on: the mixture and the options are in `recipes/`.
 
-Temperature {record["temperature"]:.2f} and bias {record["bias"]:.2f}, within the last convolution, and the threshold {config["threshold"]:.3f} were chosen on groups of images that the mixture keeps out of the training: the threshold has the best mean F1 over their surfaces of those at which at most 5 % of the crack-free photos show a crack of {ALARM_PIXELS} pixels, where there are such. Expected calibration error on the same groups, before → after: {errors}.
+Temperature {record["temperature"]:.2f} and bias {record["bias"]:.2f}, within the last convolution, and the threshold {config["threshold"]:.3f} were chosen on groups of images that the mixture keeps out of the training: the threshold has the greatest difference of the mean F1 over their cracked surfaces, and half of the fraction of crack-free photos that show a crack of {ALARM_PIXELS} pixels. Expected calibration error on the same groups, before → after: {errors}.
 
 ## Figures
 

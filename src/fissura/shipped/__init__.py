@@ -19,6 +19,7 @@ PHOTOS = Path(__file__).parent / "photos"
 
 MODELS: dict[str, str] = {
     "crackseg-small": "roads, pavements, concrete and panels, photos from near by at full size",
+    "fissura-general": "surfaces that nobody trained on, at any scale (--scale auto); free to use",
 }
 
 
