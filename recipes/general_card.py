@@ -32,8 +32,11 @@ NAME = "fissura-general"
 HEIGHT = 200  # of an image of a failure, in pixels
 # What the overlays showed to a person who looked at them.
 FAILURES = (
-    "Joints, wood grain, pencil lines and edges of shadows may be taken for cracks; hairlines "
-    "under about two pixels, and faint cracks on busy ground, are missed."
+    "In 64 overlays of eight surfaces, drawn at random, it did this: in asphalt of coarse stones "
+    "(CRACK500) wide cracks filled with dirt are found in shreds or not at all, and gaps between "
+    "stones are taken for fine cracks; on magnetic tiles short faint cracks are missed; of wide "
+    "cracks in deep shade parts are missed; pits and blots on concrete are taken for short cracks "
+    "now and then, more often than by crackseg-small. Brick walls and tiled floors showed none."
 )
 COLUMNS = {
     "IoU": "iou",
