@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from fissura.checkpoint import load_model, save_model
     from fissura.checks.check import check
     from fissura.checks.options import CheckOptions
+    from fissura.comparison.options import CompareOptions
+    from fissura.comparison.pipeline import compare
     from fissura.data.annotation_options import AnnotationOptions
     from fissura.data.convert import convert
     from fissura.data.convert_options import ConvertOptions
@@ -45,6 +47,7 @@ __all__ = [
     "AnnotationOptions",
     "CheckOptions",
     "ClassPrediction",
+    "CompareOptions",
     "ConvertOptions",
     "EvaluateOptions",
     "ExportOptions",
@@ -59,6 +62,7 @@ __all__ = [
     "__version__",
     "build_model",
     "check",
+    "compare",
     "compare_models",
     "convert",
     "evaluate",
@@ -80,6 +84,7 @@ __all__ = [
 _HOMES = {
     "ClassPrediction": ("fissura.inference.classes", "ClassPrediction"),
     "AnnotationOptions": ("fissura.data.annotation_options", "AnnotationOptions"),
+    "CompareOptions": ("fissura.comparison.options", "CompareOptions"),
     "ConvertOptions": ("fissura.data.convert_options", "ConvertOptions"),
     "CheckOptions": ("fissura.checks.options", "CheckOptions"),
     "EvaluateOptions": ("fissura.evaluation.options", "EvaluateOptions"),
@@ -93,6 +98,7 @@ _HOMES = {
     "ResolutionOptions": ("fissura.measurement.options", "ResolutionOptions"),
     "TrainOptions": ("fissura.training.options", "TrainOptions"),
     "build_model": ("fissura.models", "build_model"),
+    "compare": ("fissura.comparison.pipeline", "compare"),
     "compare_models": ("fissura.evaluation.compare", "compare_models"),
     "convert": ("fissura.data.convert", "convert"),
     "check": ("fissura.checks.check", "check"),

@@ -18,6 +18,7 @@ from cyclopts import App, CycloptsError
 from cyclopts.config import Dict
 
 from fissura.cli.check import check
+from fissura.cli.compare import compare
 from fissura.cli.convert import convert
 from fissura.cli.demo import demo
 from fissura.cli.evaluate import evaluate
@@ -58,7 +59,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 for command in (
-    *(check, train, evaluate, predict, inspect, measure),
+    *(check, train, evaluate, predict, inspect, measure, compare),
     *(models, convert, export, frames, synth, study, results, demo),
 ):
     app.command(command)

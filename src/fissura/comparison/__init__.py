@@ -1,0 +1,1 @@
+"""Two inspections of one element compared: photos paired and registered, cracks matched."""

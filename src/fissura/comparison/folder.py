@@ -1,0 +1,92 @@
+"""A folder of results of `fissura inspect`, as a comparison reads it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from fissura.errors import InputError
+from fissura.inspection.masks import edited_masks
+from fissura.inspection.pipeline import MEASURED, SETTINGS
+from fissura.inspection.record import Record
+from fissura.inspection.store import load_record
+
+PHOTO_TAGS, TAKEN, CHANGED = 0x8769, 0x9003, 0x0132
+LEAST_LENGTH = 10.0  # of `fissura inspect`, where its settings do not say it
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """An inspection to compare.
+
+    Attributes:
+        folder: Its folder.
+        settings: Choices that it was made with.
+        files: File of the record of each photo, by name.
+    """
+
+    folder: Path
+    settings: dict[str, Any]
+    files: dict[str, Path]
+
+    @property
+    def least_length(self) -> float:
+        """Length in pixels from which on it has cracks."""
+        measuring = self.settings.get("measuring")
+        value = measuring.get("min_length") if isinstance(measuring, dict) else None
+        return float(value) if isinstance(value, int | float) else LEAST_LENGTH
+
+    def record(self, name: str) -> Record:
+        """Read the record of a photo.
+
+        Raises:
+            InputError: It is damaged, or another version of Fissura wrote it.
+        """
+        return load_record(self.files[name])
+
+    def edited(self) -> list[str]:
+        """Return a sentence for each mask that was changed after it had been measured."""
+        return edited_masks(self.folder, self.files.values())
+
+
+def open_inspection(folder: Path) -> Inspected:
+    """Find the records of an inspection.
+
+    Raises:
+        InputError: The folder holds none.
+    """
+    file = folder / SETTINGS
+    if not folder.is_dir() or not file.is_file():
+        raise InputError(
+            f"{folder} is no folder of results of `fissura inspect`: there is no {SETTINGS} in it. "
+            "Inspect the photos first, and give the folder behind --out."
+        )
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} is damaged ({error}). Inspect the photos anew.") from error
+    below = folder / MEASURED
+    files = {
+        path.relative_to(below).with_suffix("").as_posix(): path
+        for path in sorted(below.rglob("*.npz"))
+        if not path.name.startswith(".")
+    }
+    if not files:
+        raise InputError(f"{folder} holds no measured photos. Inspect them to the end first.")
+    return Inspected(folder, settings if isinstance(settings, dict) else {}, files)
+
+
+def day_of(record: Record) -> date | None:
+    """Return the day a photo was taken by its EXIF data; None where that or the file is missing."""
+    try:
+        with Image.open(record.file) as image:
+            tags = image.getexif()
+            text = tags.get_ifd(PHOTO_TAGS).get(TAKEN) or tags.get(CHANGED)
+        return datetime.strptime(str(text).strip()[:10], "%Y:%m:%d").date()
+    except (OSError, ValueError, SyntaxError, KeyError):
+        return None
