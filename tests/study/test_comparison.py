@@ -9,7 +9,7 @@ from fissura.study.comparison import comparison_markdown, write_comparison
 from fissura.study.data import DataSet
 from fissura.study.recipe import Recipe, collect, cross
 from fissura.study.results import index, read_results
-from fissura.study.statistics import compare
+from fissura.study.statistics import compare, could_show
 
 LOSSES = {"bce": {"loss": "bce"}, "dice": {"loss": "dice"}, "focal": {"loss": "focal"}}
 DATA = DataSet("bridges")
@@ -47,6 +47,7 @@ def test_spread_and_paired_comparison(with_ious):
     assert line["Standard deviation"] == f"{100 * comparison.sd:.2f}"
     assert line["95 % interval"].startswith(f"{100 * comparison.low:.2f}".replace("-", "−"))
     assert (line["p, Holm"], line["Seeds"]) == ("0.25", "3")
+    assert line["Could show"] == f"{100 * could_show(3, comparison.sd):.2f}"
 
 
 def test_p_is_corrected_for_all_rows_and_few_seeds_are_said(with_ious):

@@ -61,10 +61,14 @@ def test_what_cannot_be_timed_is_said(jobs, tmp_path, monkeypatch):
     ]
 
 
-def test_minutes_of_a_run_and_of_all(jobs):
+def test_minutes_of_a_run_and_of_all(jobs, monkeypatch):
+    monkeypatch.setattr("os.getloadavg", lambda: (0.1, 0.1, 0.1), raising=False)
     costs = [Cost(job, "Tiles, crackseg", 600.0) for job in jobs]
     each, total = written_costs(costs, 2)
     assert each == "  Tiles, crackseg: 4 runs, 10.0 minutes each"
+    busy = (1000.0, 0.1, 0.1)
+    monkeypatch.setattr("os.getloadavg", lambda: busy, raising=False)
+    assert "others are at work here (load 1000.0" in written_costs(costs, 2)[-1]
     assert "In all 40.0 minutes of computing, about 20.0 minutes with 2 at once" in total
 
 

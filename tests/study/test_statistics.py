@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import norm, t
+from scipy.stats import norm, t, ttest_1samp
 
 from fissura.errors import InputError
 from fissura.paper.data import CRACK500, DEEPCRACK
@@ -15,6 +15,7 @@ from fissura.study.experiment import experiment
 from fissura.study.statistics import (
     compare,
     compare_differences,
+    could_show,
     holm,
     seeds_needed,
     signed_rank,
@@ -308,3 +309,13 @@ def test_seeds_needed_at_its_ends():
     assert seeds_needed(10.0, 1.0) == seeds_needed(1.0, 0.0) == 6
     with pytest.raises(ValueError, match="no number"):
         seeds_needed(0.0, 1.0)
+
+
+def test_a_difference_that_could_be_shown_is_shown_so_often():
+    n, sd = 6, 0.7
+    difference = could_show(n, sd)
+    drawn = np.random.default_rng(0).normal(difference, sd, (4000, n))
+    shown = ttest_1samp(drawn, 0, axis=1).pvalue <= 0.05
+    assert shown.mean() == pytest.approx(0.8, abs=0.03)
+    assert np.isnan(could_show(1, sd))
+    assert could_show(n, 0.0) == 0

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import torch
 
 from fissura.data.batches import ImageStore, epoch_batches
 from fissura.errors import InputError
-from fissura.study.one_run import curve_epochs, prepared_for, run_folder
+from fissura.study.one_run import curve_epochs, pixel_ratio, prepared_for, run_folder
 from fissura.study.workers import Job, one_thread
 from fissura.training.inputs import read_inputs
 from fissura.training.run_folder import read_metrics
@@ -42,12 +43,14 @@ class Timed:
         steps: Steps per epoch.
         judging: Seconds in which the test images are judged once.
         validating: Seconds in which the validation images are judged once; 0 without them.
+        ratio: Pixels of the test images by those that an epoch trains on.
     """
 
     step: float
     steps: int
     judging: float
     validating: float
+    ratio: float = 0.0
 
     def seconds(self, epochs: int, done: int = 0) -> float:
         """Return the seconds that a run takes.
@@ -60,7 +63,7 @@ class Timed:
             done: Those that are done already.
         """
         left = max(0, epochs - done)
-        judged = sum(epoch > done for epoch in curve_epochs(epochs)) + 2
+        judged = sum(epoch > done for epoch in curve_epochs(epochs, self.ratio)) + 2
         return left * (self.steps * self.step + self.validating) + judged * self.judging
 
 
@@ -128,13 +131,14 @@ def time_kind(job: Job) -> Timed:
     fabric = start_fabric(config)
     session = build_session(Path(), fabric, config, read_inputs(job.data, config))
     batches = epoch_batches(len(session.train), config.batch_size, seed=config.seed, epoch=0)
+    clock = _clock(fabric.device)
     spent: list[float] = []
     while len(spent) < WARM_UP + MOST and (
         len(spent) < WARM_UP + FEWEST or sum(spent) < LONG_ENOUGH
     ):
-        began = time.perf_counter()
+        began = clock()
         float(train_step(session, batches[0], epoch=0, step=len(spent), rate=1e-6))
-        spent.append(time.perf_counter() - began)
+        spent.append(clock() - began)
     test = prepared_for(config, job.data, "test")
     few = _first(test.masks, TIMED_PIXELS)
     valid = None if test.valid is None else test.valid[:few]
@@ -147,6 +151,10 @@ def time_kind(job: Job) -> Timed:
         steps=session.steps_per_epoch,
         judging=per_pixel * sum(mask.size for mask in test.masks),
         validating=per_pixel * validated,
+        # The images that were timed stand for all.
+        ratio=pixel_ratio(session, store)
+        * sum(mask.size for mask in test.masks)
+        / sum(mask.size for mask in test.masks[:few]),
     )
 
 
@@ -177,7 +185,19 @@ def written_costs(costs: Sequence[Cost], workers: int) -> list[str]:
     if at_once > 1:
         wall = max(total / at_once, max(known))
         last += f", about {written_time(wall)} with {at_once} at once"
-    return [*lines, f"{last}, if nothing else runs on this machine."]
+    lines.append(f"{last}, if nothing else runs on this machine.")
+    return lines + _others_at_work()
+
+
+def _others_at_work() -> list[str]:
+    """Say where others are at work on this machine, as far as the system tells."""
+    cores = os.cpu_count() or 1
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if load < cores:
+        return []
+    return [
+        f"  But others are at work here (load {load:.1f}, cores: {cores}): it will take longer."
+    ]
 
 
 def written_time(seconds: float) -> str:
@@ -226,11 +246,18 @@ def _first(masks: Sequence[np.ndarray], pixels: int) -> int:
 
 def _judge(session: Session, store: ImageStore) -> float:
     """Return the seconds in which some images are judged, after one time that does not count."""
-    took = 0.0
+    clock, took = _clock(session.fabric.device), 0.0
     for _ in range(2):
-        began = time.perf_counter()
+        began = clock()
         validate(session, store)
-        took = time.perf_counter() - began
-    if session.fabric.device.type == "cuda":
-        torch.cuda.empty_cache()
+        took = clock() - began
     return took
+
+
+def _clock(device: torch.device) -> Callable[[], float]:
+    """Return the clock that steps on a device are timed by.
+
+    On a CPU it is the time that this process, which computes with one thread, has had a core, so
+    that what else runs on the machine does not count.
+    """
+    return time.process_time if device.type == "cpu" else time.perf_counter

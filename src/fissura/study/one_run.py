@@ -39,6 +39,9 @@ from fissura.training.run_folder import read_metrics
 from fissura.training.session import Session
 from fissura.training.step import validate
 
+# Pixels that the notes of a training may judge, by those that it trains on. A judged pixel takes
+# about a third of the time of a trained one.
+MOST_JUDGED = 0.15
 POOLED = ("iou", "f1", "recall", "precision")
 
 
@@ -189,14 +192,37 @@ def score_run(run: Run, data: Path, folder: Path) -> RunResult:
     )
 
 
-def curve_epochs(last: int) -> set[int]:
+def curve_epochs(last: int, ratio: float = 0.0) -> set[int]:
     """Return the epochs whose test IoU is noted: every tenth of a training, and the last five.
+
+    They are thinned out, the last epoch kept, where many test images stand beside few training
+    images, so that the notes take a small part of the time.
 
     Args:
         last: Number of epochs.
+        ratio: Pixels of the test images by those that an epoch trains on.
+
+    >>> sorted(curve_epochs(20)), sorted(curve_epochs(20, ratio=1.5))
+    ([2, 4, 6, 8, 10, 12, 14, 16, 17, 18, 19, 20], [12, 20])
     """
     noted = {*range(0, last, max(1, last // 10)), *range(last - 4, last + 1)}
-    return {epoch for epoch in noted if epoch > 0}
+    backwards = sorted((epoch for epoch in noted if epoch > 0), reverse=True)
+    most = len(backwards) if not ratio else max(1, int(MOST_JUDGED * last / ratio))
+    return {*backwards[:: -(-len(backwards) // most)]}
+
+
+def pixel_ratio(session: Session, test: ImageStore) -> float:
+    """Return the pixels of the test images by those that an epoch trains on.
+
+    Args:
+        session: Session of the training.
+        test: The test images.
+    """
+    if session.crop is not None:
+        trained = len(session.train) * session.crop**2
+    else:
+        trained = sum(mask.numel() for mask in session.train.masks)
+    return sum(mask.numel() for mask in test.masks) / trained
 
 
 class TestCurve:
@@ -211,7 +237,7 @@ class TestCurve:
     def __init__(self, config: TrainOptions, data: Path, folder: Path) -> None:
         self.data = data
         self.file = folder / "test_curve.jsonl"
-        self.epochs = curve_epochs(config.epochs)
+        self.last = config.epochs
 
     @classmethod
     def of(cls, run: Run, data: Path, study: Path) -> TestCurve:
@@ -220,7 +246,7 @@ class TestCurve:
 
     def __call__(self, session: Session, epoch: int) -> None:
         """Judge the session's network if this is one of the epochs; `epoch` counts those done."""
-        if epoch not in self.epochs:
+        if epoch not in curve_epochs(self.last):
             return
         config = session.config
         store = _test_store(
@@ -230,6 +256,8 @@ class TestCurve:
             config.empty_if_missing,
             session.fabric.device,
         )
+        if epoch not in curve_epochs(self.last, pixel_ratio(session, store)):
+            return
         value = float(iou(counts_at(validate(session, store), 0.5)))
         with self.file.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"epoch": epoch, "iou": round(value, 6)}) + "\n")

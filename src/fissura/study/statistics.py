@@ -207,11 +207,39 @@ def seeds_needed(difference: float, sd: float, *, power: float = 0.8) -> int:
     return n
 
 
+def could_show(n: int, sd: float, *, power: float = 0.8) -> float:
+    """Return the smallest true difference that n paired seeds show at p ≤ 0.05 so often.
+
+    By the paired t test: the other way round from `seeds_needed`.
+
+    Args:
+        n: Number of paired seeds.
+        sd: Standard deviation of the paired differences.
+        power: Fraction of studies that shall show it, 0 to 1.
+
+    Returns:
+        The difference, in the unit of `sd`; NaN for fewer than two seeds.
+
+    >>> [round(could_show(n, 1.0), 1) for n in (2, 5, 34)]
+    [11.6, 1.7, 0.5]
+    """
+    if n < 2 or math.isnan(sd):
+        return math.nan
+    low, high = 0.0, 1.0
+    while _power(n, high) < power:
+        low, high = high, 2 * high
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _power(n, middle) < power else (low, middle)
+    return high * sd
+
+
 def _power(n: int, effect: float) -> float:
     """Return the power of the paired t test with n pairs; effect is the difference by its sd."""
     bound = stats.t.ppf(0.975, n - 1)
     shifted = stats.nct(n - 1, effect * math.sqrt(n))
-    return float(shifted.sf(bound) + shifted.cdf(-bound))
+    # The lower tail is nothing, and NaN in SciPy, where the upper one is nearly 1.
+    return float(shifted.sf(bound) + np.nan_to_num(shifted.cdf(-bound)))
 
 
 def _contrast(pairs: Sequence[Pair], resamples: int, seed: int) -> Comparison | None:
