@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from fissura.inference.folder import predict
     from fissura.inference.options import PredictOptions
     from fissura.inference.predictor import Prediction, Predictor
+    from fissura.inspection.options import InspectOptions
     from fissura.inspection.pipeline import inspect
     from fissura.measurement import measure
     from fissura.measurement.options import MeasureOptions, ResolutionOptions
@@ -52,6 +53,7 @@ __all__ = [
     "EvaluateOptions",
     "ExportOptions",
     "InputError",
+    "InspectOptions",
     "MeasureOptions",
     "OutputOptions",
     "PredictOptions",
@@ -90,6 +92,7 @@ _HOMES = {
     "EvaluateOptions": ("fissura.evaluation.options", "EvaluateOptions"),
     "ExportOptions": ("fissura.export.options", "ExportOptions"),
     "InputError": ("fissura.errors", "InputError"),
+    "InspectOptions": ("fissura.inspection.options", "InspectOptions"),
     "MeasureOptions": ("fissura.measurement.options", "MeasureOptions"),
     "OutputOptions": ("fissura.files", "OutputOptions"),
     "PredictOptions": ("fissura.inference.options", "PredictOptions"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fissura.cli.options import (
+    INSPECT,
     LIMITS_EXCEEDED,
     MEASURE,
     OUTPUT,
@@ -12,6 +13,7 @@ from fissura.cli.options import (
     PREDICT,
     RESOLUTION,
     SHIPPED,
+    InspectGroup,
     MeasureGroup,
     OutputGroup,
     PredictGroup,
@@ -33,13 +35,15 @@ def inspect(
     resolution: ResolutionGroup = RESOLUTION,
     measuring: MeasureGroup = MEASURE,
     output: OutputGroup = OUTPUT,
+    inspecting: InspectGroup = INSPECT,
 ) -> int:
     """Find, measure and judge the cracks in photos, and write a report for your files.
 
     Writes report.html, tables of cracks, photos and widths (.csv), cracks.geojson, cracks.gpkg,
     coco.json, masks and overlays with numbers and widths. Georeferenced images and images larger
     than memory are read window by window where the extra fissura[geo] is installed. With --resume,
-    other limits than before are allowed.
+    other limits than before are allowed, and masks that were edited in the folder of results are
+    measured anew: each crack is then found, corrected, added or rejected.
 
     The exit status is 0 where all is well, 3 where a photo exceeds the limits, 1 where a file could
     not be inspected, and 2 where nothing could be done.
@@ -68,7 +72,11 @@ def inspect(
             resolution=resolution,
             measuring=measuring,
             output=output,
+            inspecting=inspecting,
         )
+    if done.statuses:
+        told = ", ".join(f"{count} {status}" for status, count in done.statuses.items())
+        print(f"Corrected masks: {told}; {done.out / 'corrections.csv'} lists them.")
     if done.failing:
         exceed = "exceeds" if len(done.failing) == 1 else "exceed"
         print(

@@ -13,6 +13,7 @@ from cyclopts import Group, Parameter
 from fissura.errors import InputError
 from fissura.files import OutputOptions
 from fissura.inference.options import PredictOptions
+from fissura.inspection.options import InspectOptions
 from fissura.measurement.options import MeasureOptions, ResolutionOptions
 
 # Exit statuses: a photo could not be used, nothing could be done, a photo exceeds the limits.
@@ -23,9 +24,10 @@ Switch = Annotated[bool, Parameter(negative="")]
 PredictGroup = Annotated[PredictOptions, Parameter(name="*", group=Group("Model"), negative="")]
 ResolutionGroup = Annotated[ResolutionOptions, Parameter(name="*", group=Group("Resolution"))]
 MeasureGroup = Annotated[MeasureOptions, Parameter(name="*", group=Group("Measuring"))]
+InspectGroup = Annotated[InspectOptions, Parameter(name="*", group=Group("Inspection"))]
 OutputGroup = Annotated[OutputOptions, Parameter(name="*", negative="")]
 PREDICT, RESOLUTION, MEASURE = PredictOptions(), ResolutionOptions(), MeasureOptions()
-OUTPUT = OutputOptions()
+OUTPUT, INSPECT = OutputOptions(), InspectOptions()
 
 SHIPPED = Path("crackseg-small")
 

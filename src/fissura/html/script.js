@@ -216,4 +216,13 @@
     stage.focus({ preventScroll: true });
     viewer(stage).showBox(row.dataset.box.split(" ").map(Number));
   });
+
+  // --- Paper: nothing folded stays so ---
+
+  let unfolded = [];
+  addEventListener("beforeprint", () => {
+    unfolded = [...document.querySelectorAll("details:not([open])")];
+    unfolded.forEach((details) => { details.open = true; });
+  });
+  addEventListener("afterprint", () => unfolded.forEach((details) => { details.open = false; }));
 })();

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,10 +14,18 @@ from fissura.inspection.exporters import Exporter
 from fissura.inspection.exporters.coco import coco
 from fissura.inspection.exporters.geojson import geojson
 from fissura.inspection.exporters.geopackage import geopackage, has_geopackage
+from fissura.inspection.exporters.photo_points import photo_points
+from fissura.inspection.exporters.side_by_side import side_by_side, world_files
 from fissura.inspection.exporters.systems import coordinate_systems
-from fissura.inspection.exporters.tables import cracks_table, photos_table, widths_table
+from fissura.inspection.exporters.tables import (
+    corrections_table,
+    cracks_table,
+    photos_table,
+    widths_table,
+)
+from fissura.inspection.facts import PhotoFacts, known_of
 from fissura.inspection.limits import Limits, judge
-from fissura.inspection.record import Outline, Record
+from fissura.inspection.record import PIXEL_SYSTEM, Outline, Record
 from fissura.inspection.report.page import About, report
 from fissura.inspection.store import load_outline, load_record
 
@@ -29,17 +38,20 @@ class Exported:
         photos: Number of photos.
         cracks: Number of cracks on them.
         failing: Names of the photos that exceed the limits.
+        statuses: Number of cracks by status, on photos with a corrected mask.
     """
 
     photos: int = 0
     cracks: int = 0
     failing: list[str] = field(default_factory=list)
+    statuses: Counter[str] = field(default_factory=Counter)
 
     def add(self, record: Record) -> None:
         """Count a photo."""
         self.photos += 1
         self.cracks += len(record.cracks)
         self.failing += [record.name] if record.failures else []
+        self.statuses.update(record.correction.counts() if record.correction else {})
 
 
 def export(
@@ -49,6 +61,7 @@ def export(
     *,
     limits: Limits | None = None,
     about: About | None = None,
+    told: Mapping[Path, PhotoFacts] | None = None,
 ) -> Exported:
     """Write tables and vectors of all records, and with `about` coco.json and the report.
 
@@ -61,25 +74,40 @@ def export(
         failures: Photos left out so far; the report names them.
         limits: Rules to judge the photos by.
         about: Words for the report; None for no report.
+        told: What was told of photos, which comes before their EXIF data.
     """
     outlines: dict[Path, Outline] = {}
+    plain: dict[Path, tuple[int, int]] = {}
+    facts: dict[Path, PhotoFacts] = {}
+    corrected = False
     for photo, file in stored.items():
         try:
-            outlines[photo], _ = load_outline(file)
+            outlines[photo], fields = load_outline(file)
+            facts[photo] = known_of(photo, (told or {}).get(photo, PhotoFacts()))
+            if outlines[photo].key == PIXEL_SYSTEM:
+                plain[photo] = tuple(fields["size_hw"])
+            corrected |= fields.get("correction") is not None
         except InputError as error:
             failures.append(failure(photo, error))
+    places = side_by_side(plain)
+    located = any(one.point is not None for one in facts.values())
     while True:
         exported, broken = Exported(), []
         try:
             with ExitStack() as stack:
                 adds = [
                     stack.enter_context(exporter)
-                    for exporter in _exporters(out, list(outlines.values()), limits, about)
+                    for exporter in _exporters(
+                        out, list(outlines.values()), limits, about, corrected, located
+                    )
                 ]
                 adds.append(exported.add)
                 for photo in list(outlines):
                     try:
-                        record = _judged(load_record(stored[photo]), limits)
+                        record = load_record(stored[photo])
+                        place = places.get(photo, record.transform)
+                        record = replace(record, facts=facts[photo], transform=place)
+                        record = _judged(record, limits)
                     except Exception as error:
                         failures.append(failure(photo, error))
                         del outlines[photo]
@@ -104,19 +132,31 @@ class _OnceMoreError(Exception):
 
 
 def _exporters(
-    out: Path, outlines: list[Outline], limits: Limits | None, about: About | None
+    out: Path,
+    outlines: list[Outline],
+    limits: Limits | None,
+    about: About | None,
+    corrected: bool,
+    located: bool,
 ) -> Iterator[Exporter]:
     """Yield the exporters of an inspection."""
     systems = coordinate_systems(outlines)
     yield cracks_table(out / "cracks.csv")
     yield photos_table(out / "photos.csv")
     yield widths_table(out / "widths.csv")
+    if corrected or (out / "corrections.csv").is_file():
+        yield corrections_table(out / "corrections.csv")
+    if located or (out / "photos.geojson").is_file():
+        yield photo_points(out / "photos.geojson")
+    yield world_files(out)
     yield geojson(out, systems)
     if has_geopackage():
         yield geopackage(out / "cracks.gpkg", systems)
     if about is not None:
         yield coco(out / "coco.json")
-        yield report(out / "report.html", about, limits=limits, expected=len(outlines))
+        yield report(
+            out / "report.html", about, limits=limits, expected=len(outlines), corrected=corrected
+        )
 
 
 def _judged(record: Record, limits: Limits | None) -> Record:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,10 @@ from fissura.inference.predictor import Predictor
 from fissura.inference.raster import LARGE, predict_raster, probability_reader, raster_of
 from fissura.inference.raster_files import RasterFiles
 from fissura.inference.working_scale import in_words
+from fissura.inspection.corrections import Correction, Found, review
+from fissura.inspection.given_masks import GivenMask, fit
 from fissura.inspection.masks import sha256, write_raster_mask
+from fissura.inspection.photo_table import Known
 from fissura.inspection.record import PIXELS, Record
 from fissura.inspection.report.drawing import draw_cracks
 from fissura.inspection.sources import (
@@ -46,6 +50,9 @@ from fissura.raster import Raster, preview
 
 PREVIEW = 1600  # pixels of a preview's longer side
 
+# A corrected mask, where it comes from, and what the model found.
+ByHand = tuple[GivenMask, Correction, Found | None]
+
 
 @dataclass(frozen=True, kw_only=True)
 class InspectorOptions:
@@ -58,6 +65,7 @@ class InspectorOptions:
         told: Whether the user said the kind, so that masks are taken for photos without a word.
         threshold: Of probabilities; by default that of the results they belong to.
         overwrite: Replace results of other settings.
+        known: What is known of single photos; their resolution comes before that of all.
         depth: Brightness that all photos have in common, from `common_depth`; None for that of each
             file alone.
     """
@@ -69,6 +77,7 @@ class InspectorOptions:
     threshold: float | None = None
     overwrite: bool = False
     depth: Depth | None = None
+    known: Mapping[Path, Known] = field(default_factory=dict)
 
 
 class Inspector:
@@ -169,6 +178,36 @@ class Inspector:
                 )
         return self.options.kind
 
+    def corrected(self, file: Path, name: str, given: GivenMask, model: Found | None) -> Record:
+        """Measure the corrected mask of a photo, and compare it with what the model found.
+
+        Args:
+            file: The photo.
+            name: Name of its results.
+            given: The mask.
+            model: What the model found on the photo; None where that is not known.
+
+        Raises:
+            InputError: Photo or mask cannot be read, or they differ in size.
+        """
+        with raster_of(file, depth=self.options.depth) as raster:
+            if raster is not None:
+                return self._corrected_raster(raster, name, given, model)
+        image = read_image(file, depth=self.options.depth)
+        if looks_like_mask(image):
+            raise _is_mask(file)
+        mask = fit(given.read(), file, image.shape[:2])
+        correction = Correction(mask=given.words, given="" if given.in_place else given.digest)
+        return self._measured(
+            file,
+            name,
+            image,
+            mask.astype(np.float32),
+            mask,
+            0.5,
+            by_hand=(given, correction, model),
+        )
+
     def _measured(
         self,
         file: Path,
@@ -179,6 +218,7 @@ class Inspector:
         threshold: float,
         *,
         scale: float = 1.0,
+        by_hand: ByHand | None = None,
     ) -> Record:
         """Measure probabilities (h, w) of an image (h, w, 3), and write mask and overlay.
 
@@ -194,11 +234,15 @@ class Inspector:
             threshold=threshold,
             mask=mask,
             mm_per_pixel=resolution.mm_per_pixel if resolution else None,
-            options=replace(self.options.measuring, min_length=shortest),
+            options=self._measuring(by_hand, shortest),
         )
         mask_file = f"{MASKS}/{name}.png"
-        write_image(self.out / mask_file, mask.astype(np.uint8) * np.uint8(255))
+        if by_hand is None or not by_hand[0].in_place:
+            write_image(self.out / mask_file, mask.astype(np.uint8) * np.uint8(255))
         labels = crack_labels(mask, cracks)
+        cracks, correction = self._reviewed(by_hand, cracks, labels)
+        if correction is not None:
+            labels = crack_labels(mask, cracks)
         self._draw(name, image, cracks, labels, 1.0, resolution)
         shown, shrunk = _shrunk(image)
         return Record(
@@ -210,9 +254,61 @@ class Inspector:
             preview=shown,
             preview_scale=shrunk,
             runs=crack_runs(labels, len(cracks)),
+            specks=_specks(mask, labels),
             mask_sha256=sha256(self.out / mask_file),
+            correction=correction,
             files={"mask": mask_file, "overlay": f"{OVERLAYS}/{name}.jpg"},
         )
+
+    def _measuring(self, by_hand: ByHand | None, shortest: float) -> MeasureOptions:
+        """Return how cracks are measured; of a corrected mask `review` leaves out short ones."""
+        known = by_hand is not None and by_hand[2] is not None and by_hand[2].runs is not None
+        return replace(self.options.measuring, min_length=0.0 if known else shortest)
+
+    def _reviewed(
+        self, by_hand: ByHand | None, cracks: list[Crack], labels: NDArray[np.int32] | None
+    ) -> tuple[list[Crack], Correction | None]:
+        """Compare the cracks of a corrected mask with what the model found."""
+        if by_hand is None:
+            return cracks, None
+        _, correction, model = by_hand
+        same = model is not None and model.measuring == asdict(self.options.measuring)
+        shortest = self.options.measuring.min_length
+        return review(correction, cracks, labels, model, keep=same, min_length=shortest)
+
+    def _corrected_raster(
+        self, raster: Raster, name: str, given: GivenMask, model: Found | None
+    ) -> Record:
+        """Measure the corrected mask of an image that is read by windows."""
+        height, width = raster.size_hw
+        if given.file is None or height * width <= LARGE:
+            mask = fit(given.read(), raster.path, raster.size_hw)
+            return self._by_mask(raster, name, lambda t, x, b, r: mask[t:b, x:r], given, model)
+        with probability_reader(given.file) as stored:
+            if stored.size_hw != raster.size_hw:
+                raise InputError(f"{given.file}: has another size than {raster.path}.")
+            return self._by_mask(
+                raster, name, lambda t, x, b, r: stored.read(t, x, b, r) > 0, given, model
+            )
+
+    def _by_mask(
+        self,
+        raster: Raster,
+        name: str,
+        read_mask: ReadMask,
+        given: GivenMask,
+        model: Found | None,
+    ) -> Record:
+        """Measure a mask that is read by windows."""
+
+        def read(top: int, left: int, bottom: int, right: int) -> NDArray[np.float32]:
+            return read_mask(top, left, bottom, right).astype(np.float32)
+
+        if not given.in_place:
+            write_raster_mask(self.out / MASKS / f"{name}.tif", raster, read_mask)
+        correction = Correction(mask=given.words, given="" if given.in_place else given.digest)
+        by_hand = (given, correction, model)
+        return self._measured_raster(raster, name, read, read_mask, 0.5, by_hand)
 
     def _raster(self, raster: Raster, name: str) -> Record:
         """Inspect an image by windows; it need not fit into memory."""
@@ -265,6 +361,7 @@ class Inspector:
         read: Read,
         read_mask: ReadMask | None,
         threshold: float,
+        by_hand: ByHand | None = None,
     ) -> Record:
         """Measure probabilities that are read by windows; the mask is written already."""
         own = raster.mm_per_pixel
@@ -276,12 +373,16 @@ class Inspector:
             threshold=threshold,
             mm_per_pixel=resolution.mm_per_pixel if resolution else None,
             read_mask=read_mask,
-            options=self.options.measuring,
+            options=self._measuring(by_hand, self.options.measuring.min_length),
         )
         give_back_freed_memory()
+        mask_file = f"{MASKS}/{name}.tif"
+        correction = None
+        if by_hand is not None:
+            labels = _labels_of_raster(self.out / mask_file, raster.size_hw, cracks)
+            cracks, correction = self._reviewed(by_hand, cracks, labels)
         shown, shrunk = preview(raster, PREVIEW)
         self._draw(name, shown, cracks, None, shrunk, resolution)
-        mask_file = f"{MASKS}/{name}.tif"
         return Record(
             file=raster.path,
             name=name,
@@ -292,8 +393,9 @@ class Inspector:
             preview_scale=shrunk,
             transform=raster.transform or PIXELS,
             crs=raster.crs,
-            runs=_runs_of_raster(self.out / mask_file, raster.size_hw, cracks),
+            **_pixels_of_raster(self.out / mask_file, raster.size_hw, cracks),
             mask_sha256=sha256(self.out / mask_file),
+            correction=correction,
             files={
                 "mask": mask_file,
                 "overlay": f"{OVERLAYS}/{name}.jpg",
@@ -319,7 +421,11 @@ class Inspector:
         known: Resolution | None = None,
     ) -> Resolution | None:
         """Return the resolution that the options tell, or the one that is known without them."""
-        found = find_resolution(self.options.resolution, file, image, size_hw) or known
+        own = self.options.known.get(file, Known())
+        found = find_resolution(own.resolution or self.options.resolution, file, image, size_hw)
+        if found and own.source is not None:
+            found = replace(found, source=f"{found.source}, by {own.source.name}")
+        found = found or known
         if found and found.warning and self.console:
             self.console.print(
                 found.warning, style="yellow", highlight=False, markup=False, soft_wrap=True
@@ -354,16 +460,35 @@ def _is_mask(file: Path) -> InputError:
     )
 
 
-def _runs_of_raster(
+def _specks(mask: NDArray[np.bool_], labels: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return the runs of the pixels of a mask that belong to no crack."""
+    return crack_runs((mask & (labels == 0)).astype(np.int32), 1)[0]
+
+
+def _pixels_of_raster(mask: Path, size_hw: tuple[int, int], cracks: list[Crack]) -> dict[str, Any]:
+    """Return the runs of an image measured by windows; none where it is too large to have whole."""
+    found = _whole_mask(mask, size_hw)
+    if found is None:
+        return {"runs": None}
+    labels = crack_labels(found, cracks)
+    return {"runs": crack_runs(labels, len(cracks)), "specks": _specks(found, labels)}
+
+
+def _labels_of_raster(
     mask: Path, size_hw: tuple[int, int], cracks: list[Crack]
-) -> list[NDArray[np.int64]] | None:
-    """Return the runs of an image measured by windows; None where it is too large to have whole."""
+) -> NDArray[np.int32] | None:
+    """Return the numbers of cracks at their pixels; None where the image is too large for that."""
+    found = _whole_mask(mask, size_hw)
+    return None if found is None else crack_labels(found, cracks)
+
+
+def _whole_mask(mask: Path, size_hw: tuple[int, int]) -> NDArray[np.bool_] | None:
+    """Read a mask; None where it is too large to have it whole."""
     height, width = size_hw
     if height * width > LARGE:
         return None
     with probability_reader(mask) as stored:
-        found = np.asarray(stored.read(0, 0, height, width)) > 0
-    return crack_runs(crack_labels(found, cracks), len(cracks))
+        return np.asarray(stored.read(0, 0, height, width)) > 0
 
 
 def _resolution_fields(resolution: Resolution | None) -> dict[str, Any]:

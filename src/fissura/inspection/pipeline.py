@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,18 +22,21 @@ from fissura.files.failures import Failure, failure, printable
 from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
 from fissura.inspection.export import export
+from fissura.inspection.given_masks import find_given_masks
 from fissura.inspection.limits import read_limits
-from fissura.inspection.masks import edited_masks
+from fissura.inspection.options import InspectOptions
 from fissura.inspection.photo import Inspector, InspectorOptions
+from fissura.inspection.photo_table import Known, known_photos
+from fissura.inspection.report.heading import Heading, read_heading
 from fissura.inspection.report.page import About
+from fissura.inspection.report.pdf import print_pdf
 from fissura.inspection.sources import Kind
-from fissura.inspection.store import FORMAT, save_record
+from fissura.inspection.steps import Earlier, Step, photo_digest, plan, record_file
+from fissura.inspection.store import FORMAT, MEASURED, MODEL_FOUND, SETTINGS, save_record
 from fissura.measurement.options import MeasureOptions, ResolutionOptions
 from fissura.memory import give_back_freed_memory
 from fissura.raster import lost_places
 from fissura.shipped import DEFAULT
-
-SETTINGS, MEASURED = "inspection.json", "measured"
 
 Photos = str | Path | Iterable[str | Path]
 
@@ -50,8 +53,9 @@ class Inspection:
         cracks: Number of cracks found on them.
         failing: Names of the photos that exceed the limits.
         failures: Files that were left out, and why.
-        edited: Sentences on masks that were changed after they had been measured: the measurements
-            are those of the mask before.
+        edited: Sentences on masks that are missing now: the measurements are those of before.
+        statuses: On photos with a corrected mask, the number of cracks that were found, corrected,
+            added, rejected or given.
     """
 
     out: Path
@@ -62,6 +66,7 @@ class Inspection:
     failing: list[str]
     failures: list[Failure]
     edited: list[str]
+    statuses: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +84,7 @@ class _Task:
     output: OutputOptions
     kind: Kind
     report: bool
+    inspecting: InspectOptions = field(default_factory=InspectOptions)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -109,6 +115,7 @@ def inspect(
     resolution: ResolutionOptions | None = None,
     measuring: MeasureOptions | None = None,
     output: OutputOptions | None = None,
+    inspecting: InspectOptions | None = None,
 ) -> Inspection:
     """Find the cracks in photos, measure them, judge them by limits, and write a report.
 
@@ -117,6 +124,10 @@ def inspect(
     coco.json, masks/, overlays/; of rasters (see `Inspector`) masks and probabilities/ are
     GeoTIFFs, and coco.json has them up to 50 megapixels. measured/ holds the measurements for
     resuming, so that other limits may be tried without measuring again.
+
+    Where masks are corrected (those in `out` with `resume`, or others by `inspecting`), their
+    cracks are measured instead of the model's, and corrections.csv says of each crack whether it
+    was found, corrected, added or rejected.
 
     A photo with which anything goes wrong is left out and named in `failures` and in the report;
     the others go on.
@@ -130,6 +141,7 @@ def inspect(
         resolution: How millimeters per pixel are found; by default lengths are in pixels.
         measuring: How cracks are measured.
         output: Whether to resume an earlier inspection or to overwrite it.
+        inspecting: Corrected masks, and the inspection that they are compared with.
 
     Raises:
         InputError: There is no model or no photo, an option or a rule is out of range, or `out` is
@@ -148,6 +160,7 @@ def inspect(
             output=output or OutputOptions(),
             kind="photo",
             report=True,
+            inspecting=inspecting or InspectOptions(),
         )
     )
 
@@ -206,15 +219,17 @@ def _run(task: _Task) -> Inspection:
     """Measure what is not measured yet, then write everything from the records."""
     console = Console(stderr=True)
     rules = read_limits(task.limits) if task.limits else None
+    heading = read_heading(task.inspecting.report) if task.inspecting.report else Heading()
     out, output = task.out, task.output
-    files = [file for file in find_images(task.inputs) if not is_result(file, out)]
-    if not files:
-        raise InputError(f"There are no photos to inspect but earlier results in {out}.")
+    files = _photos(task)
     names = dict(zip(files, output_names(files, task.inputs), strict=True))
+    given = find_given_masks(task.inspecting, names)
+    known = known_photos(files, task.inputs, task.inspecting.table)
     if output.resume:
         _check_format(out / SETTINGS)
-    measured_only = task.kind in ("mask", "probability")
-    predictor = None if measured_only else Predictor.load(task.model, **asdict(task.predicting))
+    earlier = Earlier(out, _previous(task.inspecting))
+    unneeded = task.kind in ("mask", "probability") or set(names) <= set(given.of_photo)
+    predictor = None if unneeded else Predictor.load(task.model, **asdict(task.predicting))
     if predictor is not None:
         predictor.refuse_classes("fissura predict tells them apart")
     claim(
@@ -222,23 +237,31 @@ def _run(task: _Task) -> Inspection:
         task.settings,
         output,
         notes={"versions": versions()},
-        stale=(out / MEASURED).rglob("*.npz"),
+        stale=[*(out / MEASURED).rglob("*.npz"), *(out / MODEL_FOUND).rglob("*.npz")],
     )
-    inspector = _inspector(task, predictor, files, console)
-    if lost := lost_places(files):
-        _say(console, lost, style="yellow")
-    known = [_stored(out, name) for name in names.values()]
-    edited = edited_masks(out, [file for file in known if file.is_file()])
-    for sentence in edited:
-        _say(console, sentence, style="yellow")
-    failures = _measure_all(inspector, names, console)
+    inspector = _inspector(task, predictor, files, known.of_photo, console)
+    asked = {file: one.asked for file, one in known.of_photo.items()}
+    steps = plan(out, names, given.of_photo, asked=asked, corrections=task.report)
+    said = [lost_places(files), *known.said, *given.said, *steps.said, *steps.missing]
+    for sentence in said:
+        if sentence:
+            _say(console, sentence, style="yellow")
+    failures = _measure_all(inspector, steps.steps, earlier, console)
     if not task.report:
         _tell_kinds(inspector.understood, console)
     give_back_freed_memory()
     left_out = {one.file for one in failures}
-    stored = {file: _stored(out, name) for file, name in names.items() if file not in left_out}
-    about = _about(task, predictor, failures, edited) if task.report else None
-    exported = export(out, stored, failures, limits=rules, about=about)
+    stored = {file: record_file(out, name) for file, name in names.items() if file not in left_out}
+    about = _about(task, predictor, failures, steps.missing) if task.report else None
+    if about is not None:
+        about = replace(about, heading=heading)
+    told = {file: one.facts for file, one in known.of_photo.items()}
+    exported = export(out, stored, failures, limits=rules, about=about, told=told)
+    if task.inspecting.pdf:
+        try:
+            print_pdf(out / "report.html", out / "report.pdf")
+        except InputError as error:
+            _say(console, str(error), style="yellow")
     return Inspection(
         out=out,
         report=out / "report.html" if task.report else None,
@@ -247,12 +270,41 @@ def _run(task: _Task) -> Inspection:
         cracks=exported.cracks,
         failing=exported.failing,
         failures=failures,
-        edited=edited,
+        edited=steps.missing,
+        statuses=dict(exported.statuses),
     )
 
 
+def _photos(task: _Task) -> list[Path]:
+    """Return the files to inspect: neither earlier results nor the masks that were given."""
+    files = [file for file in find_images(task.inputs) if not is_result(file, task.out)]
+    if not files:
+        raise InputError(f"There are no photos to inspect but earlier results in {task.out}.")
+    masks = task.inspecting.masks
+    if masks is None or not Path(masks).is_dir():
+        return files
+    # A folder of masks may lie among the photos; that of the photos themselves holds no masks.
+    folder = Path(masks).resolve()
+    photos = [file for file in files if not file.resolve().is_relative_to(folder)]
+    return photos or files
+
+
+def _previous(inspecting: InspectOptions) -> Path | None:
+    """Return the folder of the earlier inspection that masks are compared with."""
+    if inspecting.previous is not None:
+        return Path(inspecting.previous)
+    if inspecting.masks is None:
+        return None
+    masks = Path(inspecting.masks).absolute()
+    return next((one for one in (masks, *masks.parents) if (one / SETTINGS).is_file()), None)
+
+
 def _inspector(
-    task: _Task, predictor: Predictor | None, files: list[Path], console: Console
+    task: _Task,
+    predictor: Predictor | None,
+    files: list[Path],
+    known: Mapping[Path, Known],
+    console: Console,
 ) -> Inspector:
     """Return the inspector of the files; the brightness of photos is found, and said."""
     depth = common_depth(files) if predictor is not None else None
@@ -266,6 +318,7 @@ def _inspector(
         threshold=task.predicting.threshold,
         overwrite=task.output.overwrite,
         depth=depth,
+        known=known,
     )
     return Inspector(predictor, task.model, task.out, options, console)
 
@@ -281,11 +334,6 @@ def _tell_kinds(understood: dict[str, list[Path]], console: Console) -> None:
         others = len(files) - 1
         more = f" and {others} other{'s' if others > 1 else ''}" if others else ""
         _say(console, f"{files[0].name}{more}: read as {words}.")
-
-
-def _stored(out: Path, name: str) -> Path:
-    """Return the file of a photo's record."""
-    return out / MEASURED / f"{name}.npz"
 
 
 def _check_format(settings: Path) -> None:
@@ -304,19 +352,27 @@ def _check_format(settings: Path) -> None:
         )
 
 
-def _measure_all(inspector: Inspector, names: dict[Path, str], console: Console) -> list[Failure]:
-    """Inspect the files that have no record yet; return those that could not be inspected."""
+def _measure_all(
+    inspector: Inspector, steps: list[Step], earlier: Earlier, console: Console
+) -> list[Failure]:
+    """Inspect the photos that have no record, or an old one; return those that could not be."""
     failures: list[Failure] = []
-    waiting = [
-        (file, name) for file, name in names.items() if not _stored(inspector.out, name).is_file()
-    ]
     # An image that is read by windows shows its rows in a second bar below.
-    shown = console.is_terminal and len(waiting) > 1
-    for file, name in track(waiting, description="Inspecting", console=console, disable=not shown):
+    shown = console.is_terminal and len(steps) > 1
+    for step in track(steps, description="Inspecting", console=console, disable=not shown):
         try:
-            save_record(_stored(inspector.out, name), inspector(file, name))
+            if step.mask is None:
+                record = inspector(step.file, step.name)
+            else:
+                found = earlier.found(step.file, step.name)
+                record = inspector.corrected(step.file, step.name, step.mask, found)
+            known = inspector.options.known.get(step.file, Known())
+            record = replace(
+                record, photo_digest=photo_digest(step.file), resolution_asked=known.asked
+            )
+            save_record(record_file(inspector.out, step.name), record)
         except Exception as error:
-            failures.append(failure(file, error))
+            failures.append(failure(step.file, error))
             _say(console, f"Left out: {failures[-1].reason}", style="red")
     return failures
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from fissura.files.failures import printable
 from fissura.georeference import Transform
+from fissura.inspection.corrections import FOUND, Correction
+from fissura.inspection.facts import PhotoFacts
 from fissura.measurement.crack import Crack
 
 if TYPE_CHECKING:
@@ -39,7 +41,9 @@ class Outline:
     @property
     def key(self) -> str:
         """Identity of its coordinate system."""
-        return self.crs or (PIXEL_SYSTEM if self.transform == PIXELS else LOCAL_SYSTEM)
+        # Plain photos differ in their places alone, see `exporters.side_by_side`.
+        plain = self.transform[:2] + self.transform[3:5] == PIXELS[:2] + PIXELS[3:5]
+        return self.crs or (PIXEL_SYSTEM if plain else LOCAL_SYSTEM)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +63,13 @@ class Record:
         crs: Coordinate system, such as EPSG:32633; None for a plain photo.
         runs: For each crack the runs of its pixels, (k, 2) first and one past the last, counted
             down the columns; None where the image is too large to have them all.
-        mask_sha256: Hash of the mask file as it was written; None where none was written.
+        specks: The runs of the pixels of its mask that belong to no crack; None as of `runs`.
+        mask_sha256: Hash of the mask file that was measured; None where none was written.
+        photo_digest: Digest of the photo's file as it was inspected; None where it is not known.
+        resolution_asked: What its own resolution followed from; empty where that of all photos
+            counts.
+        facts: When, where and with what it was taken, and of what.
+        correction: What a corrected mask changed; None where the cracks are those of the model.
         files: Files written for it: kind (mask, overlay …) to path below the results' folder.
         failures: Reasons why it fails the limits, a sentence each; empty where it passes.
         judged: Whether there were limits.
@@ -76,7 +86,12 @@ class Record:
     transform: Transform = PIXELS
     crs: str | None = None
     runs: list[NDArray[np.int64]] | None = None
+    specks: NDArray[np.int64] | None = None
     mask_sha256: str | None = None
+    photo_digest: str | None = None
+    correction: Correction | None = None
+    resolution_asked: str = ""
+    facts: PhotoFacts = field(default_factory=PhotoFacts)
     files: Mapping[str, str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     judged: bool = False
@@ -96,6 +111,10 @@ class Record:
         """The outline that vector formats need in advance."""
         widths = sum(len(crack.widths) for crack in self.cracks)
         return Outline(self.transform, self.crs, self.unit, widths)
+
+    def status(self, crack: Crack) -> str:
+        """Return the status of one of the cracks, a key of `corrections.STATUSES`."""
+        return FOUND if self.correction is None else self.correction.statuses[crack.number - 1]
 
     @property
     def area_m2(self) -> float | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
@@ -20,14 +20,19 @@ from numpy.typing import NDArray
 
 from fissura.errors import InputError
 from fissura.files import replacing
+from fissura.inspection.corrections import Correction
 from fissura.inspection.record import Outline, Record
 from fissura.measurement.crack import Crack
 
+SETTINGS, MEASURED, MODEL_FOUND = "inspection.json", "measured", "found"
 FORMAT = 2  # of the archive; raise it where an older one can no longer be read
 PREVIEW_QUALITY = 92
 ARRAYS = ("samples", "widths", "width_errors")  # of a crack, besides its lines
 # Not among the JSON: arrays, and the verdict, since the same cracks may be judged by other limits.
-APART = {*ARRAYS, "lines", "cracks", "runs", "preview", "failures", "judged"}
+APART = {
+    *ARRAYS, "lines", "cracks", "runs", "specks", "preview", "failures", "judged", "correction",
+    "facts",
+}  # fmt: skip
 
 
 def save_record(path: Path, record: Record) -> None:
@@ -36,7 +41,9 @@ def save_record(path: Path, record: Record) -> None:
     outline = record.outline
     head = {
         "format": FORMAT,
-        "photo": _plain(record) | {"file": str(record.file), "files": dict(record.files)},
+        "photo": _plain(record)
+        | {"file": str(record.file), "files": dict(record.files)}
+        | ({} if record.correction is None else {"correction": asdict(record.correction)}),
         "outline": {entry.name: getattr(outline, entry.name) for entry in fields(outline)},
     }
     meta = {
@@ -63,6 +70,8 @@ def save_record(path: Path, record: Record) -> None:
             write(name, np.concatenate([getattr(crack, name) for crack in record.cracks]))
         if record.runs:
             write("runs", np.concatenate(record.runs))
+        if record.specks is not None:
+            write("specks", record.specks)
         if lines:
             write("lines", np.concatenate(lines))
 
@@ -77,7 +86,11 @@ def load_record(path: Path) -> Record:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             photo = _head(path, stored)["photo"]
             meta = json.loads(stored["meta"].tobytes())
-            arrays = {name: stored[name] for name in (*ARRAYS, "lines", "runs") if name in stored}
+            arrays = {
+                name: stored[name]
+                for name in (*ARRAYS, "lines", "runs", "specks")
+                if name in stored
+            }
             if "places" in stored:  # the name of the samples until version 0.2
                 arrays["samples"] = stored["places"]
             bgr = cv2.imdecode(stored["preview"], cv2.IMREAD_COLOR)
@@ -88,12 +101,23 @@ def load_record(path: Path) -> Record:
                 "size_hw": tuple(photo["size_hw"]),
                 "transform": tuple(photo["transform"]),
                 "cracks": list(_cracks(meta, arrays)),
+                "correction": _correction(photo),
                 "runs": _runs(meta, arrays),
+                "specks": arrays.get("specks"),
                 "preview": np.ascontiguousarray(np.asarray(bgr)[..., ::-1], np.uint8),
             }
         )
     except _DAMAGED as error:
         raise _damaged(path, error) from error
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Return the settings of an inspection; none where they cannot be read."""
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return settings if isinstance(settings, dict) else {}
 
 
 def load_outline(path: Path) -> tuple[Outline, dict[str, Any]]:
@@ -139,6 +163,12 @@ def _plain(value: Record | Crack) -> dict[str, Any]:
     return {
         entry.name: getattr(value, entry.name) for entry in fields(value) if entry.name not in APART
     }
+
+
+def _correction(photo: dict[str, Any]) -> Correction | None:
+    """Return what a corrected mask changed on a photo."""
+    stored = photo.get("correction")
+    return None if stored is None else Correction.from_fields(stored)
 
 
 def _runs(meta: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> list[NDArray[np.int64]] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +42,13 @@ KNOWN = (".json", ".xml", ".csv", ".yaml", ".yml", ".parquet", ".arrow")
 BRUSH_PICTURE = re.compile(r"task-\d+-annotation-\d+-by-")
 
 
-def read_annotations(source: Path) -> AnnotatedSet | None:
+def read_annotations(source: Path, photos: Sequence[Path] | None = None) -> AnnotatedSet | None:
     """Read the annotations of a folder, or of one annotation file, in the format they have.
 
     Args:
         source: The folder that holds annotations and images; or an annotation file, whose images
             lie in its folder or below, or beside its folder where that is named for annotations.
+        photos: The images that annotations may mean, where these lie elsewhere.
 
     Returns:
         The images with their shapes; None where no format is recognized, and where photos and
@@ -59,11 +60,11 @@ def read_annotations(source: Path) -> AnnotatedSet | None:
     """
     if source.suffix.lower() not in KNOWN and not source.is_dir():
         return None
-    files = Source.of(source)
+    files = Source.of(source, photos)
     _refuse_brush_pictures(files)
-    if (whole := _read_layout(files)) is not None:
+    if photos is None and (whole := _read_layout(files)) is not None:
         return whole
-    if source.is_dir() and _has_masks(files):
+    if photos is None and source.is_dir() and _has_masks(files):
         return None
     found: dict[str, Gathered] = defaultdict(lambda: Gathered(files))
     damaged: list[tuple[Path, InputError]] = []

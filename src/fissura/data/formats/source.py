@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -39,8 +40,17 @@ class Source:
     given: tuple[Path, ...]
 
     @classmethod
-    def of(cls, path: Path) -> Source:
-        """List the files of a folder, or of the folder that an annotation file belongs to."""
+    def of(cls, path: Path, photos: Sequence[Path] | None = None) -> Source:
+        """List the files of a folder, or of the folder that an annotation file belongs to.
+
+        Args:
+            path: The folder or file.
+            photos: The images that annotations may mean, where these lie elsewhere.
+        """
+        if photos is not None:
+            given = (path,) if path.is_file() else tuple(f for f in walk(path) if f.is_file())
+            files = tuple(photo.absolute() for photo in photos)
+            return cls(Path(os.path.commonpath([f.parent for f in files])), files, given)
         if path.is_dir():
             files = tuple(file for file in walk(path) if not file.is_dir())
             return cls(path, files, files)

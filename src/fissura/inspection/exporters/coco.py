@@ -67,7 +67,8 @@ def crack_annotations(record: Record) -> Iterator[dict[str, Any]]:
             "area": int((runs[:, 1] - runs[:, 0]).sum()),
             "bbox": [left, top, right - left, bottom - top],
             "iscrowd": 0,
-            "attributes": _attributes(crack),
+            "attributes": _attributes(crack)
+            | ({} if record.correction is None else {"status": record.status(crack)}),
         }
 
 

@@ -78,6 +78,7 @@ def properties(record: Record, crack: Crack) -> dict[str, Any]:
         "mm_per_pixel": crack.mm_per_pixel,
         "widest_x": x,
         "widest_y": y,
+        "status": record.status(crack),
     }
     return {name: _plain(value) for name, value in values.items()}
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 MOST_WIDTHS = 1_000_000  # in a layer of points, which a GIS takes long to draw
 CRACKS, WIDTHS = 2_000, 200_000  # cracks and widths that are written together at most
+TEXTS = ("photo", "status")  # columns of text
 INTEGERS = ("crack", "branches")  # columns of integers
 
 
@@ -126,7 +127,7 @@ def _add_cracks(path: Path, layer: str, rows: list[Row], system: System) -> None
         geometries[index] = shapely.MultiLineString(row.lines) if row.lines else None
     metrics = (name for unit in system.units for name in metric_names(unit))
     names = ["photo", "crack", *metrics, "orientation_deg", "branches", "mm_per_pixel", "widest_x",
-             "widest_y"]  # fmt: skip
+             "widest_y", "status"]  # fmt: skip
     # NaN where a number is missing, which becomes NULL.
     columns = {
         name: np.array([row.properties.get(name) for row in rows], _kind(name)) for name in names
@@ -151,7 +152,7 @@ def _add_widths(path: Path, layer: str, rows: list[Row], system: System) -> None
 
 def _kind(column: str) -> Any:
     """Return the type of a column's values."""
-    return object if column == "photo" else np.int32 if column in INTEGERS else np.float64
+    return object if column in TEXTS else np.int32 if column in INTEGERS else np.float64
 
 
 def _add(

@@ -17,6 +17,7 @@ from typing import Any
 
 from fissura.files import replacing
 from fissura.files.failures import printable
+from fissura.inspection.corrections import ADDED, CORRECTED, FOUND, REJECTED, ModelCrack
 from fissura.inspection.exporters import Add, Exporter
 from fissura.inspection.record import Record
 from fissura.inspection.totals import totals, verdict
@@ -36,6 +37,36 @@ CRACK_COLUMNS = [
     "box_bottom",
     "box_right",
     "mm_per_pixel",
+    "status",
+]
+CORRECTION_COLUMNS = [
+    "photo",
+    "status",
+    "crack",
+    "model_crack",
+    "length_mm",
+    "length_px",
+    "model_length_mm",
+    "model_length_px",
+    "width_max_mm",
+    "width_max_px",
+    "model_width_max_mm",
+    "model_width_max_px",
+    "box_top",
+    "box_left",
+    "box_bottom",
+    "box_right",
+    "mask",
+]
+FACT_COLUMNS = [
+    "element",
+    "note",
+    "taken",
+    "latitude",
+    "longitude",
+    "altitude_m",
+    "camera",
+    "focal_length_mm",
 ]
 PHOTO_COLUMNS = [
     "photo",
@@ -55,6 +86,9 @@ PHOTO_COLUMNS = [
     "area_m2",
     "mm_per_pixel",
     "resolution_source",
+    *FACT_COLUMNS,
+    "mask",
+    *(FOUND, CORRECTED, ADDED, REJECTED),
 ]
 WIDTH_COLUMNS = [
     "photo",
@@ -95,6 +129,15 @@ def widths_table(path: Path) -> Exporter:
         WIDTH_COLUMNS,
         lambda record: (row for crack in record.cracks for row in _width_rows(record, crack)),
     )
+
+
+def corrections_table(path: Path) -> Exporter:
+    """Write a row per crack of photos whose mask was corrected, those that were rejected among
+    them; `CORRECTION_COLUMNS` are its columns.
+
+    A crack of the model is named beside the one that it became, or most of it.
+    """
+    return _table(path, CORRECTION_COLUMNS, _correction_rows)
 
 
 @contextmanager
@@ -158,7 +201,37 @@ def _crack_row(record: Record, crack: Crack) -> dict[str, Any]:
         "box_bottom": bottom,
         "box_right": right,
         "mm_per_pixel": record.mm_per_pixel,
+        "status": record.status(crack),
     }
+
+
+def _correction_rows(record: Record) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a photo's corrections: of its cracks, then of those that are no more."""
+    if record.correction is None:
+        return
+    became: dict[int, ModelCrack] = {}
+    for old in record.correction.model_cracks:
+        became.setdefault(old.became, old)  # the longest of several
+    pairs = [(crack, became.get(crack.number)) for crack in record.cracks]
+    for crack, old in [*pairs, *((None, old) for old in record.correction.rejected)]:
+        row: dict[str, Any] = {
+            "photo": record.text_name,
+            "status": REJECTED if crack is None else record.status(crack),
+            "mask": printable(record.correction.mask),
+        }
+        for one, prefix in ((crack, ""), (old, "model_")):
+            if one is None:
+                continue
+            row |= {f"{prefix}crack": one.number}
+            for name in ("length", "width_max"):
+                value = getattr(one, name)
+                row[f"{prefix}{name}_px"] = value
+                if record.mm_per_pixel is not None:
+                    row[f"{prefix}{name}_mm"] = value * record.mm_per_pixel
+        shown = old if crack is None else crack
+        assert shown is not None
+        sides = ("box_top", "box_left", "box_bottom", "box_right")
+        yield row | dict(zip(sides, shown.box, strict=True))
 
 
 def _photo_row(record: Record) -> dict[str, Any]:
@@ -177,6 +250,9 @@ def _photo_row(record: Record) -> dict[str, Any]:
         "width_px": width,
         "mm_per_pixel": mm_per_pixel,
         "resolution_source": record.resolution_source,
+        **{name: _told(getattr(record.facts, name)) for name in FACT_COLUMNS},
+        "mask": printable(record.correction.mask) if record.correction else "",
+        **(record.correction.counts() if record.correction else {}),
     }
     if found.widest is not None:
         row |= {"width_max_px": found.widest.width_max, "widest_crack": found.widest.number}
@@ -186,6 +262,11 @@ def _photo_row(record: Record) -> dict[str, Any]:
         if found.widest is not None:
             row["width_max_mm"] = found.widest.width_max * mm_per_pixel
     return row
+
+
+def _told(value: Any) -> Any:
+    """Return a fact with all its digits: seven of degrees are some meters."""
+    return printable(f"{value:.10g}" if isinstance(value, float) else str(value or ""))
 
 
 def _cells(columns: Sequence[str], row: Mapping[str, Any]) -> Iterator[str]:

@@ -16,9 +16,11 @@ from typing import Any
 from fissura.files import replacing
 from fissura.files.failures import Failure, printable
 from fissura.html.pages import ENCODING, ERRORS, counted, environment
+from fissura.inspection.corrections import STATUSES
 from fissura.inspection.exporters import Add
 from fissura.inspection.limits import RULES, Limits
 from fissura.inspection.record import Record
+from fissura.inspection.report.heading import Heading
 from fissura.inspection.report.histogram import Widths, histogram_svg
 from fissura.inspection.report.summary import NAMED, Sums, cautions, resolutions, tiles
 from fissura.inspection.report.tables import (
@@ -59,7 +61,8 @@ class About:
         versions: Versions of the software.
         created: Local date and time.
         failures: Files that were left out; those that still join are named as well.
-        edited: Sentences on masks that were changed after they had been measured.
+        edited: Sentences on masks that are missing now.
+        heading: What heads the report: object, inspector, client.
     """
 
     model: str
@@ -69,10 +72,18 @@ class About:
     created: str
     failures: list[Failure] = field(default_factory=list)
     edited: list[str] = field(default_factory=list)
+    heading: Heading = field(default_factory=Heading)
 
 
 @contextmanager
-def report(path: Path, about: About, *, limits: Limits | None, expected: int) -> Iterator[Add]:
+def report(
+    path: Path,
+    about: About,
+    *,
+    limits: Limits | None,
+    expected: int,
+    corrected: bool = False,
+) -> Iterator[Add]:
     """Write the report of an inspection; an exporter.
 
     A Content Security Policy forbids the page every request.
@@ -82,6 +93,7 @@ def report(path: Path, about: About, *, limits: Limits | None, expected: int) ->
         about: Words beside the photos.
         limits: Rules that the photos were judged by, or None.
         expected: Number of photos, from which the size of images follows.
+        corrected: Whether masks were corrected, so that each crack has a status.
     """
     longest = max(SHORTEST, round(LONGEST * min(1.0, MANY / max(1, expected)) ** 0.5))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -104,12 +116,14 @@ def report(path: Path, about: About, *, limits: Limits | None, expected: int) ->
             row = photo_row(record, number, judged=limits is not None)
             gathered.photo_rows[unit].write(macros.photo_row(row))
             rows = crack_rows(record, number, limits)
-            gathered.crack_rows[unit].write(macros.crack_rows(rows))
+            gathered.crack_rows[unit].write(macros.crack_rows(rows, corrected))
             gathered.photos.write(macros.photo_section(photo_view(record, number, longest=longest)))
 
         yield add
         page = pages.get_template("report.html")
-        for text in page.generate(_context(gathered, about, limits), open_table=macros.open_table):
+        for text in page.generate(
+            _context(gathered, about, limits, corrected), open_table=macros.open_table
+        ):
             file.write(text)
 
 
@@ -156,14 +170,17 @@ class _Table:
     rows: _Spool
 
 
-def _context(gathered: _Gathered, about: About, limits: Limits | None) -> dict[str, Any]:
+def _context(
+    gathered: _Gathered, about: About, limits: Limits | None, corrected: bool
+) -> dict[str, Any]:
     """Return the variables of the template."""
     from markupsafe import Markup
 
     sums = gathered.sums
     crack_units = [unit for unit, rows in gathered.crack_rows.items() if not rows.empty]
     return {
-        "title": f"Crack inspection of {counted(sums.photos, 'photo')}",
+        "heading": about.heading,
+        "title": about.heading.title or f"Crack inspection of {counted(sums.photos, 'photo')}",
         "about": [about.created, f"model {about.model}"],
         "sections": SECTIONS,
         "sums": sums,
@@ -173,6 +190,8 @@ def _context(gathered: _Gathered, about: About, limits: Limits | None) -> dict[s
         "left_out": [printable(failure.reason) for failure in about.failures],
         "edited": [printable(sentence) for sentence in about.edited],
         "named": NAMED,
+        "statuses": list(sums.statuses.items()),
+        "meanings": STATUSES,
         "resolutions": resolutions(sums),
         "histograms": [
             {"title": title, "svg": Markup(svg)}
@@ -181,7 +200,9 @@ def _context(gathered: _Gathered, about: About, limits: Limits | None) -> dict[s
         "photo_tables": _tables(
             gathered.photo_rows, {unit: photo_heads(unit, limits is not None) for unit in UNITS}
         ),
-        "crack_tables": _tables(gathered.crack_rows, {unit: crack_heads(unit) for unit in UNITS}),
+        "crack_tables": _tables(
+            gathered.crack_rows, {unit: crack_heads(unit, corrected) for unit in UNITS}
+        ),
         "crack_units": " or ".join(crack_units),
         "photos": gathered.photos,
         "cautions": cautions(sums),

@@ -32,6 +32,8 @@ class Sums:
         narrow: Number of cracks whose greatest width is below 2 pixels.
         unmeasured: Number of cracks without any width.
         failing: Names of the first photos that fail.
+        corrected: Number of photos with a corrected mask.
+        statuses: Number of cracks of these by status.
     """
 
     photos: int = 0
@@ -44,6 +46,8 @@ class Sums:
     narrow: int = 0
     unmeasured: int = 0
     failing: list[str] = field(default_factory=list)
+    corrected: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
 
     def add(self, record: Record) -> None:
         """Add a photo."""
@@ -60,6 +64,9 @@ class Sums:
             self.resolutions[record.resolution_source.rstrip(".")] += 1
         self.narrow += sum(crack.width_max < NARROW for crack in record.cracks)
         self.unmeasured += sum(math.isnan(crack.width_max) for crack in record.cracks)
+        if record.correction is not None:
+            self.corrected += 1
+            self.statuses.update(record.correction.counts())
         if record.failures and len(self.failing) < NAMED:
             self.failing.append(record.text_name)
 
@@ -114,10 +121,10 @@ def resolutions(sums: Sums) -> list[str]:
 def cautions(sums: Sums) -> list[str]:
     """Return the limits of the method that matter for these photos, a few sentences each."""
     said = [
-        "Cracks were found automatically. A model can miss hairlines and cracks unlike those that "
-        "it was trained on, and take joints, scratches, wires, stains or shadows for cracks. No "
-        "crack in this report does not mean that there is none. Look at the photos before you "
-        "rely on a verdict.",
+        f"{_by_hand(sums)}Cracks were found automatically. A model can miss hairlines and cracks "
+        "unlike those that it was trained on, and take joints, scratches, wires, stains or shadows "
+        "for cracks. No crack in this report does not mean that there is none. Look at the photos "
+        "before you rely on a verdict.",
         "A width has an uncertainty, given as ±. A crack about as wide as a limit may lie on "
         "either side of it.",
     ]
@@ -139,6 +146,13 @@ def cautions(sums: Sums) -> list[str]:
             "off in proportion."
         )
     return said
+
+
+def _by_hand(sums: Sums) -> str:
+    """Say on how many photos a person corrected what the model found."""
+    if not sums.corrected:
+        return ""
+    return f"The masks of {sums.corrected:,} of {counted(sums.photos, 'photo')} were corrected. "
 
 
 def _of(count: int, total: int) -> str:

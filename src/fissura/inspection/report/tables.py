@@ -20,7 +20,7 @@ TITLES = {
     "width_error": "Width, ±",
     "area": "Area",
 }
-WORDS = ("Photo", "Verdict", "Reasons")  # headings of columns that don't hold numbers
+WORDS = ("Photo", "Verdict", "Reasons", "Status")  # headings of columns that don't hold numbers
 # Titles of the tables of a unit where there are both: millimeters and pixels don't compare.
 UNITS = {
     "mm": "Photos with a resolution, in millimeters",
@@ -96,6 +96,7 @@ class CrackRow:
         cells: Its measurements, in the order of `METRICS`.
         orientation: Its direction in degrees.
         branches: Number of its branches.
+        status: Whether it was found, corrected or added.
     """
 
     photo: int
@@ -105,6 +106,7 @@ class CrackRow:
     cells: list[Cell]
     orientation: str
     branches: int
+    status: str
 
 
 def photo_heads(unit: str, judged: bool) -> list[Head]:
@@ -119,12 +121,13 @@ def photo_heads(unit: str, judged: bool) -> list[Head]:
     return [Head(text) for text in [*heads, *(["Reasons"] if judged else [])]]
 
 
-def crack_heads(unit: str) -> list[Head]:
-    """Return the headings of the table of cracks."""
+def crack_heads(unit: str, corrected: bool) -> list[Head]:
+    """Return the headings of the table of cracks; with a status where masks were corrected."""
     metrics = [
         f"{TITLES[name]}, {unit}{'²' if power == 2 else ''}" for name, power in METRICS.items()
     ]
-    return [Head(text) for text in ["Photo", "Crack", *metrics, f"Direction,{NBSP}°", "Branches"]]
+    heads = ["Photo", "Crack", *metrics, f"Direction,{NBSP}°", "Branches"]
+    return [Head(text) for text in [*heads, *(["Status"] if corrected else [])]]
 
 
 def photo_row(record: Record, number: int, *, judged: bool) -> PhotoRow:
@@ -166,6 +169,7 @@ def crack_rows(record: Record, number: int, limits: Limits | None) -> list[Crack
                 ],
                 orientation=f"{crack.orientation:.0f}",
                 branches=crack.branches,
+                status=record.status(crack),
             )
         )
     return rows

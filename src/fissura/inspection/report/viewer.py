@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -19,6 +20,7 @@ from fissura.inspection.totals import totals, verdict
 QUALITY = 85
 LOSSLESS = 256  # pixels of the longer side up to which an image is a PNG
 SHOWN_REASONS = 5
+NAMED_REJECTED = 10
 TOOLS = (
     ("in", "+", "Zoom in"),
     ("out", "−", "Zoom out"),
@@ -50,6 +52,9 @@ class PhotoView:
         pixels: Whether it is so small that its pixels are shown as squares.
         ratio: Width over height of the drawing.
         files: Files written for it.
+        corrected: What a corrected mask changed, in a line; empty where there is none.
+        rejected: Cracks of the model that were erased.
+        told: When, where and with what it was taken, and of what, in a line.
     """
 
     number: int
@@ -62,6 +67,9 @@ class PhotoView:
     pixels: bool
     ratio: str
     files: str
+    corrected: str
+    rejected: list[str]
+    told: str
 
 
 def photo_view(record: Record, number: int, *, longest: int) -> PhotoView:
@@ -88,7 +96,28 @@ def photo_view(record: Record, number: int, *, longest: int) -> PhotoView:
         pixels=max(plain.shape) <= LOSSLESS,
         ratio=f"{drawn.shape[1] / drawn.shape[0]:.4f}",
         files=printable(" · ".join(listed)),
+        corrected=printable(_sentence(record.correction.words())) if record.correction else "",
+        rejected=list(_rejected(record)),
+        told=printable(" · ".join(record.facts.words())),
     )
+
+
+def _sentence(words: str) -> str:
+    """Begin words as a sentence begins."""
+    return words[:1].upper() + words[1:]
+
+
+def _rejected(record: Record) -> Iterator[str]:
+    """Yield the cracks of the model that were erased, with their numbers of then."""
+    per_pixel, unit = record.mm_per_pixel or 1.0, record.unit
+    for crack in record.correction.rejected[:NAMED_REJECTED] if record.correction else ():
+        yield (
+            f"crack {crack.number} of the model, {number_text(crack.length * per_pixel)} {unit} "
+            f"long, {number_text(crack.width_max * per_pixel)} {unit} wide"
+        )
+    more = len(record.correction.rejected) - NAMED_REJECTED if record.correction else 0
+    if more > 0:
+        yield f"and {more} more, which corrections.csv has"
 
 
 def facts(record: Record) -> str:
