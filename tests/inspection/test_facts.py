@@ -49,7 +49,7 @@ def test_damaged_or_missing_exif_is_nothing(tmp_path):
     assert read_exif(tmp_path / "b.jpg") == PhotoFacts()
     assert read_exif(tmp_path / "none.jpg") == PhotoFacts()
     exif = Image.Exif()
-    exif.get_ifd(0x8825).update({1: "N", 2: (float("nan"), 0.0, 0.0), 4: (200.0, 0.0, 0.0)})
+    exif.get_ifd(0x8825).update({1: "N", 2: (99.0, 0.0, 0.0), 4: (200.0, 0.0, 0.0)})
     exif.get_ifd(0x8769)[0x9003] = "0000:00:00 00:00:00"
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "c.jpg", exif=exif)
     assert read_exif(tmp_path / "c.jpg") == PhotoFacts()
