@@ -1,14 +1,17 @@
-"""Masks of an inspection: written for rasters, and hashed."""
+"""Masks of an inspection: written for rasters, hashed, compared with those measured."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
+from fissura.errors import InputError
 from fissura.files import replacing
 from fissura.gdal import open_dataset
+from fissura.inspection.store import load_outline
 from fissura.measurement.skeleton import ReadMask
 from fissura.raster import Raster
 
@@ -47,3 +50,31 @@ def sha256(file: Path) -> str:
     """Return the hash of a file's content."""
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def edited_masks(out: Path, records: Iterable[Path]) -> list[str]:
+    """Return a sentence for each mask that is not the one whose cracks were measured.
+
+    Args:
+        out: Folder of the results.
+        records: Files of the stored records.
+    """
+    sentences = []
+    for record in records:
+        try:
+            _, fields = load_outline(record)
+        except InputError:
+            continue  # it is named when its record is read
+        file = out / fields["files"]["mask"]
+        if not file.is_file():
+            sentences.append(
+                f"{file} is missing; the measurements are those of the mask that was there. To "
+                f"have it again, delete {record} and use --resume."
+            )
+        elif fields["mask_sha256"] != sha256(file):
+            sentences.append(
+                f"{file} was changed after it had been measured; the measurements are those of the "
+                "mask before. To measure the changed one, inspect once more with --resume. To have "
+                f"the model's mask again, delete {record} and use --resume."
+            )
+    return sentences
