@@ -69,7 +69,7 @@ def by_labelme(folder, truth):
     for file in folder.glob("*.json"):
         size_hw = truth[file.stem].shape
         masks = []
-        for shape in json.loads(file.read_text())["shapes"]:
+        for shape in json.loads(file.read_text(encoding="utf-8"))["shapes"]:
             if shape["shape_type"] == "mask":
                 (left, top), (right, bottom) = np.array(shape["points"]).astype(int)
                 masks.append(np.zeros(size_hw, bool))
@@ -84,7 +84,7 @@ def by_label_studio(folder, truth):
     from label_studio_sdk.converter.brush import decode_rle
 
     found = {}
-    for task in json.loads((folder / "tasks.json").read_text()):
+    for task in json.loads((folder / "tasks.json").read_text(encoding="utf-8")):
         name = Path(task["data"]["image"]).stem
         size_hw = truth[name].shape
         values = [one["value"]["rle"] for one in task["predictions"][0]["result"]]
@@ -108,7 +108,7 @@ def by_fill_poly(folder, truth):
     found = {}
     for file in folder.rglob("labels/*/*.txt"):
         mask = np.zeros(truth[file.stem].shape, np.uint8)
-        for line in file.read_text().splitlines():
+        for line in file.read_text(encoding="utf-8").splitlines():
             ring = np.array(line.split()[1:], float).reshape(-1, 2) * mask.shape[::-1]
             cv2.fillPoly(mask, [ring.astype(np.int32)], 1)
         found[file.stem] = mask > 0
