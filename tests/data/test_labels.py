@@ -278,16 +278,16 @@ def test_empty_if_missing(root, tmp_path):
         find_pairs(root, empty_if_missing=True)
 
 
-def test_the_folder_good_of_mvtec(tmp_path):
+def test_a_folder_good_needs_no_masks(tmp_path):
     root = tmp_path / "tile"
     for index in range(3):
-        write(root / f"train/good/{index:03}.png", photo(index))
-        write(root / f"test/good/{index:03}.png", photo(10 + index))
-        write(root / f"test/crack/{index:03}.png", photo(20 + index))
+        write(root / f"train/images/good/{index:03}.png", photo(index))
+        write(root / f"test/images/good/{index:03}.png", photo(10 + index))
+        write(root / f"test/images/crack/{index:03}.png", photo(20 + index))
         mask = (index_mask(ignored=False) == 1).astype(np.uint8) * 255
-        write(root / f"ground_truth/crack/{index:03}_mask.png", mask)
+        write(root / f"test/masks/crack/{index:03}.png", mask)
     folder = find_pairs(root)
-    assert "train/good without masks and without crack, in a folder 'good'" in folder.layout
+    assert "train/images/good without masks and without crack, in a folder 'good'" in folder.layout
     test = load_split(folder, "test", NATIVE, cache_dir=tmp_path)
     assert [mask.any() for mask in test.masks] == [True] * 3 + [False] * 3
     assert len(folder.splits["train"]) == 3

@@ -1,5 +1,7 @@
 import errno
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -30,6 +32,22 @@ def test_the_new_content_appears_at_the_end_only(tmp_path):
         assert temporary.suffix == path.suffix
     assert path.read_text() == "new"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_threads_that_write_one_file_do_not_meet(tmp_path):
+    together = threading.Barrier(4)
+
+    def write(content):
+        together.wait()
+        for _ in range(20):
+            with replacing(tmp_path / "same.txt") as temporary:
+                temporary.write_text(content)
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(write, "abcd"))
+    assert (tmp_path / "same.txt").read_text() in set("abcd")
+    assert [path.name for path in tmp_path.iterdir()] == ["same.txt"]
 
 
 def test_only_what_a_kill_left_is_removed(tmp_path):

@@ -113,7 +113,7 @@ def test_the_threshold_is_found_beside_the_results(tmp_path, monkeypatch, beside
     Image.fromarray(np.where(MASK, 40000, 100).astype(np.uint16)).save(file)
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("{}", encoding="utf-8")
-    monkeypatch.setattr(sources, "read_config", lambda _: SimpleNamespace(threshold=0.7))
+    monkeypatch.setattr(sources, "config_of", lambda _: SimpleNamespace(threshold=0.7))
     if told.get("model"):
         told = told | {"model": str(tmp_path / "model")}
     for name, content in (("inspection.json", {}), (beside, told)):

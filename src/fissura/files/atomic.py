@@ -7,12 +7,13 @@ import hashlib
 import os
 import re
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 LONGEST_NAME = 255  # bytes, of nearly every file system
-# How `replacing` calls its temporary files: .NAME.PROCESS.tmp.SUFFIX
+# How `replacing` calls its temporary files: .NAME.THREAD.tmp.SUFFIX
 UNFINISHED = re.compile(r"\..+\.\d+\.tmp(\.\w+)?")
 
 
@@ -124,7 +125,7 @@ def remove_unfinished_of(path: Path) -> None:
     Args:
         path: The file that was to be written.
     """
-    begins = _temporary_name(path.stem, path.suffix).rpartition(f".{os.getpid()}.tmp")[0]
+    begins = _temporary_name(path.stem, path.suffix).rpartition(f".{threading.get_native_id()}.tmp")[0]
     for other in path.parent.glob(".*"):
         if UNFINISHED.fullmatch(other.name) and other.name.startswith(f"{begins}."):
             other.unlink(missing_ok=True)
@@ -153,10 +154,13 @@ def shortened(stem: str, most: int) -> str:
 
 
 def _temporary_name(stem: str, suffix: str) -> str:
-    """A hidden name of this process, cut to the length that file systems can hold."""
-    # The number of any process has at most 10 digits, so that all of them cut alike.
+    """A hidden name of this thread, cut to the length that file systems can hold.
+
+    (Two threads may write the same file: each has a number that no other process or thread has.)
+    """
+    # The number of any thread has at most 10 digits, so that all of them cut alike.
     room = LONGEST_NAME - len(os.fsencode(f"..{10 * '0'}.tmp{suffix}"))
-    return f".{shortened(stem, room)}.{os.getpid()}.tmp{suffix}"
+    return f".{shortened(stem, room)}.{threading.get_native_id()}.tmp{suffix}"
 
 
 def _naming(error: OSError, path: Path, temporary: Path) -> OSError:

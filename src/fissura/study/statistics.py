@@ -220,8 +220,8 @@ def could_show(n: int, sd: float, *, power: float = 0.8) -> float:
     Returns:
         The difference, in the unit of `sd`; NaN for fewer than two seeds.
 
-    >>> [round(could_show(n, 1.0), 1) for n in (2, 5, 34)]
-    [11.6, 1.7, 0.5]
+    >>> [round(could_show(n, 1.0), 1) for n in (3, 5, 34)]
+    [3.3, 1.7, 0.5]
     """
     if n < 2 or math.isnan(sd):
         return math.nan

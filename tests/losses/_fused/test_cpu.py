@@ -101,6 +101,7 @@ def test_fused_equals_plain(case, chunk):
         patch.setattr(cpu, "CHUNK", chunk)
         patch.setattr(cpu, "SMALLEST_CHUNK", chunk)
         patch.setattr(cpu, "ROW", 2)
+        patch.setattr(cpu, "SMALL", 2)
         assert_same(name, logits, target, **options)
 
 
@@ -136,6 +137,7 @@ def test_hard_and_soft_chunks_mix(monkeypatch):
     monkeypatch.setattr(cpu, "CHUNK", 16)
     monkeypatch.setattr(cpu, "SMALLEST_CHUNK", 16)
     monkeypatch.setattr(cpu, "ROW", 2)
+    monkeypatch.setattr(cpu, "SMALL", 2)
     for name in NAMES:
         assert_same(name, logits, target)
 

@@ -40,7 +40,7 @@ def side_by_side(sizes_hw: Mapping[Path, tuple[int, int]]) -> dict[Path, Transfo
     high = math.ceil((1 + GAP) * max(height for height, _ in sizes_hw.values()))
     wide = math.ceil((1 + GAP) * max(width for _, width in sizes_hw.values()))
     return {
-        photo: (1.0, 0.0, float(index % columns * wide), 0.0, -1.0, -float(index // columns * high))
+        photo: (1.0, 0.0, float(index % columns * wide), 0.0, -1.0, float(-(index // columns) * high))
         for index, photo in enumerate(sizes_hw)
     }
 

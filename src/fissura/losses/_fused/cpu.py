@@ -39,10 +39,11 @@ from .threads import sharing
 # turns with Python's lock after each operation, which costs most where a core is busy.
 CHUNK = 131072
 SMALLEST_CHUNK = 98304
-# Torch shares out a sum among its threads, whose number would change its rounding, but never the
-# sum of one row of several. (The MKL does that with dot products of any length; so these are
+# Torch shares out a longer sum among its threads, whose number would change its rounding, but never
+# the sum of one row of several. (The MKL does that with dot products of any length; so these are
 # products and sums here.) A chunk is made of whole rows.
-ROW = 4096
+SMALL = 32704
+ROW = 16384
 LOG2_E = math.log2(math.e)
 LARGEST_MARGIN = 20.0  # of the hard way, where exp(margin) multiplies the odds
 sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
@@ -217,9 +218,9 @@ def sums_of(chunks: list[Chunk], valid: int) -> Sums:
 
 def sum_of(x: Tensor) -> float:
     """Σx, with the same bits for any number of threads."""
-    whole = x.numel() // ROW * ROW
-    if whole == 0:
+    if x.numel() <= SMALL:
         return x.sum().item()
+    whole = x.numel() // ROW * ROW
     rows = x[:whole].view(-1, ROW).sum(1).sum().item()
     return rows if whole == x.numel() else rows + x[whole:].sum().item()
 
