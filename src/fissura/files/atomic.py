@@ -125,7 +125,8 @@ def remove_unfinished_of(path: Path) -> None:
     Args:
         path: The file that was to be written.
     """
-    begins = _temporary_name(path.stem, path.suffix).rpartition(f".{threading.get_native_id()}.tmp")[0]
+    own = f".{threading.get_native_id()}.tmp"
+    begins = _temporary_name(path.stem, path.suffix).rpartition(own)[0]
     for other in path.parent.glob(".*"):
         if UNFINISHED.fullmatch(other.name) and other.name.startswith(f"{begins}."):
             other.unlink(missing_ok=True)

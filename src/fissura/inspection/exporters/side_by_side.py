@@ -39,9 +39,10 @@ def side_by_side(sizes_hw: Mapping[Path, tuple[int, int]]) -> dict[Path, Transfo
     columns = math.ceil(math.sqrt(len(sizes_hw)))
     high = math.ceil((1 + GAP) * max(height for height, _ in sizes_hw.values()))
     wide = math.ceil((1 + GAP) * max(width for _, width in sizes_hw.values()))
+    places = [divmod(index, columns) for index in range(len(sizes_hw))]
     return {
-        photo: (1.0, 0.0, float(index % columns * wide), 0.0, -1.0, float(-(index // columns) * high))
-        for index, photo in enumerate(sizes_hw)
+        photo: (1.0, 0.0, float(x * wide), 0.0, -1.0, float(-y * high))
+        for photo, (y, x) in zip(sizes_hw, places, strict=True)
     }
 
 
