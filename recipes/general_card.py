@@ -12,6 +12,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from failure_images import beside_errors, sheet
 from numpy.typing import NDArray
 
 from fissura.checkpoint import load_model
@@ -21,7 +22,6 @@ from fissura.data.protocols import PROTOCOLS
 from fissura.evaluation.score import ALARM_PIXELS
 from fissura.files import replacing
 from fissura.inference.predictor import Predictor
-from fissura.overlay import error_overlay
 from fissura.shipped import FREE
 
 ROOT = Path(__file__).parents[1]
@@ -68,18 +68,9 @@ def failures(data: Path) -> NDArray[np.uint8]:
             both = int(np.count_nonzero(pred & mask))
             found.append((both / max(int(np.count_nonzero(pred | mask)), 1), index, pred))
         for _, index, pred in sorted(found, key=lambda one: one[:2])[:3]:
-            image = images.images[index]
-            pair = np.hstack([image, error_overlay(image, pred, images.masks[index])])
-            width = round(pair.shape[1] * HEIGHT / pair.shape[0])
-            drawn.append(cv2.resize(pair, (width, HEIGHT), interpolation=cv2.INTER_AREA))
-    widest = max(image.shape[1] for image in drawn)
-    rows = [
-        cv2.copyMakeBorder(
-            image, 0, 6, 0, widest - image.shape[1], cv2.BORDER_CONSTANT, value=(255,) * 3
-        )
-        for image in drawn
-    ]
-    return np.ascontiguousarray(np.vstack(rows)[..., ::-1])
+            image, mask = images.images[index], images.masks[index]
+            drawn.append(beside_errors(image, pred, mask, HEIGHT))
+    return sheet(drawn)
 
 
 def figure_rows(ours: dict[str, Any], theirs: dict[str, Any], *, held_back: bool) -> list[str]:

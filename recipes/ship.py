@@ -20,6 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from failure_images import beside_errors, sheet
 
 from fissura.checkpoint import load_model, save_model
 from fissura.data.synthetic.dataset import synth
@@ -27,7 +28,6 @@ from fissura.evaluation.evaluate import evaluate
 from fissura.evaluation.options import EvaluateOptions
 from fissura.evaluation.report import Report
 from fissura.files import replacing
-from fissura.overlay import error_overlay
 from fissura.training.config_file import read_config
 
 NAME = "crackseg-small"
@@ -128,18 +128,8 @@ def failures(reports: dict[str, Report]) -> np.ndarray:
         wrong = np.where(scores.headline.counts[:, [0, 2]].sum(1) > 0, counts[:, 0] / union, 1.0)
         for index in np.argsort(wrong, kind="stable")[:count]:
             image, target = scores.data.images[index], scores.data.masks[index]
-            pred = scores.prediction(int(index))
-            both = np.hstack([image, error_overlay(image, pred, target)])
-            width = round(both.shape[1] * HEIGHT / both.shape[0])
-            drawn.append(cv2.resize(both, (width, HEIGHT), interpolation=cv2.INTER_AREA))
-    widest = max(image.shape[1] for image in drawn)
-    rows = [
-        cv2.copyMakeBorder(
-            image, 0, 6, 0, widest - image.shape[1], cv2.BORDER_CONSTANT, value=(255,) * 3
-        )
-        for image in drawn
-    ]
-    return np.ascontiguousarray(np.vstack(rows)[..., ::-1])
+            drawn.append(beside_errors(image, scores.prediction(int(index)), target, HEIGHT))
+    return sheet(drawn)
 
 
 def describe_stages(run: Path) -> str:

@@ -27,6 +27,18 @@ FALSE_POSITIVE = VERMILION
 FALSE_NEGATIVE = YELLOW
 
 
+def hexadecimal(color: Color) -> str:
+    """Return a color as HTML and matplotlib have it.
+
+    Args:
+        color: Red, green and blue, 0 to 255.
+
+    >>> hexadecimal(SKY_BLUE)
+    '#56b4e9'
+    """
+    return "#" + "".join(f"{channel:02x}" for channel in color)
+
+
 def overlay(
     image: NDArray[np.uint8],
     mask: NDArray[np.bool_],

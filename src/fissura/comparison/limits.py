@@ -8,12 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fissura.comparison.changes import Change
 from fissura.comparison.comparison import Pair
 from fissura.errors import InputError
 from fissura.inspection.limits import RULES as INSPECTION_RULES
+from fissura.inspection.limits import read_rules
 
 # The demand of each rule, in words.
 RULES = {
@@ -71,19 +70,8 @@ def read_growth_limits(path: Path) -> GrowthLimits:
         "Write a rule per line, such as 'max_growth_mm_per_year: 5'. The rules of a comparison "
         f"are {', '.join(RULES)}."
     )
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        node, values = yaml.compose(text, yaml.SafeLoader), yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path} cannot be read as limits ({error}). {example}") from error
-    if not isinstance(values, dict) or not values or not isinstance(node, yaml.MappingNode):
-        raise InputError(f"{path} holds no rule. {example}")
-    keys = [key.value for key, _ in node.value]
-    for key in values:
-        if keys.count(key) > 1:
-            raise InputError(f"{path} holds {key} {keys.count(key)} times. Keep one of them.")
     rules: dict[str, Any] = {}
-    for key, value in values.items():
+    for key, value in read_rules(path, example).items():
         if key in INSPECTION_RULES:
             raise InputError(
                 f"{path}: {key} is a rule of `fissura inspect`. Keep the rules of growth in a file "

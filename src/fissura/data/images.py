@@ -223,9 +223,14 @@ def _prepare_for(path: Path) -> None:
     if path.exists() and (reason := unreadable_format(path)):
         raise InputError(f"{path}: cannot be read, {reason}.")
     if path.suffix.lower() in HEIF and _has_heif():
-        from pillow_heif import register_heif_opener  # pyright: ignore[reportMissingImports]
+        register_heif()
 
-        register_heif_opener()
+
+def register_heif() -> None:
+    """Teach Pillow to read HEIC; its plugin must be installed."""
+    from pillow_heif import register_heif_opener  # pyright: ignore[reportMissingImports]
+
+    register_heif_opener()
 
 
 def _photo_values(image: Image.Image) -> NDArray[Any]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fissura.evaluation.figures import LOSSLESS, encode, shrink
+from fissura.evaluation.figures import LOSSLESS, encode, rendered, shrink
 from fissura.evaluation.score import Scores
 from fissura.html.pages import counted, data_address, environment
 from fissura.metrics.counts import iou
@@ -20,6 +19,7 @@ from fissura.overlay import (
     SKY_BLUE,
     TRUE_POSITIVE,
     error_overlay,
+    hexadecimal,
 )
 
 SECTIONS = {
@@ -123,7 +123,6 @@ def draw_scatter(a: str, one: Scores, b: str, other: Scores) -> dict[str, bytes]
         b: Name of the other, on the level axis.
         other: Its scores.
     """
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     x, y = iou(other.headline.counts), iou(one.headline.counts)
@@ -131,7 +130,7 @@ def draw_scatter(a: str, one: Scores, b: str, other: Scores) -> dict[str, bytes]
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, zorder=0)
     axes.plot(x, y, "o", markersize=5, alpha=0.65, clip_on=False,
-              markerfacecolor="#" + "".join(f"{channel:02x}" for channel in SKY_BLUE),
+              markerfacecolor=hexadecimal(SKY_BLUE),
               markeredgecolor="black", markeredgewidth=0.5)  # fmt: skip
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.set_xlabel(f"IoU of an image, {b}")
@@ -139,13 +138,7 @@ def draw_scatter(a: str, one: Scores, b: str, other: Scores) -> dict[str, bytes]
     axes.text(0.02, 0.98, f"{a} better: {np.count_nonzero(y > x)}", va="top", fontsize=9)
     axes.text(0.98, 0.02, f"{b} better: {np.count_nonzero(x > y)}", ha="right", fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
-    files = {}
-    with rc_context({"svg.hashsalt": "fissura"}):
-        for suffix, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=suffix, dpi=150, metadata=metadata)
-            files[suffix] = buffer.getvalue()
-    return files
+    return rendered(figure)
 
 
 def _value(report: dict[str, Any], path: str) -> dict[str, Any]:

@@ -106,8 +106,7 @@ def evaluate(
     scores: Scores | ClassScores
     if config.classes:
         predictor = _predictor(model, images, scale, options)
-        probs = _clipped(_with_progress(predictor.probs(images.images), len(images)))
-        scores = score_classes(probs, images, tolerance=options.tolerance)
+        scores = score_classes(_probs(predictor, images), images, tolerance=options.tolerance)
         metrics = summarize_classes(scores, resamples=options.bootstrap, seed=options.seed)
     else:
         threshold, source = _threshold(options.threshold, config)
@@ -160,7 +159,7 @@ def score_model(
         The scores of all images, and the predictor that made them.
     """
     predictor = _predictor(model, images, scale, options)
-    probs = _clipped(_with_progress(predictor.probs(images.images), len(images)))
+    probs = _probs(predictor, images)
     scores = score(probs, images, threshold=threshold, source=source, tolerance=options.tolerance)
     return scores, predictor
 
@@ -177,6 +176,11 @@ def _predictor(
         tta=options.tta,
         batch_size=_batch_size(images, scale),
     )
+
+
+def _probs(predictor: Predictor, images: PreparedSet) -> Iterator[NDArray[np.float32]]:
+    """Predict the images of a set, with a bar that shows how far it is."""
+    return _clipped(_with_progress(predictor.probs(images.images), len(images)))
 
 
 def _own_protocol(config: ModelConfig) -> Protocol:

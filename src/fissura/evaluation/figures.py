@@ -12,10 +12,19 @@ from numpy.typing import NDArray
 from fissura.evaluation.score import Scores
 from fissura.metrics.counts import f1, iou, precision, recall
 from fissura.metrics.curves import ods, precision_recall_curve
-from fissura.overlay import REDDISH_PURPLE, SKY_BLUE, VERMILION, Color, error_overlay, overlay
+from fissura.overlay import (
+    REDDISH_PURPLE,
+    SKY_BLUE,
+    VERMILION,
+    Color,
+    error_overlay,
+    hexadecimal,
+    overlay,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LONGEST = 900  # pixels of the longest side of an image in the report; larger ones are shrunk
 LOSSLESS = 256  # pixels of the longest side up to which an image is a PNG
@@ -134,7 +143,6 @@ def draw_curve(scores: Scores, name: str = "crack") -> dict[str, bytes]:
         scores: Scores of the images.
         name: Name of the class.
     """
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.2, 5.4), layout="constrained")
@@ -142,7 +150,9 @@ def draw_curve(scores: Scores, name: str = "crack") -> dict[str, bytes]:
     _draw_equal_f1(axes)
     curve = precision_recall_curve(scores.histograms)
     drawn = ~np.isnan(curve.precision)
-    axes.plot(curve.recall[drawn], curve.precision[drawn], color=_hex(SKY_BLUE), linewidth=2.5)
+    axes.plot(
+        curve.recall[drawn], curve.precision[drawn], color=hexadecimal(SKY_BLUE), linewidth=2.5
+    )
     best = ods(scores.histograms)
     at_half = "likeliest class" if scores.half.source == "map" else "threshold 0.5"
     points: list[tuple[str, str, Color, NDArray[np.int64]]] = [
@@ -161,12 +171,23 @@ def draw_curve(scores: Scores, name: str = "crack") -> dict[str, bytes]:
     for label, marker, color, counts in points:
         x, y = float(recall(counts)), float(precision(counts))
         label = f"{label}: F1 {float(f1(counts)):.3f}"
-        axes.plot(x, y, marker, color=_hex(color), markersize=8, label=label, clip_on=False)
+        axes.plot(x, y, marker, color=hexadecimal(color), markersize=8, label=label, clip_on=False)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.set_xlabel(f"recall: fraction of the true {name} pixels that is found")
     axes.set_ylabel(f"precision: fraction of the predicted {name} pixels that is right")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="lower left", fontsize=9, framealpha=0.9)
+    return rendered(figure)
+
+
+def rendered(figure: Figure) -> dict[str, bytes]:
+    """Return a figure as the content of an SVG and of a PNG file, by their suffix.
+
+    Args:
+        figure: The figure.
+    """
+    from matplotlib import rc_context
+
     # A fixed salt and no date: the same scores give the same file.
     files = {}
     with rc_context({"svg.hashsalt": "fissura"}):
@@ -190,8 +211,3 @@ def _draw_equal_f1(axes: Axes) -> None:
             ha="right",
             va="bottom",
         )
-
-
-def _hex(color: Color) -> str:
-    """Return a color as matplotlib has it."""
-    return "#" + "".join(f"{channel:02x}" for channel in color)

@@ -24,8 +24,9 @@ ENCODING, ERRORS = "utf-8", "backslashreplace"
 def environment(folder: Path) -> Environment:
     """Return the environment of templates in a folder, which may extend base.html.
 
-    Beside Jinja's own, templates have the filters `markdown`, `counted` ("1 photo") and `written`,
-    the function `section`, and `style` and `script`.
+    They may import `metric` and `swatch` from macros.html. Beside Jinja's own, they have the
+    filters `markdown`, `counted` ("1 photo") and `written`, the function `section`, and `style`
+    and `script`.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup

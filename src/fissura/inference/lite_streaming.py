@@ -27,6 +27,7 @@ from fissura.inference.streaming import (
     joined,
     merged_rows,
     merged_weights,
+    noting,
     through,
 )
 from fissura.models.blocks import pad_to_multiple
@@ -187,7 +188,7 @@ class StreamingLite:
             for block in stage:
                 x = block(x)
             if index in TAPS[:-1]:
-                x = _noting(x, skips[level])
+                x = noting(x, skips[level])
                 level += 1
             if index in (0, 2):  # the halves of the encoder's work
                 x = ahead(x)
@@ -212,13 +213,6 @@ class StreamingLite:
             else:
                 kept = seen
             yield band
-
-
-def _noting(bands: Iterator[Band], skip: deque[Tensor]) -> Iterator[Band]:
-    """Append what passes to `skip`, where it waits until the deeper levels have caught up."""
-    for band in bands:
-        skip.append(band.values)
-        yield band
 
 
 def _folded(layers: Any, dtype: torch.dtype) -> tuple[SameConv, Tensor, Tensor, bool]:

@@ -202,7 +202,7 @@ class StreamingNetwork:
             return features
         merge, refine = self.up[index]
         skip: deque[Tensor] = deque()
-        deep = self._level(_pooled(_noting(features, skip)), index + 1, ahead)
+        deep = self._level(_pooled(noting(features, skip)), index + 1, ahead)
         merged = merged_rows(merge, deep, skip)
         if index == 0:  # as long as all that is deeper; the others are one stage per way
             merged = ahead(merged)
@@ -307,7 +307,7 @@ def _pooled(bands: Iterator[Band]) -> Iterator[Band]:
         kept = Band(band.values[:, :, even:].clone(), band.top and not even, False)
 
 
-def _noting(bands: Iterator[Band], skip: deque[Tensor]) -> Iterator[Band]:
+def noting(bands: Iterator[Band], skip: deque[Tensor]) -> Iterator[Band]:
     """Append what passes to `skip`, where it waits until the deeper levels have caught up."""
     for band in bands:
         skip.append(band.values)

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from fissura.data.images import HEIF
+from fissura.data.images import HEIF, register_heif
 
 EXIF_IFD, GPS_IFD = 0x8769, 0x8825
 MAKE, MODEL, CHANGED, TAKEN, OFFSET, FOCAL_LENGTH = 0x010F, 0x0110, 0x0132, 0x9003, 0x9011, 0x920A
@@ -86,9 +86,7 @@ def read_exif(file: Path) -> PhotoFacts:
     """Read the facts that a photo's EXIF data hold; what is missing or damaged stays empty."""
     try:
         if file.suffix.lower() in HEIF:
-            from pillow_heif import register_heif_opener  # pyright: ignore[reportMissingImports]
-
-            register_heif_opener()
+            register_heif()
         with Image.open(file) as photo:
             exif = photo.getexif()
             tags, inner, gps = dict(exif), exif.get_ifd(EXIF_IFD), exif.get_ifd(GPS_IFD)

@@ -82,20 +82,7 @@ def read_limits(path: Path) -> Limits:
         InputError: The file cannot be read or holds no rule, a rule twice, one that is not known,
             or one whose value is not a number of its range.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        node = yaml.compose(text, yaml.SafeLoader)
-        values = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path} cannot be read as limits ({error}). {_example()}") from error
-    if not values:
-        raise InputError(f"{path} is empty: it holds no rule. {_example()}")
-    if not isinstance(values, dict) or not isinstance(node, yaml.MappingNode):
-        raise InputError(f"{path} is not a list of rules. {_example()}")
-    keys = [key.value for key, _ in node.value]
-    for key in values:
-        if keys.count(key) > 1:
-            raise InputError(f"{path} holds {key} {keys.count(key)} times. Keep one of them.")
+    values = read_rules(path, _example())
     rules: dict[str, Any] = {
         _known(path, key): _number(path, key, value) for key, value in values.items()
     }
@@ -106,6 +93,33 @@ def read_limits(path: Path) -> Limits:
             f"to judge them by. {_example()}"
         )
     return limits
+
+
+def read_rules(path: Path, example: str) -> dict[Any, Any]:
+    """Read a YAML file of rules, names and values as they stand there.
+
+    Args:
+        path: The file.
+        example: What limits look like, in sentences that end a refusal.
+
+    Raises:
+        InputError: The file cannot be read or holds no rule, or a rule twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        node = yaml.compose(text, yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path} cannot be read as limits ({error}). {example}") from error
+    if not values:
+        raise InputError(f"{path} is empty: it holds no rule. {example}")
+    if not isinstance(values, dict) or not isinstance(node, yaml.MappingNode):
+        raise InputError(f"{path} is not a list of rules. {example}")
+    keys = [key.value for key, _ in node.value]
+    for key in values:
+        if keys.count(key) > 1:
+            raise InputError(f"{path} holds {key} {keys.count(key)} times. Keep one of them.")
+    return values
 
 
 def judge(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fissura.files import replacing
-from fissura.overlay import REDDISH_PURPLE, SKY_BLUE, VERMILION, Color, error_overlay, overlay
+from fissura.overlay import REDDISH_PURPLE, SKY_BLUE, VERMILION, error_overlay, hexadecimal, overlay
 from fissura.training.display import Example
 from fissura.training.run_folder import read_metrics
 
@@ -79,7 +79,10 @@ def draw_curves(lines: list[dict[str, Any]]) -> bytes:
     left, *right = figure.subplots(1, columns, squeeze=False)[0]
     epochs = [line["epoch"] for line in lines]
     left.plot(
-        epochs, [line["loss"] for line in lines], color=_hex((0, 90, 160)), marker=_dot(lines)
+        epochs,
+        [line["loss"] for line in lines],
+        color=hexadecimal((0, 90, 160)),
+        marker=_dot(lines),
     )
     left.set(title="loss on the training images", xlabel="epoch", ylim=(0, None))
     for axes in right:
@@ -98,7 +101,7 @@ def _draw_validation(axes: Axes, lines: list[dict[str, Any]]) -> None:
     epochs = [line["epoch"] for line in lines]
     for name, label, color in (("iou", "IoU", VERMILION), ("f1", "F1", SKY_BLUE)):
         values = [line["validation"][name] for line in lines]
-        axes.plot(epochs, values, color=_hex(color), label=label, marker=_dot(lines))
+        axes.plot(epochs, values, color=hexadecimal(color), label=label, marker=_dot(lines))
     best = max(lines, key=lambda line: line["validation"]["iou"])
     told = f"best: epoch {best['epoch']}, IoU {best['validation']['iou']:.3f}"
     axes.plot(best["epoch"], best["validation"]["iou"], "k*", markersize=10, label=told)
@@ -144,8 +147,3 @@ def _framed(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _dot(lines: list[dict[str, Any]]) -> str | None:
     """Return the marker of a curve: a dot where there are few epochs."""
     return "." if len(lines) <= 30 else None
-
-
-def _hex(color: Color) -> str:
-    """Return a color as matplotlib has it."""
-    return "#" + "".join(f"{channel:02x}" for channel in color)
