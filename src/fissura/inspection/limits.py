@@ -131,6 +131,8 @@ def judge(
 ) -> list[str]:
     """Return why a photo fails, a sentence per violation; nothing where it keeps all rules.
 
+    Cracks come in the order of how many times they exceed their limit, the worst first.
+
     A photo that cannot be judged does not pass: without a resolution each rule in millimeters is
     itself a reason to fail, and `min_length_mm` leaves no crack out. A crack whose width could not
     be measured (NaN) fails a `max_width` rule, unless the diagonal of its box, which no width
@@ -151,7 +153,8 @@ def judge(
     judged = [crack for crack in cracks if is_judged(limits, crack, mm_per_pixel)]
     for unit, per_pixel in (("mm", mm_per_pixel), ("px", 1.0)):
         if per_pixel is not None:
-            failures += _each(limits, judged, unit, per_pixel)
+            found = _each(limits, judged, unit, per_pixel)
+            failures += [reason for _, reason in sorted(found, key=lambda one: -one[0])]
     return failures + list(_together(limits, judged, size_hw, mm_per_pixel))
 
 
@@ -164,8 +167,13 @@ def is_judged(limits: Limits, crack: Crack, mm_per_pixel: float | None) -> bool:
     return crack.length * mm_per_pixel >= limits.min_length_mm
 
 
-def _each(limits: Limits, cracks: Sequence[Crack], unit: str, per_pixel: float) -> Iterator[str]:
-    """Yield the violations of rules for each crack; `per_pixel` is the length of a pixel."""
+def _each(
+    limits: Limits, cracks: Sequence[Crack], unit: str, per_pixel: float
+) -> Iterator[tuple[float, str]]:
+    """Yield how many times each crack exceeds a rule, and the reason in words.
+
+    `per_pixel` is the length of a pixel. A width that could not be measured is told last.
+    """
     widest: float | None = getattr(limits, f"max_width_{unit}")
     longest: float | None = getattr(limits, f"max_length_{unit}")
     for crack in cracks:
@@ -173,22 +181,25 @@ def _each(limits: Limits, cracks: Sequence[Crack], unit: str, per_pixel: float) 
             if _diagonal(crack) * per_pixel > widest:
                 where = _where(*_middle(crack), per_pixel, unit)
                 yield (
+                    1.0,
                     f"The width of crack {crack.number}, {where}, "
                     f"could not be measured; at most {widest:g} {unit} is allowed. Look at it, or "
-                    f"leave short cracks out with min_length_{unit}."
+                    f"leave short cracks out with min_length_{unit}.",
                 )
         elif widest is not None and crack.width_max * per_pixel > widest:
             width = _above(crack.width_max * per_pixel, widest)
             where = _where(*crack.widest_at, per_pixel, unit)
             yield (
+                _times(crack.width_max * per_pixel, widest),
                 f"Crack {crack.number} is {width} {unit} wide, {where}; "
-                f"at most {widest:g} {unit} is allowed."
+                f"at most {widest:g} {unit} is allowed.",
             )
         if longest is not None and crack.length * per_pixel > longest:
             length = _above(crack.length * per_pixel, longest)
             yield (
+                _times(crack.length * per_pixel, longest),
                 f"Crack {crack.number} is {length} {unit} long; "
-                f"at most {longest:g} {unit} is allowed."
+                f"at most {longest:g} {unit} is allowed.",
             )
 
 
@@ -215,6 +226,11 @@ def _together(
                 f"The cracks are {_above(density, most)} mm long per square meter, all together; "
                 f"at most {most:g} mm per square meter is allowed."
             )
+
+
+def _times(value: float, limit: float) -> float:
+    """Return how many times a value is its limit."""
+    return value / limit if limit else math.inf
 
 
 def _above(value: float, limit: float) -> str:

@@ -2,7 +2,8 @@
 
 Lengths and widths stand in pixels and, in columns of their own, in millimeters; the latter are
 empty for a photo whose resolution is not known, so that photos with and without one share a table.
-A width that could not be measured is empty as well.
+A width that could not be measured is empty as well. Numbers have five digits: that is far finer
+than any measurement. The files begin with a byte order mark, by which Excel knows UTF-8.
 """
 
 from __future__ import annotations
@@ -149,7 +150,7 @@ def _table(
     """Write a CSV file with the rows that `rows_of` makes of each record."""
     with (
         replacing(path) as temporary,
-        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+        temporary.open("w", newline="", encoding="utf-8-sig", errors="backslashreplace") as file,
     ):
         writer = csv.writer(file)
         writer.writerow(columns)
@@ -276,4 +277,24 @@ def _cells(columns: Sequence[str], row: Mapping[str, Any]) -> Iterator[str]:
         if value is None or (isinstance(value, float) and math.isnan(value)):
             yield ""
         else:
-            yield f"{value:.7g}" if isinstance(value, float) else str(value)
+            yield _written(column, value) if isinstance(value, float) else str(value)
+
+
+def _written(column: str, value: float) -> str:
+    """Write a number: points to a hundredth of a pixel, measurements with sensible digits."""
+    if column in ("row", "column", "widest_row", "widest_column"):
+        return f"{value:.2f}"
+    return f"{value:.7g}" if column == "mm_per_pixel" else sensible(value)
+
+
+def sensible(value: float) -> str:
+    """Write a measurement with five digits, or all of its integer part, never with an exponent.
+
+    >>> sensible(0.0421317), sensible(12345.678), sensible(287.436712), sensible(0.0)
+    ('0.042132', '12346', '287.44', '0')
+    """
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    decimals = max(0, 4 - math.floor(math.log10(abs(value))))
+    text = f"{value:.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
