@@ -113,7 +113,12 @@ def evaluate(
         scores, predictor = score_model(
             model, images, scale=scale, threshold=threshold, source=source, options=options
         )
-        metrics = summarize(scores, resamples=options.bootstrap, seed=options.seed)
+        metrics = summarize(
+            scores,
+            resamples=options.bootstrap,
+            seed=options.seed,
+            literature=options.literature,
+        )
     summary = {
         "format": 1,
         "warnings": [*warnings_for(model, config, data, images, chosen, own, options), *notes],
@@ -203,6 +208,8 @@ def _labels(config: ModelConfig, options: EvaluateOptions) -> Labels:
         return Labels(ignore=ignore)
     if options.threshold is not None:
         raise InputError("A model of several classes takes the likeliest: leave out --threshold.")
+    if options.literature:
+        raise InputError("--literature is for models that tell crack; this one has classes.")
     names = options.classes or config.training.get("classes") or ",".join(config.classes)
     labels = Labels.parse(names, overlapping=config.overlapping, ignore=ignore)
     if labels.classes != config.classes:

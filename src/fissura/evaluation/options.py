@@ -47,6 +47,10 @@ class EvaluateOptions:
     tolerance: float = 2.0
     """Pixels by which a crack may be off in the tolerant metrics."""
 
+    literature: bool = False
+    """Report ODS, OIS and the mIoU of two classes, too, as papers compute them: at thresholds that
+    are chosen on these very photos. They stand apart."""
+
     bootstrap: int = 1000
     """Resamples behind the 95 % intervals."""
 
@@ -79,6 +83,11 @@ class EvaluateOptions:
             raise InputError(f"--threshold is {self.threshold}; it must be from 0 to 1.")
         if not 0 <= self.tolerance < float("inf"):
             raise InputError(f"--tolerance is {self.tolerance} pixels; it must be 0 or more.")
+        if self.literature and self.clean:
+            raise InputError(
+                "--literature compares with figures on cracks, and --clean means photos without "
+                "crack. Leave one of them out."
+            )
         if self.bootstrap < 1:
             raise InputError(f"--bootstrap is {self.bootstrap}; it must be at least 1.")
         if self.seed < 0:

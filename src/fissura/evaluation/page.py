@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fissura.evaluation.figures import LOSSLESS, Example, choose_examples, encode, panels
+from fissura.evaluation.literature import FIGURES
 from fissura.evaluation.score import Scores
 from fissura.html.pages import counted, data_address, environment
 from fissura.overlay import FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE
@@ -14,6 +15,7 @@ from fissura.overlay import FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE
 SECTIONS = {
     "metrics": "Metrics",
     "thresholds": "Every threshold",
+    "literature": "As the literature computes it",
     "images": "Images",
     "method": "How this was computed",
 }
@@ -60,7 +62,11 @@ def page(scores: Scores, summary: dict[str, Any], curve_svg: str) -> str:
     return template.render(
         title=f"Crack segmentation: {data.get('name', 'evaluation')}",
         about=_about(summary),
-        sections=SECTIONS,
+        sections={
+            key: name
+            for key, name in SECTIONS.items()
+            if key != "literature" or "literature" in summary
+        },
         warnings=summary.get("warnings", []),
         summary=summary,
         found=headline["recall"]["value"],
@@ -76,6 +82,11 @@ def page(scores: Scores, summary: dict[str, Any], curve_svg: str) -> str:
         ]
         + _false_alarms(points),
         # An XML declaration in front of the element does not belong into HTML.
+        literature=[
+            (name, meaning, summary["literature"][path[0]][path[1]])
+            for path, name, meaning in FIGURES
+            if "literature" in summary
+        ],
         curve=Markup(curve_svg[curve_svg.index("<svg") :]),
         headline_threshold=scores.headline.threshold,
         colors={

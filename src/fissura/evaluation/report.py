@@ -10,6 +10,7 @@ from typing import Any
 
 from fissura.errors import InputError
 from fissura.evaluation.figures import draw_curve
+from fissura.evaluation.literature import FIGURES
 from fissura.evaluation.page import HEADLINE, page
 from fissura.evaluation.score import Scores
 from fissura.files import new_folder
@@ -40,6 +41,7 @@ class Report:
             f"({point['source_in_words']}); in brackets: {level} interval",
             *(f"  {name:<24} {text}" for name, text in headline_metrics(self.summary)),
             *(["  " + text] if (text := false_alarms(point)) else []),
+            *literature_lines(self.summary),
             f"The report is {self.folder / 'report.html'}",
         ]
         return "\n".join(lines)
@@ -54,6 +56,17 @@ def false_alarms(point: dict[str, Any]) -> str:
         f"{'False alarms':<24} on {alarms['with_alarm']:,} of "
         f"{counted(alarms['images'], 'image')} without crack"
     )
+
+
+def literature_lines(summary: dict[str, Any]) -> list[str]:
+    """Return the figures of `--literature` as lines for a terminal, under a line of their own."""
+    block = summary.get("literature")
+    if block is None:
+        return []
+    lines = ["As the literature computes them, thresholds chosen on these very images:"]
+    for path, name, _ in FIGURES:
+        lines.append(f"  {name:<24} {_with_interval(block[path[0]][path[1]])}")
+    return lines
 
 
 def write_report(scores: Scores, summary: dict[str, Any], folder: Path) -> None:
@@ -96,11 +109,15 @@ def headline_metrics(summary: dict[str, Any]) -> list[tuple[str, str]]:
         metric = point
         for step in path:
             metric = metric[step]
-        if metric["value"] is None:
-            text = "undefined"
-        elif metric["low"] is None:
-            text = f"{metric['value']:.4f}"
-        else:
-            text = f"{metric['value']:.4f}  ({metric['low']:.4f} to {metric['high']:.4f})"
+        text = _with_interval(metric)
         lines.append((name.format(tolerance=f"{summary['tolerance_px']:g}"), text))
     return lines
+
+
+def _with_interval(metric: dict[str, float | None]) -> str:
+    """Write a metric with its interval, where there is one."""
+    if metric["value"] is None:
+        return "undefined"
+    if metric["low"] is None:
+        return f"{metric['value']:.4f}"
+    return f"{metric['value']:.4f}  ({metric['low']:.4f} to {metric['high']:.4f})"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fissura.evaluation.literature import describe_literature, literature_sums
 from fissura.evaluation.score import ALARM_PIXELS, AtThreshold, Scores
 from fissura.metrics.bootstrap import Interval, as_sums, differences, intervals, mean_of_sums
 from fissura.metrics.counts import METRICS, counts_per_threshold, f1, iou
@@ -53,7 +54,9 @@ NOT_CHOSEN = (
 Summed = tuple[NDArray[Any], Callable[[NDArray[np.float64]], Mapping[str, NDArray[np.float64]]]]
 
 
-def summarize(scores: Scores, *, resamples: int = 1000, seed: int = 0) -> dict[str, Any]:
+def summarize(
+    scores: Scores, *, resamples: int = 1000, seed: int = 0, literature: bool = False
+) -> dict[str, Any]:
     """Return all metrics of a set as a nested dictionary that JSON can hold (NaN as None).
 
     Every metric is {"value", "low", "high"}, with the ends of a 95 % percentile bootstrap interval
@@ -64,14 +67,17 @@ def summarize(scores: Scores, *, resamples: int = 1000, seed: int = 0) -> dict[s
         scores: Scores of the images.
         resamples: Number of bootstrap resamples.
         seed: Seed of these resamples.
+        literature: Whether to add "literature", see `fissura.evaluation.literature`.
 
     Returns:
         A dictionary with the keys images, groups, crack_fraction, tolerance_px, bootstrap,
         headline, at_half, at_chosen (None where there is none), at_chosen_note, average_precision,
-        oracle, rules and per_image.
+        oracle, rules and per_image, and literature where it is asked for.
     """
     clean = scores.histograms[:, 1].sum(axis=1) == 0
     summed = _overall(scores)
+    if literature:
+        summed |= literature_sums(scores.histograms)
     for name, point in (("at_half", scores.half), ("at_chosen", scores.chosen)):
         if point is not None:
             for key, each in _at_threshold(point, clean).items():
@@ -100,6 +106,11 @@ def summarize(scores: Scores, *, resamples: int = 1000, seed: int = 0) -> dict[s
         "at_chosen_note": SOURCES[scores.chosen.source] if scores.chosen else NOT_CHOSEN,
         "average_precision": _plain(found["average_precision.ap"]),
         "oracle": _describe_oracle(scores, found),
+        **(
+            {"literature": describe_literature(scores.histograms, _nested(found, "literature."))}
+            if literature
+            else {}
+        ),
         "rules": RULES,
         "per_image": [
             {key: _json(value) for key, value in row.items()} for row in scores.per_image()
