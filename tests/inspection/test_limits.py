@@ -102,8 +102,8 @@ class TestJudge:
         [
             (Limits(max_width_px=3.9), "Crack 1 is 4.00 px wide"),
             (Limits(max_width_px=3.9999), "is 4.00 px wide"),
-            (Limits(max_length_px=39), "Crack 1 is 40.0 px long; at most 39 px is allowed."),
-            (Limits(max_length_mm=19), "Crack 1 is 20.0 mm long; at most 19 mm"),
+            (Limits(max_length_px=39), "Crack 1 is 40.0 px long, its middle"),
+            (Limits(max_length_mm=19), "from the top; at most 19 mm"),
             (Limits(max_cracks=0), "There is 1 crack; at most 0 are allowed."),
             (Limits(max_area_percent=0.5), "Cracks cover 0.800 % of the photo; at most 0.5 %"),
             # 20 mm on 50 mm × 100 mm

@@ -25,7 +25,7 @@ from fissura.inspection.exporters.tables import (
 )
 from fissura.inspection.facts import PhotoFacts, known_of
 from fissura.inspection.limits import Limits, judge
-from fissura.inspection.record import PIXEL_SYSTEM, Outline, Record
+from fissura.inspection.record import PIXEL_SYSTEM, Outline, Record, flattened
 from fissura.inspection.report.page import About, report
 from fissura.inspection.store import load_outline, load_record
 
@@ -104,7 +104,7 @@ def export(
                 adds.append(exported.add)
                 for photo in list(outlines):
                     try:
-                        record = load_record(stored[photo])
+                        record = flattened(load_record(stored[photo]))
                         place = places.get(photo, record.transform)
                         record = replace(record, facts=facts[photo], transform=place)
                         record = _judged(record, limits)
@@ -164,6 +164,10 @@ def _judged(record: Record, limits: Limits | None) -> Record:
     if limits is None:
         return record
     failures = judge(
-        limits, record.cracks, size_hw=record.size_hw, mm_per_pixel=record.mm_per_pixel
+        limits,
+        record.cracks,
+        size_hw=record.size_hw,
+        mm_per_pixel=record.mm_per_pixel,
+        perspective=record.perspective,
     )
     return replace(record, failures=failures, judged=True)

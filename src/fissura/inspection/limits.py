@@ -9,10 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from fissura.errors import InputError
 from fissura.measurement.crack import Crack
+from fissura.measurement.perspective import Perspective
 
 # The demand of each rule, in words.
 RULES = {
@@ -128,6 +130,7 @@ def judge(
     *,
     size_hw: tuple[int, int],
     mm_per_pixel: float | None,
+    perspective: Perspective | None = None,
 ) -> list[str]:
     """Return why a photo fails, a sentence per violation; nothing where it keeps all rules.
 
@@ -143,6 +146,8 @@ def judge(
         cracks: Cracks of the photo.
         size_hw: Height and width of the photo, in pixels.
         mm_per_pixel: Its resolution, or None where it is not known.
+        perspective: That of a slanted surface, on which places are told then; None where the
+            surface is seen squarely.
     """
     failures = []
     if mm_per_pixel is None:
@@ -153,7 +158,8 @@ def judge(
     judged = [crack for crack in cracks if is_judged(limits, crack, mm_per_pixel)]
     for unit, per_pixel in (("mm", mm_per_pixel), ("px", 1.0)):
         if per_pixel is not None:
-            found = _each(limits, judged, unit, per_pixel)
+            places = _Places(unit, per_pixel, perspective if unit == "mm" else None)
+            found = _each(limits, judged, unit, per_pixel, places)
             failures += [reason for _, reason in sorted(found, key=lambda one: -one[0])]
     return failures + list(_together(limits, judged, size_hw, mm_per_pixel))
 
@@ -167,8 +173,34 @@ def is_judged(limits: Limits, crack: Crack, mm_per_pixel: float | None) -> bool:
     return crack.length * mm_per_pixel >= limits.min_length_mm
 
 
+@dataclass(frozen=True)
+class _Places:
+    """Where points lie, in words: on the photo, or on a slanted surface."""
+
+    unit: str
+    per_pixel: float
+    perspective: Perspective | None
+
+    def where(self, row: float, column: float) -> str:
+        """Say where a point lies."""
+        if self.perspective is None:
+            return _where(row, column, self.per_pixel, self.unit)
+        ((x, y),) = self.perspective.to_mm(np.array([[row, column]])).tolist()
+        side, end = "right" if x >= 0 else "left", "below" if y >= 0 else "above"
+        return f"{abs(x):.0f} mm {side} of and {abs(y):.0f} mm {end} the first corner"
+
+    def diagonal(self, crack: Crack) -> float:
+        """Return the diagonal of a crack's box, which no width exceeds."""
+        top, left, bottom, right = crack.box
+        if self.perspective is None:
+            return math.hypot(bottom - top, right - left) * self.per_pixel
+        corners = np.array([[top, left], [top, right], [bottom, right], [bottom, left]], float)
+        a, b, c, d = self.perspective.to_mm(corners - 0.5).tolist()
+        return max(math.dist(a, c), math.dist(b, d))
+
+
 def _each(
-    limits: Limits, cracks: Sequence[Crack], unit: str, per_pixel: float
+    limits: Limits, cracks: Sequence[Crack], unit: str, per_pixel: float, places: _Places
 ) -> Iterator[tuple[float, str]]:
     """Yield how many times each crack exceeds a rule, and the reason in words.
 
@@ -178,8 +210,8 @@ def _each(
     longest: float | None = getattr(limits, f"max_length_{unit}")
     for crack in cracks:
         if widest is not None and math.isnan(crack.width_max):
-            if _diagonal(crack) * per_pixel > widest:
-                where = _where(*_middle(crack), per_pixel, unit)
+            if places.diagonal(crack) > widest:
+                where = places.where(*_middle(crack))
                 yield (
                     1.0,
                     f"The width of crack {crack.number}, {where}, "
@@ -188,7 +220,7 @@ def _each(
                 )
         elif widest is not None and crack.width_max * per_pixel > widest:
             width = _above(crack.width_max * per_pixel, widest)
-            where = _where(*crack.widest_at, per_pixel, unit)
+            where = places.where(*crack.widest_at)
             yield (
                 _times(crack.width_max * per_pixel, widest),
                 f"Crack {crack.number} is {width} {unit} wide, {where}; "
@@ -196,9 +228,10 @@ def _each(
             )
         if longest is not None and crack.length * per_pixel > longest:
             length = _above(crack.length * per_pixel, longest)
+            where = places.where(*_middle(crack))
             yield (
                 _times(crack.length * per_pixel, longest),
-                f"Crack {crack.number} is {length} {unit} long; "
+                f"Crack {crack.number} is {length} {unit} long, its middle {where}; "
                 f"at most {longest:g} {unit} is allowed.",
             )
 
@@ -262,12 +295,6 @@ def _middle(crack: Crack) -> tuple[float, float]:
     """Return row and column of the middle of a crack's box."""
     top, left, bottom, right = crack.box
     return (top + bottom - 1) / 2, (left + right - 1) / 2
-
-
-def _diagonal(crack: Crack) -> float:
-    """Return the diagonal of a crack's box in pixels."""
-    top, left, bottom, right = crack.box
-    return math.hypot(bottom - top, right - left)
 
 
 def _known(path: Path, key: Any) -> str:

@@ -24,7 +24,8 @@ class InspectOptions:
 
     table: Path | None = None
     """A table with a row per photo (.csv, or .xlsx with the extra fissura[xlsx]): file, and any of
-    mm_per_pixel, distance_mm, focal_length_mm, sensor_width_mm, marker_mm, element, note. Other
+    mm_per_pixel, distance_mm, focal_length_mm, sensor_width_mm, marker_mm, corners with
+    rectangle_width_mm and rectangle_height_mm (a slanted surface), element, note. Other
     columns are carried into the report. A scale.yaml in a folder says the same of its photos."""
 
     report: Path | None = None

@@ -42,8 +42,9 @@ from fissura.inspection.sources import (
     two_values,
 )
 from fissura.measurement import Crack, crack_labels, measure, measure_windows
+from fissura.measurement.flatten import flatten
 from fissura.measurement.options import MeasureOptions, ResolutionOptions
-from fissura.measurement.resolution import Resolution, find_resolution
+from fissura.measurement.resolution import Resolution, by_rectangle, find_resolution
 from fissura.measurement.skeleton import Read, ReadMask
 from fissura.memory import give_back_freed_memory
 from fissura.raster import Raster, preview
@@ -422,7 +423,10 @@ class Inspector:
     ) -> Resolution | None:
         """Return the resolution that the options tell, or the one that is known without them."""
         own = self.options.known.get(file, Known())
-        found = find_resolution(own.resolution or self.options.resolution, file, image, size_hw)
+        if own.rectangle is not None:
+            found = by_rectangle(own.rectangle, file, size_hw)
+        else:
+            found = find_resolution(own.resolution or self.options.resolution, file, image, size_hw)
         if found and own.source is not None:
             found = replace(found, source=f"{found.source}, by {own.source.name}")
         found = found or known
@@ -442,12 +446,15 @@ class Inspector:
         resolution: Resolution | None,
     ) -> None:
         """Write the overlay of an image, or of its preview."""
+        if resolution and resolution.perspective:
+            cracks = flatten(cracks, resolution.perspective, resolution.mm_per_pixel)
         drawn = draw_cracks(
             image,
             cracks,
             labels,
             scale=shrunk,
             mm_per_pixel=resolution.mm_per_pixel if resolution else None,
+            slanted=resolution is not None and resolution.perspective is not None,
         )
         write_image(self.out / OVERLAYS / f"{name}.jpg", np.ascontiguousarray(drawn[..., ::-1]))
 
@@ -497,7 +504,11 @@ def _resolution_fields(resolution: Resolution | None) -> dict[str, Any]:
         return {"mm_per_pixel": None, "resolution_source": "unknown"}
     source, warning = resolution.source, resolution.warning
     words = f"{source}. {warning}" if warning else source
-    return {"mm_per_pixel": resolution.mm_per_pixel, "resolution_source": words}
+    return {
+        "mm_per_pixel": resolution.mm_per_pixel,
+        "resolution_source": words,
+        "perspective": resolution.perspective,
+    }
 
 
 def _shrunk(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:

@@ -17,6 +17,7 @@ from fissura.errors import InputError, extra
 from fissura.inspection.exporters.tables import PHOTO_COLUMNS
 from fissura.inspection.facts import PhotoFacts
 from fissura.measurement.options import ResolutionOptions
+from fissura.measurement.resolution import Rectangle
 
 SCALE_FILE = "scale.yaml"
 NUMBERS = tuple(entry.name for entry in fields(ResolutionOptions))
@@ -26,6 +27,9 @@ ALIASES = {
     "notes": "note", "remark": "note", "date": "taken",
 }  # fmt: skip
 TEXTS = ("element", "note", "taken")
+CORNERS = "corners"
+SIDES = ("rectangle_width_mm", "rectangle_height_mm")
+RECTANGLE = (CORNERS, *SIDES)
 NAMED = 5
 
 
@@ -35,18 +39,21 @@ class Known:
 
     Attributes:
         resolution: How its resolution is found; None for the way of all photos.
+        rectangle: A rectangle on the surface, which tells resolution and perspective; or None.
         source: The file that says so.
         facts: Element, note and further columns; `taken` where it is given.
     """
 
     resolution: ResolutionOptions | None = None
+    rectangle: Rectangle | None = None
     source: Path | None = None
     facts: PhotoFacts = field(default_factory=PhotoFacts)
 
     @property
     def asked(self) -> str:
         """What the resolution follows from, to notice that it is another one now."""
-        return "" if self.resolution is None else f"{self.resolution}"
+        told = self.resolution or self.rectangle
+        return "" if told is None else f"{told}"
 
 
 @dataclass
@@ -105,11 +112,11 @@ def _scale_file(path: Path) -> Known:
     if not isinstance(values, dict):
         raise InputError(f"{path} holds no lines such as 'mm_per_pixel: 0.2'.")
     cells = {_column(str(name)): _cell(value) for name, value in values.items()}
-    unknown = cells.keys() - {*NUMBERS, *TEXTS, "distance_m"}
+    unknown = cells.keys() - {*NUMBERS, *TEXTS, *RECTANGLE, "distance_m"}
     if unknown:
         raise InputError(
             f"{path} holds {', '.join(sorted(unknown))}, which Fissura does not know. It knows "
-            f"{', '.join((*NUMBERS, *TEXTS))}."
+            f"{', '.join((*NUMBERS, *RECTANGLE, *TEXTS))}."
         )
     return _known(cells, path, f"{path}")
 
@@ -156,9 +163,9 @@ def _joined(before: Known, row: Known) -> Known:
     """Lay a row upon what the folder says."""
     changes = {name: value for name, value in vars(row.facts).items() if value}
     facts = replace(before.facts, **changes)
-    if row.resolution is None:
+    if row.source is None:
         return replace(before, facts=facts)
-    return Known(row.resolution, row.source, facts)
+    return replace(row, facts=facts)
 
 
 class _Names:
@@ -200,18 +207,43 @@ def _known(cells: Mapping[str, str], path: Path, where: str) -> Known:
         resolution = ResolutionOptions(**numbers) if numbers else None
     except InputError as error:
         raise InputError(f"{where}: {str(error).replace('--', '').replace('-', '_')}") from error
-    others = {
-        name: text
-        for name, text in cells.items()
-        if text and name not in {*NUMBERS, *TEXTS, *PHOTO_COLUMNS, "distance_m", "file"}
-    }
+    rectangle = _rectangle(cells, where)
+    if rectangle is not None and resolution is not None:
+        raise InputError(
+            f"{where}: a rectangle and {next(iter(numbers))} both tell the resolution. Give one of "
+            "them."
+        )
+    apart = {*NUMBERS, *TEXTS, *RECTANGLE, *PHOTO_COLUMNS, "distance_m", "file"}
+    others = {name: text for name, text in cells.items() if text and name not in apart}
     facts = PhotoFacts(
         others=others,
         element=cells.get("element", ""),
         note=cells.get("note", ""),
         taken=cells.get("taken", ""),
     )
-    return Known(resolution, path if resolution else None, facts)
+    return Known(resolution, rectangle, path if resolution or rectangle else None, facts)
+
+
+def _rectangle(cells: Mapping[str, str], where: str) -> Rectangle | None:
+    """Return the rectangle that the cells tell, its corners being eight numbers."""
+    given = [name for name in RECTANGLE if cells.get(name)]
+    if not given:
+        return None
+    missing = [name for name in RECTANGLE if name not in given]
+    if missing:
+        raise InputError(
+            f"{where} has {' and '.join(given)}, but not {' and '.join(missing)}. A rectangle is "
+            "known by all three."
+        )
+    numbers = [float(text) for text in re.findall(r"-?\d+(?:\.\d+)?", cells[CORNERS])]
+    if len(numbers) != 8:
+        raise InputError(
+            f"{where}: {CORNERS} is {cells[CORNERS]!r}; it must be eight numbers with spaces "
+            "between, x and y of each corner in pixels, around the rectangle, with decimal points."
+        )
+    corners = tuple(zip(numbers[::2], numbers[1::2], strict=True))
+    width, height = (_number(cells[name], f"{where}: {name}") for name in SIDES)
+    return Rectangle(corners, width, height)
 
 
 def _number(text: str, where: str) -> float:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fissura.files.failures import printable
 from fissura.georeference import Transform
-from fissura.inspection.corrections import FOUND, Correction
+from fissura.inspection.corrections import FOUND, Correction, ModelCrack
 from fissura.inspection.facts import PhotoFacts
 from fissura.measurement.crack import Crack
+from fissura.measurement.flatten import flatten
+from fissura.measurement.perspective import Perspective
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,8 +56,9 @@ class Record:
         file: The photo.
         name: Name of its results: its path below the folder of all inputs, without suffix.
         size_hw: Height and width in pixels.
-        cracks: Longest first.
-        mm_per_pixel: Millimeters that a pixel shows; None where that is not known.
+        cracks: Longest first; in pixels of the photo until `flattened`.
+        mm_per_pixel: Millimeters that a pixel shows, the mean one of a slanted surface; None where
+            that is not known.
         resolution_source: Where `mm_per_pixel` comes from, in words; "unknown" where it is None.
         preview: The photo as RGB (h, w, 3), shrunk where it is large.
         preview_scale: Size of the preview over that of the photo, at most 1.
@@ -66,6 +69,7 @@ class Record:
         specks: The runs of the pixels of its mask that belong to no crack; None as of `runs`.
         mask_sha256: Hash of the mask file that was measured; None where none was written.
         photo_digest: Digest of the photo's file as it was inspected; None where it is not known.
+        perspective: How the photo shows a slanted surface; None where it is seen squarely.
         resolution_asked: What its own resolution followed from; empty where that of all photos
             counts.
         facts: When, where and with what it was taken, and of what.
@@ -90,6 +94,7 @@ class Record:
     mask_sha256: str | None = None
     photo_digest: str | None = None
     correction: Correction | None = None
+    perspective: Perspective | None = None
     resolution_asked: str = ""
     facts: PhotoFacts = field(default_factory=PhotoFacts)
     files: Mapping[str, str] = field(default_factory=dict)
@@ -122,3 +127,33 @@ class Record:
         if self.mm_per_pixel is None:
             return None
         return self.size_hw[0] * self.size_hw[1] * (self.mm_per_pixel / 1000) ** 2
+
+
+def flattened(record: Record) -> Record:
+    """Return a record with lengths and widths as on the surface, where that is slanted.
+
+    They are in pixels of the record's `mm_per_pixel` then. The cracks of the model that a corrected
+    mask changed are known by their boxes alone: they take the scale of the box's middle.
+    """
+    perspective, resolution = record.perspective, record.mm_per_pixel
+    if perspective is None or resolution is None:
+        return record
+    correction = record.correction
+    if correction is not None:
+        old = [_flat_model_crack(crack, perspective, resolution) for crack in
+               correction.model_cracks]  # fmt: skip
+        correction = replace(correction, model_cracks=old)
+    cracks = flatten(record.cracks, perspective, resolution)
+    return replace(record, cracks=cracks, correction=correction)
+
+
+def _flat_model_crack(
+    crack: ModelCrack, perspective: Perspective, mm_per_pixel: float
+) -> ModelCrack:
+    """Return a crack of the model by the scale in the middle of its box."""
+    import numpy as np
+
+    top, left, bottom, right = crack.box
+    middle = np.array([[(top + bottom - 1) / 2, (left + right - 1) / 2]])
+    scale = float(perspective.mm_per_pixel(middle)[0]) / mm_per_pixel
+    return replace(crack, length=crack.length * scale, width_max=crack.width_max * scale)

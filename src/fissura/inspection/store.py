@@ -23,6 +23,7 @@ from fissura.files import replacing
 from fissura.inspection.corrections import Correction
 from fissura.inspection.record import Outline, Record
 from fissura.measurement.crack import Crack
+from fissura.measurement.perspective import Perspective
 
 SETTINGS, MEASURED, MODEL_FOUND = "inspection.json", "measured", "found"
 FORMAT = 2  # of the archive; raise it where an older one can no longer be read
@@ -31,7 +32,7 @@ ARRAYS = ("samples", "widths", "width_errors")  # of a crack, besides its lines
 # Not among the JSON: arrays, and the verdict, since the same cracks may be judged by other limits.
 APART = {
     *ARRAYS, "lines", "cracks", "runs", "specks", "preview", "failures", "judged", "correction",
-    "facts",
+    "facts", "perspective",
 }  # fmt: skip
 
 
@@ -43,7 +44,8 @@ def save_record(path: Path, record: Record) -> None:
         "format": FORMAT,
         "photo": _plain(record)
         | {"file": str(record.file), "files": dict(record.files)}
-        | ({} if record.correction is None else {"correction": asdict(record.correction)}),
+        | ({} if record.correction is None else {"correction": asdict(record.correction)})
+        | ({} if record.perspective is None else {"perspective": record.perspective.fields()}),
         "outline": {entry.name: getattr(outline, entry.name) for entry in fields(outline)},
     }
     meta = {
@@ -102,6 +104,7 @@ def load_record(path: Path) -> Record:
                 "transform": tuple(photo["transform"]),
                 "cracks": list(_cracks(meta, arrays)),
                 "correction": _correction(photo),
+                "perspective": _perspective(photo),
                 "runs": _runs(meta, arrays),
                 "specks": arrays.get("specks"),
                 "preview": np.ascontiguousarray(np.asarray(bgr)[..., ::-1], np.uint8),
@@ -169,6 +172,12 @@ def _correction(photo: dict[str, Any]) -> Correction | None:
     """Return what a corrected mask changed on a photo."""
     stored = photo.get("correction")
     return None if stored is None else Correction.from_fields(stored)
+
+
+def _perspective(photo: dict[str, Any]) -> Perspective | None:
+    """Return the perspective of a photo of a slanted surface."""
+    stored = photo.get("perspective")
+    return None if stored is None else Perspective.from_fields(stored)
 
 
 def _runs(meta: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> list[NDArray[np.int64]] | None:

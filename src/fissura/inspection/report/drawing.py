@@ -57,6 +57,7 @@ def draw_cracks(
     scale: float = 1.0,
     mm_per_pixel: float | None = None,
     widest: float | None = None,
+    slanted: bool = False,
 ) -> NDArray[np.uint8]:
     """Return the drawing of a photo's cracks, above a legend with their scales.
 
@@ -77,6 +78,8 @@ def draw_cracks(
         scale: Size of `image` over that of the whole photo.
         mm_per_pixel: Resolution of the whole photo; None for lengths and widths in its pixels.
         widest: Width at the end of the colors, in mm or pixels; by default the greatest one here.
+        slanted: Whether the surface is slanted, so that the bar of a length is that of the mean
+            pixel.
 
     Returns:
         RGB (k·h + legend, k·w, 3).
@@ -107,6 +110,7 @@ def draw_cracks(
         unmeasured=any(np.isnan(widths).any() for paths in lines for _, widths in paths),
         numbered=len(numbered),
         cracks=len(cracks),
+        slanted=slanted,
     )
     return draw_legend(drawn, legend)
 

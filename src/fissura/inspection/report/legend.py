@@ -32,6 +32,7 @@ class Legend:
         unmeasured: Whether lines without a measured width are in the drawing.
         numbered: Number of cracks that have their number in the drawing.
         cracks: Number of all cracks.
+        slanted: Whether the bar of a length is that of the mean pixel.
     """
 
     font: int
@@ -42,6 +43,7 @@ class Legend:
     unmeasured: bool
     numbered: int
     cracks: int
+    slanted: bool = False
 
 
 def draw_legend(drawn: NDArray[np.uint8], legend: Legend) -> NDArray[np.uint8]:
@@ -98,7 +100,8 @@ def _draw_length(draw: ImageDraw, left: int, top: int, room: int, legend: Legend
     length = round_length(room * legend.per_pixel)
     pixels = round(length / legend.per_pixel)
     text = written_length(length, legend.unit)
-    draw.text((left, top), "Length", font=letters(font), fill=FAINT)
+    title = "Length, of the mean pixel" if legend.slanted else "Length"
+    draw.text((left, top), title, font=letters(font), fill=FAINT)
     y, thick, tick = top + round(1.75 * font), max(2, font // 7), font // 3
     draw.rectangle((left, y - thick // 2, left + pixels, y - thick // 2 + thick - 1), fill=INK)
     for x in (left, left + pixels):

@@ -81,7 +81,11 @@ def photo_view(record: Record, number: int, *, longest: int) -> PhotoView:
         longest: Pixels of the longer side that images are shrunk to.
     """
     drawing = draw_cracks(
-        record.preview, record.cracks, scale=record.preview_scale, mm_per_pixel=record.mm_per_pixel
+        record.preview,
+        record.cracks,
+        scale=record.preview_scale,
+        mm_per_pixel=record.mm_per_pixel,
+        slanted=record.perspective is not None,
     )
     drawn, plain = _shrunk(drawing, longest), _shrunk(record.preview, longest)
     listed = (f"{kind}: {path}" for kind, path in record.files.items())
