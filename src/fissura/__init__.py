@@ -38,9 +38,11 @@ if TYPE_CHECKING:
     from fissura.inference.predictor import Prediction, Predictor
     from fissura.inspection.options import InspectOptions
     from fissura.inspection.pipeline import inspect
+    from fissura.inspection.shards import merge
     from fissura.measurement import measure
     from fissura.measurement.options import MeasureOptions, ResolutionOptions
     from fissura.models import build_model
+    from fissura.spread.options import SpreadOptions
     from fissura.training.loop import train
     from fissura.training.options import TrainOptions
 
@@ -60,6 +62,7 @@ __all__ = [
     "Prediction",
     "Predictor",
     "ResolutionOptions",
+    "SpreadOptions",
     "TrainOptions",
     "__version__",
     "build_model",
@@ -74,6 +77,7 @@ __all__ = [
     "load_model",
     "losses",
     "measure",
+    "merge",
     "metrics",
     "predict",
     "push_to_hub",
@@ -99,6 +103,7 @@ _HOMES = {
     "Prediction": ("fissura.inference.predictor", "Prediction"),
     "Predictor": ("fissura.inference.predictor", "Predictor"),
     "ResolutionOptions": ("fissura.measurement.options", "ResolutionOptions"),
+    "SpreadOptions": ("fissura.spread.options", "SpreadOptions"),
     "TrainOptions": ("fissura.training.options", "TrainOptions"),
     "build_model": ("fissura.models", "build_model"),
     "compare": ("fissura.comparison.pipeline", "compare"),
@@ -112,6 +117,7 @@ _HOMES = {
     "load_model": ("fissura.checkpoint", "load_model"),
     "losses": ("fissura.losses", ""),
     "measure": ("fissura.measurement", "measure"),
+    "merge": ("fissura.inspection.shards", "merge"),
     "metrics": ("fissura.metrics", ""),
     "predict": ("fissura.inference.folder", "predict"),
     "push_to_hub": ("fissura.export.hub", "push_to_hub"),

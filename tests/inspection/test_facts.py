@@ -140,7 +140,7 @@ def test_a_misspelt_scale_is_refused(tmp_path):
 
 def test_what_was_told_comes_before_exif(tmp_path):
     file = photo(tmp_path / "a.jpg")
-    facts = known_of(file, PhotoFacts(taken="2026-05-05", element="pier"))
+    facts = known_of(PhotoFacts(taken="2026-05-05", element="pier"), read_exif(file))
     assert (facts.taken, facts.element, facts.camera) == ("2026-05-05", "pier", "NIKON D850")
 
 

@@ -26,6 +26,7 @@ from fissura.cli.export import export
 from fissura.cli.frames import frames
 from fissura.cli.inspect import inspect
 from fissura.cli.measure import measure
+from fissura.cli.merge import merge
 from fissura.cli.models import models
 from fissura.cli.options import INPUT_ERROR, STOPPED
 from fissura.cli.predict import predict
@@ -59,7 +60,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 for command in (
-    *(check, train, evaluate, predict, inspect, measure, compare),
+    *(check, train, evaluate, predict, inspect, measure, compare, merge),
     *(models, convert, export, frames, synth, study, results, demo),
 ):
     app.command(command)

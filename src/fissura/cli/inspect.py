@@ -13,17 +13,21 @@ from fissura.cli.options import (
     PREDICT,
     RESOLUTION,
     SHIPPED,
+    SPREAD,
     InspectGroup,
     MeasureGroup,
     OutputGroup,
     PredictGroup,
     ResolutionGroup,
+    SpreadGroup,
     check_photos,
     counted,
+    results_folder,
     resumable,
+    tell_failing,
+    tell_shard,
 )
 from fissura.cli.sources import with_frames
-from fissura.files import free_folder
 
 
 def inspect(
@@ -35,6 +39,7 @@ def inspect(
     resolution: ResolutionGroup = RESOLUTION,
     measuring: MeasureGroup = MEASURE,
     output: OutputGroup = OUTPUT,
+    spreading: SpreadGroup = SPREAD,
     inspecting: InspectGroup = INSPECT,
 ) -> int:
     """Find, measure and judge the cracks in photos, and write a report for your files.
@@ -60,7 +65,7 @@ def inspect(
     from fissura.checkpoint import name_of_model
     from fissura.inspection.pipeline import inspect as inspect_photos
 
-    out = out or free_folder("inspection")
+    out = out or results_folder("inspection", spreading)
     photos, damaged = with_frames(photos, out)
     with resumable(out):
         done = inspect_photos(
@@ -72,17 +77,16 @@ def inspect(
             resolution=resolution,
             measuring=measuring,
             output=output,
+            spreading=spreading,
             inspecting=inspecting,
         )
     if done.statuses:
         told = ", ".join(f"{count} {status}" for status, count in done.statuses.items())
         print(f"Corrected masks: {told}; {done.out / 'corrections.csv'} lists them.")
-    if done.failing:
-        exceed = "exceeds" if len(done.failing) == 1 else "exceed"
-        print(
-            f"{counted(len(done.failing), 'photo')} {exceed} the limits: "
-            f"{', '.join(done.failing[:10])}"
-        )
+    if done.shard is not None:
+        left_out = len(done.failures) + len(done.edited) + damaged
+        return tell_shard(done.shard, done.photos, left_out, done.out)
+    tell_failing(done.failing)
     print(
         f"{counted(done.cracks, 'crack')} on {counted(done.photos, 'photo')}, found with "
         f"{name_of_model(model)}; the report is {done.report}."

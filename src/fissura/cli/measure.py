@@ -12,15 +12,18 @@ from fissura.cli.options import (
     PREDICT,
     RESOLUTION,
     SHIPPED,
+    SPREAD,
     MeasureGroup,
     OutputGroup,
     PredictGroup,
     ResolutionGroup,
+    SpreadGroup,
     check_photos,
     counted,
+    results_folder,
     resumable,
+    tell_shard,
 )
-from fissura.files import free_folder
 
 Kind = Literal["auto", "photo", "mask", "probability"]
 
@@ -34,6 +37,7 @@ def measure(
     resolution: ResolutionGroup = RESOLUTION,
     measuring: MeasureGroup = MEASURE,
     output: OutputGroup = OUTPUT,
+    spreading: SpreadGroup = SPREAD,
 ) -> int:
     """Measure cracks in photos, or in masks and probabilities that are there already.
 
@@ -50,7 +54,7 @@ def measure(
     check_photos(inputs, "measure", "photos or masks")
     from fissura.inspection.pipeline import measure_files
 
-    out = out or free_folder("measurement")
+    out = out or results_folder("measurement", spreading)
     with resumable(out):
         done = measure_files(
             inputs,
@@ -61,7 +65,10 @@ def measure(
             resolution=resolution,
             measuring=measuring,
             output=output,
+            spreading=spreading,
         )
+    if done.shard is not None:
+        return tell_shard(done.shard, done.photos, len(done.failures) + len(done.edited), done.out)
     found = f", found on photos with {done.model}" if done.model else ""
     print(
         f"{counted(done.cracks, 'crack')} on {counted(done.photos, 'image')}{found}; "

@@ -11,10 +11,11 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from fissura.errors import InputError
-from fissura.files import OutputOptions
+from fissura.files import OutputOptions, free_folder
 from fissura.inference.options import PredictOptions
 from fissura.inspection.options import InspectOptions
 from fissura.measurement.options import MeasureOptions, ResolutionOptions
+from fissura.spread.options import SpreadOptions
 
 # Exit statuses: a photo could not be used, nothing could be done, a photo exceeds the limits.
 PHOTOS_FAILED, INPUT_ERROR, LIMITS_EXCEEDED = 1, 2, 3
@@ -25,9 +26,10 @@ PredictGroup = Annotated[PredictOptions, Parameter(name="*", group=Group("Model"
 ResolutionGroup = Annotated[ResolutionOptions, Parameter(name="*", group=Group("Resolution"))]
 MeasureGroup = Annotated[MeasureOptions, Parameter(name="*", group=Group("Measuring"))]
 InspectGroup = Annotated[InspectOptions, Parameter(name="*", group=Group("Inspection"))]
+SpreadGroup = Annotated[SpreadOptions, Parameter(name="*", group=Group("Many machines"))]
 OutputGroup = Annotated[OutputOptions, Parameter(name="*", negative="")]
 PREDICT, RESOLUTION, MEASURE = PredictOptions(), ResolutionOptions(), MeasureOptions()
-OUTPUT, INSPECT = OutputOptions(), InspectOptions()
+OUTPUT, INSPECT, SPREAD = OutputOptions(), InspectOptions(), SpreadOptions()
 
 SHIPPED = Path("crackseg-small")
 
@@ -91,6 +93,29 @@ def _is_model(path: Path) -> bool:
 def _holds_models(path: Path) -> bool:
     """Whether a folder has run folders or model folders directly below it."""
     return path.is_dir() and any(_is_model(below) for below in path.iterdir() if below.is_dir())
+
+
+def results_folder(stem: str, spreading: SpreadOptions) -> Path:
+    """Return a folder for results that does not exist yet; that of a shard is named by it."""
+    named = "" if spreading.shard is None else f"-{spreading.shard.replace('/', '-of-')}"
+    return free_folder(stem + named)
+
+
+def tell_failing(failing: list[str]) -> None:
+    """Print which photos exceed the limits."""
+    if failing:
+        exceed = "exceeds" if len(failing) == 1 else "exceed"
+        print(f"{counted(len(failing), 'photo')} {exceed} the limits: {', '.join(failing[:10])}")
+
+
+def tell_shard(shard: str, photos: int, failures: int, out: Path) -> int:
+    """Print what a shard did and how to go on; return the exit status."""
+    left_out = f", {failures} left out" if failures else ""
+    print(
+        f"Shard {shard}: {counted(photos, 'photo')} done{left_out}, in {out}. When all shards are "
+        "finished: fissura merge OUT SHARD…"
+    )
+    return PHOTOS_FAILED if failures else 0
 
 
 def counted(number: int, noun: str) -> str:

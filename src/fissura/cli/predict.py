@@ -10,12 +10,16 @@ from fissura.cli.options import (
     PHOTOS_FAILED,
     PREDICT,
     SHIPPED,
+    SPREAD,
     OutputGroup,
     PredictGroup,
+    SpreadGroup,
     Switch,
     check_photos,
     counted,
+    results_folder,
     resumable,
+    tell_shard,
 )
 from fissura.cli.sources import (
     FRAMES,
@@ -24,7 +28,6 @@ from fissura.cli.sources import (
     predict_standard_input,
     with_frames,
 )
-from fissura.files import free_folder
 
 
 def predict(
@@ -36,6 +39,7 @@ def predict(
     overlays: bool = True,
     choosing: FramesGroup = FRAMES,
     output: OutputGroup = OUTPUT,
+    spreading: SpreadGroup = SPREAD,
 ) -> int:
     """Find the cracks in photos of any size.
 
@@ -61,7 +65,7 @@ def predict(
     from fissura.checkpoint import name_of_model
     from fissura.inference.folder import predict as run
 
-    out = out or free_folder("predictions")
+    out = out or results_folder("predictions", spreading)
     photos, damaged = with_frames(photos, out, choosing)
     with resumable(out):
         summary = run(
@@ -72,7 +76,11 @@ def predict(
             probabilities=probabilities,
             overlays=overlays,
             output=output,
+            spreading=spreading,
         )
+    if spreading.shard is not None:
+        photos_done = summary.predicted + summary.kept
+        return tell_shard(spreading.shard, photos_done, len(summary.failures) + damaged, out)
     print(
         f"{counted(summary.predicted, 'photo')} predicted with {name_of_model(model)}; "
         f"the table is {summary.table}."

@@ -24,6 +24,7 @@ from fissura.files import MASKS, OutputOptions, free_folder, is_result, output_n
 from fissura.files.failures import Failure, failure, printable
 from fissura.files.images import LONGEST_JPEG
 from fissura.inference.class_results import mask_path, write_classes
+from fissura.inference.merge import finish_predictions
 from fissura.inference.options import PredictOptions
 from fissura.inference.prediction import HIGHEST_16, CompactPrediction
 from fissura.inference.predictor import Predictor
@@ -39,6 +40,9 @@ from fissura.inference.results import (
 from fissura.inference.working_scale import in_words
 from fissura.raster import lost_places
 from fissura.shipped import DEFAULT
+from fissura.spread.manifest import begin_shard
+from fissura.spread.options import Shard, SpreadOptions
+from fissura.spread.parts import part_of
 
 AHEAD = 8  # photos that are read before their turn, or written after it
 AHEAD_PIXELS = 2**26  # and of how many pixels together
@@ -76,6 +80,7 @@ def predict(
     overlays: bool = True,
     output: OutputOptions | None = None,
     console: Console | None = None,
+    spreading: SpreadOptions | None = None,
 ) -> Summary:
     """Find the cracks in photos and write masks, overlays and a table into a folder.
 
@@ -106,6 +111,7 @@ def predict(
         overlays: Write the photos with the cracks marked.
         output: What to do where the folder is not empty.
         console: For progress and complaints; standard error if None.
+        spreading: How the photos are spread over machines.
 
     Returns:
         What was done.
@@ -125,6 +131,8 @@ def predict(
         raise InputError(f"There are no photos to predict but earlier results in {out}.")
     predictor = Predictor.load(model, **asdict(options))
     names = dict(zip(files, output_names(files, inputs), strict=True))
+    shard = (spreading or SpreadOptions()).shard
+    part = part_of(names, Shard.parse(shard)) if shard else None
     scale = "auto" if predictor.auto_scale else predictor.scale
     chosen = {"threshold": predictor.threshold, "scale": scale}
     chosen |= {"overlays": overlays, "probabilities": probabilities}
@@ -139,7 +147,11 @@ def predict(
     notes = {**asdict(options), **chosen, "versions": versions()}
     if classes:
         notes["classes"] = ["background"] * (not predictor.config.overlapping) + [*classes]
-    rows = start_results(out, settings, notes, output, classes)
+    alone = {} if shard is None else {"shard": shard}
+    rows = start_results(out, settings | alone, notes | alone, output, classes)
+    if part is not None:
+        begin_shard(out)
+        names = part.names
     kept = {(Path(row["file"]).name, row["mask"].rpartition(".")[0]) for row in rows}
     todo = {
         file: name
@@ -162,8 +174,10 @@ def predict(
     with write_table(out, rows, classes) as done:
         waiting = [file for file in todo if not work.predict_raster(file, model, output, done)]
         work.predict_photos(waiting, done)
+    if part is not None:
+        finish_predictions(out, part, model, settings, notes, work.failures)
     count = len(todo) - len(work.failures)
-    return Summary(out / TABLE, count, len(files) - len(todo), work.failures)
+    return Summary(out / TABLE, count, len(names) - len(todo), work.failures)
 
 
 @dataclass(frozen=True)

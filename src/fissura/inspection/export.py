@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from fissura.errors import InputError
 from fissura.files.failures import Failure, failure
@@ -23,7 +24,7 @@ from fissura.inspection.exporters.tables import (
     photos_table,
     widths_table,
 )
-from fissura.inspection.facts import PhotoFacts, known_of
+from fissura.inspection.facts import PhotoFacts, known_of, read_exif
 from fissura.inspection.limits import Limits, judge
 from fissura.inspection.record import PIXEL_SYSTEM, Outline, Record, flattened
 from fissura.inspection.report.page import About, report
@@ -83,7 +84,7 @@ def export(
     for photo, file in stored.items():
         try:
             outlines[photo], fields = load_outline(file)
-            facts[photo] = known_of(photo, (told or {}).get(photo, PhotoFacts()))
+            facts[photo] = _facts(photo, fields, (told or {}).get(photo, PhotoFacts()))
             if outlines[photo].key == PIXEL_SYSTEM:
                 plain[photo] = tuple(fields["size_hw"])
             corrected |= fields.get("correction") is not None
@@ -125,6 +126,28 @@ def export(
                 del outlines[photo]
             continue
         return exported
+
+
+def counted(stored: Mapping[Path, Path], failures: list[Failure]) -> Exported:
+    """Count photos and cracks without writing anything.
+
+    Args:
+        stored: File of the record of each photo.
+        failures: Photos left out so far; those whose record cannot be read join.
+    """
+    exported = Exported()
+    for photo, file in stored.items():
+        try:
+            exported.add(load_record(file))
+        except InputError as error:
+            failures.append(failure(photo, error))
+    return exported
+
+
+def _facts(photo: Path, fields: Mapping[str, Any], told: PhotoFacts) -> PhotoFacts:
+    """Return what is known of a photo; its record has what its EXIF data held, since 0.3."""
+    exif = fields.get("exif")
+    return known_of(told, read_exif(photo) if exif is None else PhotoFacts(**exif))
 
 
 class _OnceMoreError(Exception):

@@ -63,9 +63,9 @@ class PhotoFacts:
         return [text for text in said if text]
 
 
-def known_of(file: Path, told: PhotoFacts) -> PhotoFacts:
+def known_of(told: PhotoFacts, exif: PhotoFacts) -> PhotoFacts:
     """Return the facts of a photo: what was told of it, and else what its EXIF data hold."""
-    return replace(read_exif(file), **{name: value for name, value in vars(told).items() if value})
+    return replace(exif, **{name: value for name, value in vars(told).items() if value})
 
 
 def local_date(taken: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +17,20 @@ from fissura.data.folder import find_images
 from fissura.device import describe_machine
 from fissura.errors import InputError
 from fissura.files import OutputOptions, claim, free_folder, is_result, output_names
-from fissura.files.failures import Failure, failure, printable
+from fissura.files.failures import Failure, failure
 from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
-from fissura.inspection.export import export
+from fissura.inspection.export import counted, export
+from fissura.inspection.facts import read_exif
 from fissura.inspection.given_masks import find_given_masks
 from fissura.inspection.limits import read_limits
 from fissura.inspection.options import InspectOptions
+from fissura.inspection.outcome import Inspection, now, print_report, say
 from fissura.inspection.photo import Inspector, InspectorOptions
 from fissura.inspection.photo_table import Known, known_photos
 from fissura.inspection.report.heading import Heading, read_heading
 from fissura.inspection.report.page import About
-from fissura.inspection.report.pdf import print_pdf
+from fissura.inspection.shards import Said, finish_shard
 from fissura.inspection.sources import Kind
 from fissura.inspection.steps import Earlier, Step, photo_digest, plan, record_file
 from fissura.inspection.store import FORMAT, MEASURED, MODEL_FOUND, SETTINGS, save_record
@@ -37,36 +38,11 @@ from fissura.measurement.options import MeasureOptions, ResolutionOptions
 from fissura.memory import give_back_freed_memory
 from fissura.raster import lost_places
 from fissura.shipped import DEFAULT
+from fissura.spread.manifest import begin_shard
+from fissura.spread.options import Shard, SpreadOptions
+from fissura.spread.parts import part_of
 
 Photos = str | Path | Iterable[str | Path]
-
-
-@dataclass(frozen=True)
-class Inspection:
-    """The outcome of an inspection.
-
-    Attributes:
-        out: Folder of the results.
-        report: The page to read, or None where none was asked for.
-        model: Name and terms of the model, where it found the cracks on photos of this run.
-        photos: Number of photos measured, those of an earlier run with `resume` among them.
-        cracks: Number of cracks found on them.
-        failing: Names of the photos that exceed the limits.
-        failures: Files that were left out, and why.
-        edited: Sentences on masks that are missing now: the measurements are those of before.
-        statuses: On photos with a corrected mask, the number of cracks that were found, corrected,
-            added, rejected or given.
-    """
-
-    out: Path
-    report: Path | None
-    model: str | None
-    photos: int
-    cracks: int
-    failing: list[str]
-    failures: list[Failure]
-    edited: list[str]
-    statuses: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +61,7 @@ class _Task:
     kind: Kind
     report: bool
     inspecting: InspectOptions = field(default_factory=InspectOptions)
+    spreading: SpreadOptions = field(default_factory=SpreadOptions)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -102,6 +79,7 @@ class _Task:
             "engine": self.predicting.engine or "torch",  # an exported model is one of its own
             "resolution": asdict(self.resolution),
             "measuring": asdict(self.measuring),
+            **({} if self.spreading.shard is None else {"shard": self.spreading.shard}),
         }
 
 
@@ -116,6 +94,7 @@ def inspect(
     measuring: MeasureOptions | None = None,
     output: OutputOptions | None = None,
     inspecting: InspectOptions | None = None,
+    spreading: SpreadOptions | None = None,
 ) -> Inspection:
     """Find the cracks in photos, measure them, judge them by limits, and write a report.
 
@@ -142,6 +121,7 @@ def inspect(
         measuring: How cracks are measured.
         output: Whether to resume an earlier inspection or to overwrite it.
         inspecting: Corrected masks, and the inspection that they are compared with.
+        spreading: How the photos are spread over machines.
 
     Raises:
         InputError: There is no model or no photo, an option or a rule is out of range, or `out` is
@@ -161,6 +141,7 @@ def inspect(
             kind="photo",
             report=True,
             inspecting=inspecting or InspectOptions(),
+            spreading=spreading or SpreadOptions(),
         )
     )
 
@@ -175,6 +156,7 @@ def measure_files(
     resolution: ResolutionOptions | None = None,
     measuring: MeasureOptions | None = None,
     output: OutputOptions | None = None,
+    spreading: SpreadOptions | None = None,
 ) -> Inspection:
     """Measure the cracks in photos, or in masks and probabilities that are there already.
 
@@ -189,6 +171,7 @@ def measure_files(
         resolution: How millimeters per pixel are found; by default lengths are in pixels.
         measuring: How cracks are measured.
         output: Whether to resume an earlier run or to overwrite it.
+        spreading: How the files are spread over machines.
 
     Raises:
         InputError: As `inspect` does.
@@ -206,6 +189,7 @@ def measure_files(
             output=output or OutputOptions(),
             kind=kind,
             report=False,
+            spreading=spreading or SpreadOptions(),
         )
     )
 
@@ -241,11 +225,15 @@ def _run(task: _Task) -> Inspection:
     )
     inspector = _inspector(task, predictor, files, known.of_photo, console)
     asked = {file: one.asked for file, one in known.of_photo.items()}
+    part = part_of(names, Shard.parse(task.spreading.shard)) if task.spreading.shard else None
+    if part is not None:
+        begin_shard(out)
+        names = part.names
     steps = plan(out, names, given.of_photo, asked=asked, corrections=task.report)
     said = [lost_places(files), *known.said, *given.said, *steps.said, *steps.missing]
     for sentence in said:
         if sentence:
-            _say(console, sentence, style="yellow")
+            say(console, sentence, style="yellow")
     failures = _measure_all(inspector, steps.steps, earlier, console)
     if not task.report:
         _tell_kinds(inspector.understood, console)
@@ -256,22 +244,23 @@ def _run(task: _Task) -> Inspection:
     if about is not None:
         about = replace(about, heading=heading)
     told = {file: one.facts for file, one in known.of_photo.items()}
-    exported = export(out, stored, failures, limits=rules, about=about, told=told)
-    if task.inspecting.pdf:
-        try:
-            print_pdf(out / "report.html", out / "report.pdf")
-        except InputError as error:
-            _say(console, str(error), style="yellow")
-    return Inspection(
+    model = task.model_name if "photos" in inspector.understood else None
+    if part is not None:
+        exported = counted(stored, failures)
+        said = Said(about, rules, {file: told[file] for file in names if file in told}, model)
+        finish_shard(out, part, task.model, task.settings, said, failures)
+    else:
+        exported = export(out, stored, failures, limits=rules, about=about, told=told)
+        if task.inspecting.pdf:
+            print_report(out, console)
+    return Inspection.of(
+        exported,
         out=out,
-        report=out / "report.html" if task.report else None,
-        model=task.model_name if "photos" in inspector.understood else None,
-        photos=exported.photos,
-        cracks=exported.cracks,
-        failing=exported.failing,
+        report=out / "report.html" if task.report and part is None else None,
+        model=model,
         failures=failures,
         edited=steps.missing,
-        statuses=dict(exported.statuses),
+        shard=task.spreading.shard,
     )
 
 
@@ -309,7 +298,7 @@ def _inspector(
     """Return the inspector of the files; the brightness of photos is found, and said."""
     depth = common_depth(files) if predictor is not None else None
     if depth:
-        _say(console, f"Brightness: {depth}.")
+        say(console, f"Brightness: {depth}.")
     options = InspectorOptions(
         resolution=task.resolution,
         measuring=task.measuring,
@@ -323,17 +312,12 @@ def _inspector(
     return Inspector(predictor, task.model, task.out, options, console)
 
 
-def _say(console: Console, sentence: str, style: str | None = None) -> None:
-    """Print a sentence as it is, without breaking it."""
-    console.print(printable(sentence), style=style, highlight=False, markup=False, soft_wrap=True)
-
-
 def _tell_kinds(understood: dict[str, list[Path]], console: Console) -> None:
     """Say for each group of files what they were taken for."""
     for words, files in understood.items():
         others = len(files) - 1
         more = f" and {others} other{'s' if others > 1 else ''}" if others else ""
-        _say(console, f"{files[0].name}{more}: read as {words}.")
+        say(console, f"{files[0].name}{more}: read as {words}.")
 
 
 def _check_format(settings: Path) -> None:
@@ -368,12 +352,15 @@ def _measure_all(
                 record = inspector.corrected(step.file, step.name, step.mask, found)
             known = inspector.options.known.get(step.file, Known())
             record = replace(
-                record, photo_digest=photo_digest(step.file), resolution_asked=known.asked
+                record,
+                photo_digest=photo_digest(step.file),
+                resolution_asked=known.asked,
+                facts=read_exif(step.file),
             )
             save_record(record_file(inspector.out, step.name), record)
         except Exception as error:
             failures.append(failure(step.file, error))
-            _say(console, f"Left out: {failures[-1].reason}", style="red")
+            say(console, f"Left out: {failures[-1].reason}", style="red")
     return failures
 
 
@@ -400,16 +387,7 @@ def _about(
         settings=settings,
         model_card=card.read_text(encoding="utf-8") if card.is_file() else None,
         versions=versions(),
-        created=_now(),
+        created=now(),
         failures=failures,
         edited=edited,
     )
-
-
-def _now() -> str:
-    """Return the local date and time in words.
-
-    The clock of the machine is that of the inspector; the zone is named, for reports travel.
-    """
-    now = datetime.now().astimezone()
-    return f"{now.day} {now:%B %Y, %H:%M %Z}"

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from fissura.errors import InputError
 from fissura.files import replacing
 from fissura.inspection.corrections import Correction
+from fissura.inspection.facts import PhotoFacts
 from fissura.inspection.record import Outline, Record
 from fissura.measurement.crack import Crack
 from fissura.measurement.perspective import Perspective
@@ -45,7 +46,8 @@ def save_record(path: Path, record: Record) -> None:
         "photo": _plain(record)
         | {"file": str(record.file), "files": dict(record.files)}
         | ({} if record.correction is None else {"correction": asdict(record.correction)})
-        | ({} if record.perspective is None else {"perspective": record.perspective.fields()}),
+        | ({} if record.perspective is None else {"perspective": record.perspective.fields()})
+        | ({} if record.facts == PhotoFacts() else {"exif": _told(record.facts)}),
         "outline": {entry.name: getattr(outline, entry.name) for entry in fields(outline)},
     }
     meta = {
@@ -96,9 +98,11 @@ def load_record(path: Path) -> Record:
             if "places" in stored:  # the name of the samples until version 0.2
                 arrays["samples"] = stored["places"]
             bgr = cv2.imdecode(stored["preview"], cv2.IMREAD_COLOR)
+        facts = PhotoFacts(**photo.pop("exif", {}))
         return Record(
             **photo
             | {
+                "facts": facts,
                 "file": Path(photo["file"]),
                 "size_hw": tuple(photo["size_hw"]),
                 "transform": tuple(photo["transform"]),
@@ -166,6 +170,11 @@ def _plain(value: Record | Crack) -> dict[str, Any]:
     return {
         entry.name: getattr(value, entry.name) for entry in fields(value) if entry.name not in APART
     }
+
+
+def _told(facts: PhotoFacts) -> dict[str, Any]:
+    """Return the facts that are known."""
+    return {name: value for name, value in vars(facts).items() if value}
 
 
 def _correction(photo: dict[str, Any]) -> Correction | None:

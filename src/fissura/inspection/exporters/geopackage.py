@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -167,9 +169,20 @@ def _add(
     import pyogrio.raw
     import shapely
 
+    _fix_date()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "'crs' was not provided")  # pixels have none
         pyogrio.raw.write(
             path, shapely.to_wkb(geometries), list(columns.values()), list(columns),
             layer=layer, driver="GPKG", geometry_type=kind, crs=crs, append=path.exists(),
         )  # fmt: skip
+
+
+def _fix_date() -> None:
+    """Let GDAL tell the moment of `SOURCE_DATE_EPOCH`, where it is set, as that of the change."""
+    import pyogrio
+
+    fixed = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if fixed.isdecimal():
+        moment = datetime.fromtimestamp(int(fixed), UTC)
+        pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": f"{moment:%Y-%m-%dT%H:%M:%S.000Z}"})

@@ -1,0 +1,1 @@
+"""Work on many photos spread over machines: shards of a list, and workers of a cluster."""
