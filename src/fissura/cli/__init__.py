@@ -31,6 +31,7 @@ from fissura.cli.models import models
 from fissura.cli.options import INPUT_ERROR, STOPPED
 from fissura.cli.predict import predict
 from fissura.cli.results import results
+from fissura.cli.serve import serve
 from fissura.cli.study import study
 from fissura.cli.synth import synth
 from fissura.cli.train import train
@@ -60,7 +61,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 for command in (
-    *(check, train, evaluate, predict, inspect, measure, compare, merge),
+    *(check, train, evaluate, predict, inspect, measure, compare, merge, serve),
     *(models, convert, export, frames, synth, study, results, demo),
 ):
     app.command(command)

@@ -1,0 +1,1 @@
+"""The page of the desk: HTML, style sheets, modules and texts, served as they are."""
