@@ -7,11 +7,9 @@ functions are the truth; each has a module beside it.
     cross_entropy dice tversky focal margin focal_margin   one family of losses each
     bce_dice hybrid_focal hybrid_focal_margin unified_focal   sums of two
     deep_supervision   one loss over several outputs of a network
-    softmax_focal softmax_margin softmax_overlap softmax_hybrid softmax_unified
-                       the same losses of several classes, of which each pixel has one
+    softmax/           the same losses of several classes, of which each pixel has one
     per_class          a binary loss of each of several classes that may overlap
     _loss              the one way from a formula to a loss
-    _class_pixels      log-odds of several classes, checked and masked
     _valid_pixels      inputs checked and masked, reductions
     _plain             the switch that has formulas computed as they are written
     _fused/            value and gradient at once: form, autograd, cpu, cuda
@@ -55,7 +53,7 @@ from .margin import (
     recommended_margin,
 )
 from .per_class import PerClassLoss
-from .softmax_focal import (
+from .softmax.focal import (
     SoftmaxAsymmetricFocalLoss,
     SoftmaxCrossEntropyLoss,
     SoftmaxFocalLoss,
@@ -63,7 +61,7 @@ from .softmax_focal import (
     softmax_cross_entropy_loss,
     softmax_focal_loss,
 )
-from .softmax_hybrid import (
+from .softmax.hybrid import (
     SoftmaxCrossEntropyDiceLoss,
     SoftmaxHybridFocalLoss,
     SoftmaxHybridFocalMarginLoss,
@@ -71,7 +69,7 @@ from .softmax_hybrid import (
     softmax_hybrid_focal_loss,
     softmax_hybrid_focal_margin_loss,
 )
-from .softmax_margin import (
+from .softmax.margin import (
     SoftmaxAsymmetricFocalMarginLoss,
     SoftmaxAsymmetricLargeMarginLoss,
     SoftmaxFocalMarginLoss,
@@ -79,7 +77,7 @@ from .softmax_margin import (
     softmax_asymmetric_large_margin_loss,
     softmax_focal_margin_loss,
 )
-from .softmax_overlap import (
+from .softmax.overlap import (
     SoftmaxDiceLoss,
     SoftmaxFocalTverskyLoss,
     SoftmaxTverskyLoss,
@@ -87,7 +85,7 @@ from .softmax_overlap import (
     softmax_focal_tversky_loss,
     softmax_tversky_loss,
 )
-from .softmax_unified import SoftmaxUnifiedFocalLoss, softmax_unified_focal_loss
+from .softmax.unified import SoftmaxUnifiedFocalLoss, softmax_unified_focal_loss
 from .tversky import (
     FocalTverskyLoss,
     TverskyLoss,

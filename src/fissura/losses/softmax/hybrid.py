@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from .._loss import LossModule
+from .._valid_pixels import Pixels, check_focal_weight, check_option, pixel_mean, weighted_sum
+from ..tversky import check_focal_tversky_options
 from ._class_pixels import (
     check_entropy_options,
     class_loss,
@@ -16,9 +19,6 @@ from ._class_pixels import (
     rare_classes,
     tversky_errors,
 )
-from ._loss import LossModule
-from ._valid_pixels import Pixels, check_focal_weight, check_option, pixel_mean, weighted_sum
-from .tversky import check_focal_tversky_options
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Shaped

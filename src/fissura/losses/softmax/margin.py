@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from .._loss import LossModule
+from .._valid_pixels import Pixels, check_option
 from ._class_pixels import (
     check_entropy_options,
     class_loss,
     entropy_per_pixel,
     rare_classes,
 )
-from ._loss import LossModule
-from ._valid_pixels import Pixels, check_option
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Shaped

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ._valid_pixels import (
+from .._valid_pixels import (
     IGNORED_LOGIT,
     Pixels,
     check_option,
@@ -26,8 +26,8 @@ from ._valid_pixels import (
     refuse_weights,
     seen,
 )
-from .focal import focused
-from .tversky import power_of_finite_slope, tversky_error_of_sums
+from ..focal import focused
+from ..tversky import power_of_finite_slope, tversky_error_of_sums
 
 SUM_TOLERANCE = 1e-3  # of soft targets, whose classes must add up to 1
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from .._loss import LossModule
+from .._valid_pixels import Pixels, check_option, pixel_mean, weighted_sum
 from ._class_pixels import class_loss, entropy_per_pixel, raised, rare_classes, tversky_errors
-from ._loss import LossModule
-from ._valid_pixels import Pixels, check_option, pixel_mean, weighted_sum
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Shaped

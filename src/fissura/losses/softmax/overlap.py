@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from .._loss import LossModule
+from .._valid_pixels import Pixels, check_option
+from ..tversky import check_focal_tversky_options
 from ._class_pixels import class_loss, foreground, raised, rare_classes, tversky_errors
-from ._loss import LossModule
-from ._valid_pixels import Pixels, check_option
-from .tversky import check_focal_tversky_options
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Shaped
