@@ -26,10 +26,10 @@ from skimage.morphology import skeletonize
 
 from fissura.checkpoint import versions
 from fissura.data.folder import find_pairs
-from fissura.data.load import PreparedSet, load_split
-from fissura.data.mixture import read_mixture
-from fissura.data.mixture_images import load_mixture
-from fissura.data.protocols import PROTOCOLS
+from fissura.data.mixtures.images import load_mixture
+from fissura.data.mixtures.mixture import read_mixture
+from fissura.data.preparation.load import PreparedSet, load_split
+from fissura.data.preparation.protocols import PROTOCOLS
 from fissura.evaluation.clean import load_clean_photos
 from fissura.evaluation.options import EvaluateOptions
 from fissura.evaluation.score import ALARM_PIXELS, AtThreshold, Scores, score

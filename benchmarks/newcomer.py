@@ -22,8 +22,8 @@ import numpy as np
 
 from fissura.checkpoint import load_model
 from fissura.data.folder import find_pairs, natural_order
-from fissura.data.load import PreparedSet, load_split
-from fissura.data.protocols import PROTOCOLS
+from fissura.data.preparation.load import PreparedSet, load_split
+from fissura.data.preparation.protocols import PROTOCOLS
 from fissura.device import choose_device, describe_machine
 from fissura.inference.predictor import Predictor
 from fissura.metrics.counts import iou, pixel_counts

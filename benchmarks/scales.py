@@ -23,7 +23,7 @@ from generalization import read_sets, thinned
 from numpy.typing import NDArray
 
 from fissura.checkpoint import versions
-from fissura.data.prepared import PreparedSet
+from fissura.data.preparation.prepared import PreparedSet
 from fissura.files import replacing
 from fissura.inference.predictor import Predictor
 from fissura.measurement import measure

@@ -32,7 +32,7 @@ from typing import Any
 import torch
 
 from fissura.checkpoint import versions
-from fissura.data.protocols import PROTOCOLS
+from fissura.data.preparation.protocols import PROTOCOLS
 from fissura.data.synthetic.dataset import synth
 from fissura.device import choose_device, describe_machine
 from fissura.files import replacing

@@ -32,10 +32,10 @@ from side_by_side import Goal, Result, arguments, finish, in_turn
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from fissura.data.augment import augment
-from fissura.data.batches import epoch_batches
-from fissura.data.load import PreparedSet
-from fissura.data.protocols import choose_protocol
+from fissura.data.augmentation.policy import augment
+from fissura.data.preparation.batches import epoch_batches
+from fissura.data.preparation.load import PreparedSet
+from fissura.data.preparation.protocols import choose_protocol
 from fissura.data.synthetic import draw_panel
 from fissura.device import choose_device, choose_precision
 from fissura.memory import keep_freed_memory

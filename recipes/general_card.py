@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from fissura.checkpoint import load_model
 from fissura.data.folder import find_pairs
-from fissura.data.load import load_split
-from fissura.data.protocols import PROTOCOLS
+from fissura.data.preparation.load import load_split
+from fissura.data.preparation.protocols import PROTOCOLS
 from fissura.evaluation.score import ALARM_PIXELS
 from fissura.files import replacing
 from fissura.inference.predictor import Predictor

@@ -23,9 +23,9 @@ from scipy.optimize import minimize
 from torch import nn
 
 from fissura.checkpoint import ModelConfig, load_model, save_model
-from fissura.data.mixture import read_mixture
-from fissura.data.mixture_images import load_mixture
-from fissura.data.prepared import PreparedSet
+from fissura.data.mixtures.images import load_mixture
+from fissura.data.mixtures.mixture import read_mixture
+from fissura.data.preparation.prepared import PreparedSet
 from fissura.evaluation.score import ALARM_PIXELS, count_components
 from fissura.files import replacing
 from fissura.inference.predictor import Predictor

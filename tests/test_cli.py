@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from fissura import __version__
 from fissura.cli import app
 from fissura.cli import run as run_command
-from fissura.data.protocols import PROTOCOLS
+from fissura.data.preparation.protocols import PROTOCOLS
 from fissura.losses import LOSSES
 from fissura.paper.recipes import RECIPES
 from fissura.training.options import Loss, ProtocolName

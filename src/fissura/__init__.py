@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from fissura.comparison.options import CompareOptions
     from fissura.comparison.pipeline import compare
     from fissura.data.annotation_options import AnnotationOptions
-    from fissura.data.convert import convert
-    from fissura.data.convert_options import ConvertOptions
+    from fissura.data.conversion.convert import convert
+    from fissura.data.conversion.options import ConvertOptions
     from fissura.errors import InputError
     from fissura.evaluation.compare import compare_models
     from fissura.evaluation.evaluate import evaluate
@@ -91,7 +91,7 @@ _HOMES = {
     "ClassPrediction": ("fissura.inference.classes", "ClassPrediction"),
     "AnnotationOptions": ("fissura.data.annotation_options", "AnnotationOptions"),
     "CompareOptions": ("fissura.comparison.options", "CompareOptions"),
-    "ConvertOptions": ("fissura.data.convert_options", "ConvertOptions"),
+    "ConvertOptions": ("fissura.data.conversion.options", "ConvertOptions"),
     "CheckOptions": ("fissura.checks.options", "CheckOptions"),
     "EvaluateOptions": ("fissura.evaluation.options", "EvaluateOptions"),
     "ExportOptions": ("fissura.export.options", "ExportOptions"),
@@ -108,7 +108,7 @@ _HOMES = {
     "build_model": ("fissura.models", "build_model"),
     "compare": ("fissura.comparison.pipeline", "compare"),
     "compare_models": ("fissura.evaluation.compare", "compare_models"),
-    "convert": ("fissura.data.convert", "convert"),
+    "convert": ("fissura.data.conversion.convert", "convert"),
     "check": ("fissura.checks.check", "check"),
     "evaluate": ("fissura.evaluation.evaluate", "evaluate"),
     "export_model": ("fissura.export.export", "export_model"),

@@ -40,7 +40,8 @@ class ModelConfig:
         threshold: Probability from which a pixel counts as crack.
         threshold_source: Where the threshold comes from: "fixed", or "validation".
         crack_fraction: Fraction of crack pixels in the training data, 0 to 1.
-        protocol: The fields of the `fissura.data.protocols.Protocol` that prepared that data.
+        protocol: The fields of the `fissura.data.preparation.protocols.Protocol` that prepared
+            that data.
         training: What else is worth knowing: loss, seed, epochs, number of images.
         versions: Of Fissura and torch, at the time of training.
         classes: Names of the classes, without the background; () for crack or not. The network has

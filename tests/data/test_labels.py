@@ -12,9 +12,9 @@ from PIL import Image
 
 from fissura.data.folder import find_pairs
 from fissura.data.labels import Labels
-from fissura.data.load import load_split
-from fissura.data.protocols import PROTOCOLS, prepare_all, prepare_labeled
-from fissura.data.shrink import shrink_labels, shrink_mask
+from fissura.data.preparation.load import load_split
+from fissura.data.preparation.protocols import PROTOCOLS, prepare_all, prepare_labeled
+from fissura.data.preparation.shrink import shrink_labels, shrink_mask
 from fissura.errors import InputError
 
 NATIVE = PROTOCOLS["native"]

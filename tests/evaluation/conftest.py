@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fissura.data.load import PreparedSet
-from fissura.data.protocols import PROTOCOLS
+from fissura.data.preparation.load import PreparedSet
+from fissura.data.preparation.protocols import PROTOCOLS
 
 
 def prepared(n=7, sizes=((24, 31), (40, 20)), seed=0, empty=(), groups=None):

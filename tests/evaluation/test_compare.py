@@ -12,7 +12,7 @@ from PIL import Image
 
 from fissura.checkpoint import ModelConfig, save_model
 from fissura.cli import run as command
-from fissura.data.protocols import PROTOCOLS
+from fissura.data.preparation.protocols import PROTOCOLS
 from fissura.errors import InputError
 from fissura.evaluation.compare import compare_models, most_different
 from fissura.evaluation.options import EvaluateOptions

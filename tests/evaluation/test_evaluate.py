@@ -12,8 +12,8 @@ from PIL import Image
 
 from fissura.checkpoint import ModelConfig, save_model
 from fissura.data.folder import find_pairs
-from fissura.data.load import load_split
-from fissura.data.protocols import PROTOCOLS
+from fissura.data.preparation.load import load_split
+from fissura.data.preparation.protocols import PROTOCOLS
 from fissura.errors import InputError
 from fissura.evaluation import report as report_module
 from fissura.evaluation.evaluate import evaluate as evaluate_with

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from fissura.checkpoint import ModelConfig, save_model
-from fissura.data.formats.runs import crack_runs
+from fissura.data.formats.shapes.runs import crack_runs
 from fissura.data.synthetic import draw_panel
 from fissura.errors import InputError
 from fissura.files import OutputOptions

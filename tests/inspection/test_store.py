@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fissura.data.formats.runs import crack_runs
+from fissura.data.formats.shapes.runs import crack_runs
 from fissura.data.synthetic import draw_panel
 from fissura.errors import InputError
 from fissura.inspection.record import Record

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from fissura.data.load import PreparedSet
-from fissura.data.protocols import PROTOCOLS
+from fissura.data.preparation.load import PreparedSet
+from fissura.data.preparation.protocols import PROTOCOLS
 from fissura.study import logits
 from fissura.study.logits import mean_logits
 

@@ -7,7 +7,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from fissura.data.batches import epoch_batches
+from fissura.data.preparation.batches import epoch_batches
 from fissura.data.synthetic.dataset import synth
 from fissura.training.inputs import read_inputs
 from fissura.training.options import TrainOptions

@@ -9,8 +9,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fissura.data.augment import augment
-from fissura.data.batches import epoch_batches, step_seed
+from fissura.data.augmentation.policy import augment
+from fissura.data.preparation.batches import epoch_batches, step_seed
 from fissura.losses import LOSSES, plain
 from fissura.models import build_model
 from fissura.training.inputs import read_inputs

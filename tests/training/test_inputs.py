@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fissura.data.protocols import choose_protocol
+from fissura.data.preparation.protocols import choose_protocol
 from fissura.errors import InputError
 from fissura.losses import bce_loss, hybrid_focal_margin_loss, recommended_margin
 from fissura.training.inputs import choose_crop, choose_loss, read_inputs

@@ -9,7 +9,7 @@ from fissura.checks.finding import Finding
 from fissura.checks.judge import alike_findings, cracks_findings
 from fissura.checks.judge_labels import label_findings
 from fissura.checks.photo import PhotoLook, glance_at, look_at
-from fissura.data.prepared import PreparedSet
+from fissura.data.preparation.prepared import PreparedSet
 
 MOST = 1000  # images that are compared with each other
 LOOKED_AT = 8  # images whose lines are looked at

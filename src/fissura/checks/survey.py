@@ -19,8 +19,8 @@ from fissura.checks.photo import PhotoLook, look_at
 from fissura.data.cache import THREADS
 from fissura.data.folder import Folder, Pair, Skipped, find_pairs, natural_order
 from fissura.data.labels import Labels
-from fissura.data.load import choose_pairs
-from fissura.data.prepare import Rule, decode_rule, read_labeled
+from fissura.data.preparation.load import choose_pairs
+from fissura.data.preparation.prepare import Rule, decode_rule, read_labeled
 from fissura.data.splits import FEWEST, VALIDATION, group_of, split_groups
 from fissura.data.walk import walk
 from fissura.errors import InputError

@@ -10,7 +10,7 @@ from cyclopts import Group, Parameter
 
 from fissura.cli.options import PHOTOS_FAILED, counted
 from fissura.data.annotation_options import AnnotationOptions
-from fissura.data.convert_options import ConvertOptions
+from fissura.data.conversion.options import ConvertOptions
 
 Format = Literal["masks", "coco", "yolo", "labelme", "cvat", "label-studio"]
 ANNOTATIONS, OPTIONS = AnnotationOptions(), ConvertOptions()
@@ -37,7 +37,7 @@ def convert(
         out: Folder to make. It must not exist yet.
         to: Format to write.
     """
-    from fissura.data.convert import convert as run
+    from fissura.data.conversion.convert import convert as run
 
     done = run(source, out, to, annotations=annotations, options=options)
     for note in done.notes:

@@ -85,7 +85,8 @@ def find_pairs(
     Photos below a folder `good` need no mask. A mask in a folder `ignored` (or `unlabeled`, `void`)
     marks the pixels of its photo that have no label.
 
-    Files are opened for their size alone; `fissura.data.load.load_split` reads the pixels.
+    Files are opened for their size alone; `fissura.data.preparation.load.load_split` reads the
+    pixels.
 
     Args:
         root: The folder, or a file with annotations.

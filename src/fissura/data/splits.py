@@ -39,7 +39,7 @@ def group_of(name: str) -> str:
     - everything else is its own group, numbered photos (`1`, `IMG_0001`, `DSC-2`) too.
 
     Folders in the name stay: `a/1` and `b/1` are two groups. Where these rules don't suit, give
-    your own function as `group_of` to `split_groups` or `fissura.data.load.load_split`.
+    your own function as `group_of` to `split_groups` or `fissura.data.preparation.load.load_split`.
 
     Args:
         name: An image's path below its folder, without suffix.

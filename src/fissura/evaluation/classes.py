@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fissura.data.load import PreparedSet
+from fissura.data.preparation.load import PreparedSet
 from fissura.evaluation.score import ALARM_PIXELS, AtThreshold, Scores, count_components
 from fissura.evaluation.summary import summarize
 from fissura.inference.classes import channel_of, is_class, map_of

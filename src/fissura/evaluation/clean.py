@@ -9,9 +9,9 @@ import numpy as np
 
 from fissura.data.folder import Skipped, find_images, find_pairs
 from fissura.data.images import read_image
-from fissura.data.load import PreparedSet
 from fissura.data.masks import read_mask
-from fissura.data.protocols import Protocol, prepare_all, windows
+from fissura.data.preparation.load import PreparedSet
+from fissura.data.preparation.protocols import Protocol, prepare_all, windows
 from fissura.data.splits import group_of
 from fissura.errors import InputError
 from fissura.evaluation.options import EvaluateOptions

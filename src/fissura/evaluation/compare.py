@@ -80,7 +80,7 @@ def compare_models(
             differently, and `protocol` is not given, it is native, and a warning says so.
         out: Folder for the report, new or empty. Unless given: `comparison-DATA-SPLIT` below the
             current folder, with a number where that exists.
-        cache_dir: Folder of the prepared images, as in `fissura.data.load.load_split`.
+        cache_dir: Folder of the prepared images, as in `fissura.data.preparation.load.load_split`.
 
     Returns:
         All differences, the report of each model, and the folder that holds comparison.html,

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from fissura.checkpoint import ModelConfig, config_of, find_model, versions
 from fissura.data.folder import MOST_NOTES, find_pairs
 from fissura.data.labels import Labels
-from fissura.data.load import PreparedSet, load_split
-from fissura.data.protocols import PROTOCOLS, Protocol, choose_protocol
+from fissura.data.preparation.load import PreparedSet, load_split
+from fissura.data.preparation.protocols import PROTOCOLS, Protocol, choose_protocol
 from fissura.device import describe_machine
 from fissura.errors import InputError
 from fissura.evaluation.class_report import ClassReport, write_class_report
@@ -56,7 +56,7 @@ def evaluate(
         out: Folder for the report, new or empty. Unless given: `evaluation-DATA-SPLIT` beside the
             model's folder, or, for a model that comes with Fissura,
             `evaluation-MODEL-DATA-SPLIT` below the current folder; with a number where that exists.
-        cache_dir: Folder of the prepared images, as in `fissura.data.load.load_split`.
+        cache_dir: Folder of the prepared images, as in `fissura.data.preparation.load.load_split`.
 
     Returns:
         All metrics, and the folder that holds report.html, report.json, per_image.csv and the

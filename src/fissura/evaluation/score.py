@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fissura.data.load import PreparedSet
+from fissura.data.preparation.load import PreparedSet
 from fissura.metrics.counts import BINS, COLUMNS, METRICS, histograms, pixel_counts, threshold_bin
 from fissura.metrics.curves import PerImageBest, ois
 from fissura.metrics.matches import match_metrics

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from fissura.checkpoint import ModelConfig, find_model
-from fissura.data.load import PreparedSet
-from fissura.data.protocols import Protocol
+from fissura.data.preparation.load import PreparedSet
+from fissura.data.preparation.protocols import Protocol
 from fissura.evaluation.options import EvaluateOptions
 from fissura.metrics.curves import at_end_of_grid
 

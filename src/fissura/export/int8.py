@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from fissura.data.folder import find_pairs
 from fissura.data.images import read_image
-from fissura.data.load import load_split
-from fissura.data.protocols import PROTOCOLS
+from fissura.data.preparation.load import load_split
+from fissura.data.preparation.protocols import PROTOCOLS
 from fissura.errors import extra
 from fissura.export.parity import masks_of
 from fissura.exported import exported_format

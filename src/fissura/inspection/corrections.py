@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fissura.data.formats.runs import crack_runs
+from fissura.data.formats.shapes.runs import crack_runs
 from fissura.measurement.crack import Crack
 
 FOUND, CORRECTED, ADDED, REJECTED, GIVEN = "found", "corrected", "added", "rejected", "given"

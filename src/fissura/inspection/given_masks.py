@@ -14,8 +14,8 @@ from PIL import Image
 from fissura.data.folder import find_images
 from fissura.data.formats.annotation import AnnotatedImage, digest_of
 from fissura.data.formats.labels import crack_labels
-from fissura.data.formats.rasterize import IGNORED, rasterize
 from fissura.data.formats.recognize import read_annotations
+from fissura.data.formats.shapes.rasterize import IGNORED, rasterize
 from fissura.data.images import ORIENTATION_TAG, size_difference, upright
 from fissura.data.layouts import Placed, match
 from fissura.errors import InputError

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from fissura.bit_depth import Depth
-from fissura.data.formats.runs import crack_runs
+from fissura.data.formats.shapes.runs import crack_runs
 from fissura.data.images import read_image
 from fissura.errors import InputError
 from fissura.files import MASKS, OVERLAYS, PROBABILITIES

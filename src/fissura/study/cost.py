@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fissura.data.batches import ImageStore, epoch_batches
+from fissura.data.preparation.batches import ImageStore, epoch_batches
 from fissura.errors import InputError
 from fissura.study.one_run import curve_epochs, pixel_ratio, prepared_for, run_folder
 from fissura.study.workers import Job, one_thread

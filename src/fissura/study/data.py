@@ -31,7 +31,8 @@ class DataSet:
     Attributes:
         name: Short name; the name of each result file begins with it.
         title: Name in tables; `name` unless given.
-        protocol: How photos become training images: a key of `fissura.data.protocols.PROTOCOLS`.
+        protocol: How photos become training images: a key of
+            `fissura.data.preparation.protocols.PROTOCOLS`.
         crop: Side of the random crops in training, in pixels. Without it, small images of one
             size are taken whole and others are cropped to 256.
         panels: How to draw it, where it is synthetic.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from fissura.data.load import PreparedSet
+from fissura.data.preparation.load import PreparedSet
 
 # Predicts the probability of crack, (h, w), of images, as `Predictor.probs` does.
 Predict = Callable[[list[NDArray[np.uint8]]], Iterator[NDArray[np.float32]]]

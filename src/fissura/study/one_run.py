@@ -18,11 +18,11 @@ import torch
 from filelock import FileLock
 
 from fissura.checkpoint import ModelConfig, config_of, versions
-from fissura.data.batches import ImageStore
 from fissura.data.folder import CRACK_OR_NOT, find_pairs
 from fissura.data.labels import Labels
-from fissura.data.load import PreparedSet, load_split
-from fissura.data.protocols import Protocol, choose_protocol
+from fissura.data.preparation.batches import ImageStore
+from fissura.data.preparation.load import PreparedSet, load_split
+from fissura.data.preparation.protocols import Protocol, choose_protocol
 from fissura.device import describe_machine
 from fissura.errors import InputError
 from fissura.evaluation.evaluate import score_model

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fissura.data.folder import Folder, Pair, find_pairs
-from fissura.data.load import TEST_FRACTION
+from fissura.data.preparation.load import TEST_FRACTION
 from fissura.data.splits import group_of, split_groups
 from fissura.errors import InputError
 from fissura.files import new_folder

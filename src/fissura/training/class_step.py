@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fissura.data.batches import IGNORED, ImageStore
+from fissura.data.preparation.batches import IGNORED, ImageStore
 from fissura.metrics.counts import pixel_counts
 from fissura.models.normalize import normalize
 from fissura.training.classes import class_targets, true_masks

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fissura.data.prepared import PreparedSet
+from fissura.data.preparation.prepared import PreparedSet
 from fissura.errors import InputError
 from fissura.losses import LOSSES, SOFTMAX_LOSSES, PerClassLoss
 from fissura.metrics.counts import METRICS
@@ -84,7 +84,7 @@ def class_targets(mask: UInt8[Tensor, "n 1 h w"], config: TrainOptions) -> UInt8
     """Return what the loss compares with: numbers of classes, or, where they overlap, channels.
 
     Args:
-        mask: Classes as in `fissura.data.prepared.PreparedSet`, without `IGNORED`.
+        mask: Classes as in `fissura.data.preparation.prepared.PreparedSet`, without `IGNORED`.
         config: Options of the training.
     """
     if not config.overlapping:

@@ -24,8 +24,8 @@ from rich.progress import (
 
 from fissura.checkpoint import name_of_model, read_config
 from fissura.checks.quick import quick_findings
-from fissura.data.mixture_images import MixedImages
-from fissura.data.prepared import PreparedSet
+from fissura.data.mixtures.images import MixedImages
+from fissura.data.preparation.prepared import PreparedSet
 from fissura.errors import extra
 from fissura.files import naming
 from fissura.metrics.curves import at_end_of_grid

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 
 from fissura.data.folder import find_pairs
-from fissura.data.load import PreparedSet, default_cache_dir, load_split
-from fissura.data.mixture import is_mixture, read_mixture
-from fissura.data.mixture_images import MixedImages, load_mixture
-from fissura.data.protocols import choose_protocol
+from fissura.data.mixtures.images import MixedImages, load_mixture
+from fissura.data.mixtures.mixture import is_mixture, read_mixture
+from fissura.data.preparation.load import PreparedSet, default_cache_dir, load_split
+from fissura.data.preparation.protocols import choose_protocol
 from fissura.data.splits import FEWEST, VALIDATION, split_groups
 from fissura.errors import InputError
 from fissura.losses import LOSSES, DeepSupervisionLoss, plain, recommended_margin

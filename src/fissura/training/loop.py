@@ -14,7 +14,7 @@ from rich.console import Console
 from torch import Tensor
 
 from fissura.checkpoint import ModelConfig, save_model
-from fissura.data.batches import epoch_batches
+from fissura.data.preparation.batches import epoch_batches
 from fissura.errors import InputError
 from fissura.metrics.counts import counts_at, f1, iou
 from fissura.training import run_folder

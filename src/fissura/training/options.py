@@ -13,7 +13,8 @@ from fissura.data.annotation_options import AnnotationOptions, check_line_width
 from fissura.data.labels import Labels
 from fissura.errors import InputError
 
-# The keys of fissura.losses.LOSSES and fissura.data.protocols.PROTOCOLS, as one types them.
+# The keys of fissura.losses.LOSSES and fissura.data.preparation.protocols.PROTOCOLS, as one types
+# them.
 Loss = Literal[
     "bce",
     "dice",

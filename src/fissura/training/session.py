@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from fissura.checkpoint import ModelConfig, config_of, load_model, read_config, versions
-from fissura.data.batches import ImageStore
-from fissura.data.load import PreparedSet
-from fissura.data.mixture_images import MixedImages
+from fissura.data.mixtures.images import MixedImages
+from fissura.data.preparation.batches import ImageStore
+from fissura.data.preparation.load import PreparedSet
 from fissura.device import choose_device, choose_precision
 from fissura.errors import InputError, extra
 from fissura.models import LiteUNet, build_model

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fissura.data.augment import augment
-from fissura.data.batches import IGNORED, ImageStore, step_seed
+from fissura.data.augmentation.policy import augment
+from fissura.data.preparation.batches import IGNORED, ImageStore, step_seed
 from fissura.errors import InputError
 from fissura.metrics.counts import BINS, counts_at, histograms, iou
 from fissura.metrics.curves import Best, best_threshold, counts_at_each, thresholds_beyond

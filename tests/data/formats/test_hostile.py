@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fissura.data.convert import convert
-from fissura.data.convert_options import ConvertOptions
+from fissura.data.conversion.convert import convert
+from fissura.data.conversion.options import ConvertOptions
 from fissura.data.folder import find_pairs
 from fissura.data.formats import read_annotations
 from fissura.errors import InputError

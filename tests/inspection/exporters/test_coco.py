@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from fissura.data.formats.runs import crack_runs
+from fissura.data.formats.shapes.runs import crack_runs
 from fissura.inspection.exporters.coco import coco
 
 # pycocotools is the reference; it is small, but not on every system.

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from fissura.checkpoint import ModelConfig, load_model, save_model
 from fissura.data.folder import find_pairs
-from fissura.data.load import load_split
-from fissura.data.protocols import PROTOCOLS
+from fissura.data.preparation.load import load_split
+from fissura.data.preparation.protocols import PROTOCOLS
 from fissura.errors import InputError
 from fissura.models import build_model
 from fissura.models.normalize import normalize

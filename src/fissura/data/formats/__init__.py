@@ -11,8 +11,8 @@ from fissura.data.formats.annotation import (
     Polyline,
     Shape,
 )
-from fissura.data.formats.rasterize import rasterize
 from fissura.data.formats.recognize import read_annotations
+from fissura.data.formats.shapes.rasterize import rasterize
 
 __all__ = [
     "AnnotatedImage",

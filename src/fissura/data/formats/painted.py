@@ -14,8 +14,8 @@ from fissura.data.annotation_options import AnnotationOptions
 from fissura.data.cache import default_dir
 from fissura.data.formats.annotation import AnnotatedImage, AnnotatedSet, Polyline, digest_of
 from fissura.data.formats.labels import crack_labels, named
-from fissura.data.formats.pixels import read_pixels
-from fissura.data.formats.rasterize import IGNORED, is_ignored, rasterize
+from fissura.data.formats.shapes.pixels import read_pixels
+from fissura.data.formats.shapes.rasterize import IGNORED, is_ignored, rasterize
 from fissura.data.labels import Labels
 from fissura.data.walk import Skipped
 from fissura.errors import InputError

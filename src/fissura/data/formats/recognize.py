@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fissura.data.formats import (
+from fissura.data.formats.annotation import AnnotatedSet
+from fissura.data.formats.documents import read_json, read_xml
+from fissura.data.formats.readers import (
     coco,
     cvat,
     hugging_face,
@@ -22,8 +24,6 @@ from fissura.data.formats import (
     voc,
     yolo,
 )
-from fissura.data.formats.annotation import AnnotatedSet
-from fissura.data.formats.documents import read_json, read_xml
 from fissura.data.formats.source import Gathered, Source, not_used
 from fissura.data.layouts import match, placed, tell_apart
 from fissura.data.walk import below

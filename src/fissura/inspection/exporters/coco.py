@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fissura.data.formats.runs import run_lengths
+from fissura.data.formats.shapes.runs import run_lengths
 from fissura.files import replacing
 from fissura.files.failures import printable
 from fissura.inspection.exporters import Add

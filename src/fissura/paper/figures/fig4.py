@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fissura.data.folder import find_pairs
-from fissura.data.load import PreparedSet, load_split
-from fissura.data.protocols import choose_protocol
+from fissura.data.preparation.load import PreparedSet, load_split
+from fissura.data.preparation.protocols import choose_protocol
 from fissura.errors import InputError
 from fissura.evaluation.figures import shrink
 from fissura.inference.predictor import Predictor

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fissura.data.formats.annotation import AnnotatedImage, Bitmap, Polygon, Shape
-from fissura.data.formats.outlines import components, inset, keyhole, outlines
-from fissura.data.formats.rasterize import is_ignored, painted
+from fissura.data.formats.shapes.outlines import components, inset, keyhole, outlines
+from fissura.data.formats.shapes.rasterize import is_ignored, painted
 from fissura.data.images import upright
 from fissura.files import replacing
 
@@ -124,7 +124,7 @@ def settled(image: AnnotatedImage, line_width: float | None, orientation: int) -
 
     Args:
         image: The image.
-        line_width: Of lines, see `fissura.data.formats.rasterize`.
+        line_width: Of lines, see `fissura.data.formats.shapes.rasterize`.
         orientation: The EXIF orientation that its shapes have still to be turned by; 1 for none.
 
     Raises:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fissura.data.formats.exporters import Ready
-from fissura.data.formats.runs import runs_of_pixels
+from fissura.data.formats.shapes.runs import runs_of_pixels
 from fissura.files import replacing
 
 

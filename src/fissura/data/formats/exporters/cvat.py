@@ -7,7 +7,7 @@ from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 from fissura.data.formats.exporters import Ready
-from fissura.data.formats.runs import runs_of_pixels
+from fissura.data.formats.shapes.runs import runs_of_pixels
 from fissura.files import replacing
 
 

@@ -17,8 +17,8 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from fissura.data.formats.bit_runs import encode_brush
 from fissura.data.formats.exporters import Ready
+from fissura.data.formats.shapes.bit_runs import encode_brush
 from fissura.files import replacing
 
 PREFIX = "/data/local-files/?d="

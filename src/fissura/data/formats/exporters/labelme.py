@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fissura.data.formats.encoded import png_bytes
 from fissura.data.formats.exporters import Ready
+from fissura.data.formats.shapes.encoded import png_bytes
 from fissura.files import replacing
 
 VERSION = "5.4.1"  # the first versions that have masks are 5.3

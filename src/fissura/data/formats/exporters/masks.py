@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from fissura.data.formats.exporters import Ready
-from fissura.data.formats.rasterize import IGNORED, rasterize
+from fissura.data.formats.shapes.rasterize import IGNORED, rasterize
 from fissura.files import replacing
 from fissura.files.images import write_image
 

@@ -1,0 +1,1 @@
+"""Training images varied at random, on whatever device holds them."""

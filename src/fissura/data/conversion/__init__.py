@@ -1,0 +1,1 @@
+"""Annotations, masks and results of one format written in another."""

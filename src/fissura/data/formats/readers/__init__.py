@@ -1,0 +1,1 @@
+"""The readers of annotation tools: one file per family of formats."""

@@ -1,0 +1,158 @@
+"""VGG Image Annotator 1 and 2: JSON of projects and of annotations, and CSV.
+
+The format: https://www.robots.ox.ac.uk/~vgg/software/via. Circles, ellipses and rectangles are
+filled, polylines are lines, points mark nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fissura.data.formats.annotation import BACKGROUND_LABELS, Geometry, Polygon, Shape
+from fissura.data.formats.readers.coco import note_outside
+from fissura.data.formats.shapes.points import ellipse, points, polygon, polyline, rectangle
+from fissura.data.formats.source import Gathered
+from fissura.errors import InputError
+
+NAME = "VIA"
+CSV_COLUMNS = {"filename", "region_shape_attributes", "region_attributes"}
+# Attributes that name the class of a region, before all others.
+CLASS = ("label", "labels", "class", "type", "name", "category", "defect", "damage")
+
+
+def is_via(content: Any) -> bool:
+    """Whether the content of a JSON file is VIA's."""
+    if not isinstance(content, dict):
+        return False
+    listed = content.get("_via_img_metadata", content)
+    return (
+        isinstance(listed, dict)
+        and bool(listed)
+        and all(
+            isinstance(one, dict) and {"filename", "regions"} <= one.keys()
+            for one in listed.values()
+        )
+    )
+
+
+def read_via(path: Path, content: Any, gathered: Gathered) -> None:
+    """Read a JSON file.
+
+    Args:
+        path: The file.
+        content: What it holds.
+        gathered: Takes the images.
+    """
+    for entry in content.get("_via_img_metadata", content).values():
+        regions = entry["regions"]
+        if isinstance(regions, dict):  # version 1 numbers them
+            regions = list(regions.values())
+        _add(path, entry["filename"], regions, gathered)
+
+
+def is_via_csv(path: Path) -> bool:
+    """Whether a CSV file is VIA's."""
+    with path.open("rb") as file:
+        header = file.readline(4096).decode("utf-8-sig", "replace")
+    return {word.strip().strip('"#') for word in header.split(",")} >= CSV_COLUMNS
+
+
+def read_via_csv(path: Path, gathered: Gathered) -> None:
+    """Read a CSV file, a line per region; see `read_via`.
+
+    Raises:
+        InputError: A cell holds no JSON.
+    """
+    text = path.read_bytes().decode("utf-8-sig", "replace")
+    of_image: dict[str, list[Any]] = {}
+    for count, row in enumerate(csv.DictReader(text.splitlines()), start=2):
+        row = {str(name).strip("#"): value for name, value in row.items()}
+        regions = of_image.setdefault(str(row.get("filename")), [])
+        try:
+            shape = json.loads(row.get("region_shape_attributes") or "{}")
+            attributes = json.loads(row.get("region_attributes") or "{}")
+        except (ValueError, RecursionError, TypeError) as error:
+            raise InputError(f"{path}: line {count} holds a cell that is no JSON.") from error
+        if shape:
+            regions.append({"shape_attributes": shape, "region_attributes": attributes})
+    for name, regions in of_image.items():
+        _add(path, name, regions, gathered)
+
+
+def _add(path: Path, name: Any, regions: Any, gathered: Gathered) -> None:
+    """Add an image."""
+    try:
+        image = gathered.source.find_image(name, path)
+    except InputError as error:
+        gathered.skip(path, error)
+        return
+
+    def shapes(size_hw: tuple[int, int]) -> list[Shape]:
+        if not isinstance(regions, list):
+            raise InputError(f"the regions of {name} in {path.name} are no list")
+        return list(_shapes(regions, f"of {name} in {path.name}", size_hw, gathered))
+
+    gathered.add(image, shapes, path)
+
+
+def _shapes(
+    regions: list[Any], where: str, size_hw: tuple[int, int], gathered: Gathered
+) -> Iterator[Shape]:
+    """Yield the shapes of an image."""
+    for count, region in enumerate(regions, start=1):
+        what = f"region {count} {where}"
+        shape = region.get("shape_attributes") if isinstance(region, dict) else None
+        if not isinstance(shape, dict):
+            raise InputError(f"{what} has no shape")
+        label = _label(region.get("region_attributes"))
+        if label.casefold() in BACKGROUND_LABELS:
+            continue
+        if shape.get("name") == "point":
+            gathered.notes.append(f"{what} is a point and marks no pixels.")
+            continue
+        geometry = _geometry(shape, what)
+        if isinstance(geometry, Polygon):
+            note_outside(geometry, size_hw, what, gathered)
+        yield Shape(label, geometry)
+
+
+def _label(attributes: Any) -> str:
+    """The class that a region's attributes name; 'region' where they name none."""
+    if not isinstance(attributes, dict) or not attributes:
+        return "region"
+    known = {name.casefold(): name for name in reversed(list(attributes))}
+    names = [known[word] for word in CLASS if word in known]
+    value = attributes[names[0] if names else next(iter(attributes))]
+    if isinstance(value, dict):  # boxes that are ticked
+        value = next((name for name, ticked in value.items() if ticked), "")
+    return str(value).strip() or "region"
+
+
+def _geometry(shape: dict[str, Any], what: str) -> Geometry:
+    """The geometry of a region."""
+    kind = shape.get("name")
+    if kind in ("polygon", "polyline"):
+        x, y = shape.get("all_points_x"), shape.get("all_points_y")
+        if not isinstance(x, list) or not isinstance(y, list) or len(x) != len(y):
+            raise InputError(f"{what} has coordinates that are no pairs of x and y")
+        pairs = list(zip(x, y, strict=True))
+        return polygon(pairs, what) if kind == "polygon" else polyline(pairs, what)
+    if kind == "rect":
+        pairs = [[shape.get("x"), shape.get("y")], [shape.get("width"), shape.get("height")]]
+        (left, top), (width, height) = points(pairs, what, at_least=2).tolist()
+        return rectangle(left, top, left + width, top + height, what)
+    if kind == "circle":
+        return ellipse((shape.get("cx"), shape.get("cy")), (shape.get("r"), shape.get("r")), what)
+    if kind == "ellipse":
+        turn = float(points([[shape.get("theta") or 0, 0]], what, at_least=1)[0, 0])
+        # In radians; what is beyond a full turn can only be degrees.
+        turn = np.deg2rad(turn) if abs(turn) > 2 * np.pi else turn
+        center, radii = (shape.get("cx"), shape.get("cy")), (shape.get("rx"), shape.get("ry"))
+        return ellipse(center, radii, what, radians=turn)
+    raise InputError(f"{what} is of the unknown kind {str(kind)[:40]!r}")

@@ -1,0 +1,1 @@
+"""Several sets as one, and the random crops that are drawn from it."""
