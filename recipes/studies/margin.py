@@ -17,7 +17,7 @@ from fissura.paper.figures.fig3 import plot_margins
 from fissura.paper.losses import ours
 from fissura.study.data import DataSet, panels
 from fissura.study.experiment import experiment
-from fissura.study.exports import write_study
+from fissura.study.outputs.exports import write_study
 from fissura.study.recipe import Found, Recipe, Row
 
 MARGINS = (0.0, 0.5, 1.0, 1.5, 2.0)

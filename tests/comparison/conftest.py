@@ -106,7 +106,7 @@ def write_inspection(folder: Path, views, mm_per_pixel=0.2, **settings):
     for name, view in views.items():
         mask = folder / "masks" / f"{name.replace('/', '-')}.png"
         cv2.imwrite(str(mask), view.mask.astype(np.uint8) * 255)
-        from fissura.inspection.masks import sha256
+        from fissura.inspection.photos.masks import sha256
 
         record = Record(
             file=folder / f"{name}.jpg",

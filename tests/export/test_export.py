@@ -18,9 +18,9 @@ from fissura.export.export import export_model
 from fissura.export.options import ExportOptions
 from fissura.export.parity import compared, iou, photos
 from fissura.exported import read_entries
-from fissura.inference.engines import ExportedNetwork
+from fissura.inference.engines.backends import ExportedNetwork
+from fissura.inference.engines.portable import PortableNetwork
 from fissura.inference.options import PredictOptions
-from fissura.inference.portable import PortableNetwork
 from fissura.inference.predictor import Predictor
 from fissura.models import build_model
 from fissura.models.normalize import normalize

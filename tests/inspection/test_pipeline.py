@@ -17,8 +17,8 @@ from fissura.files import OutputOptions, output_names
 from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
 from fissura.inspection import export as export_module
-from fissura.inspection import photo as photo_module
 from fissura.inspection import pipeline as module
+from fissura.inspection.photos import photo as photo_module
 from fissura.inspection.pipeline import inspect, measure_files
 from fissura.measurement import measure
 from fissura.measurement.options import MeasureOptions, ResolutionOptions

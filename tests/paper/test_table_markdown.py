@@ -8,7 +8,7 @@ import pytest
 from fissura.paper import tables
 from fissura.paper.figures import fig3
 from fissura.paper.table_markdown import grid_markdown, table_markdown, write_grid, write_table
-from fissura.study.markdown import markdown, mean_sd, number
+from fissura.study.outputs.markdown import markdown, mean_sd, number
 
 
 def read(text):

@@ -14,13 +14,13 @@ import torch
 
 from fissura.checkpoint import load_model
 from fissura.errors import InputError
-from fissura.study import one_run
 from fissura.study.data import DataSet
-from fissura.study.one_run import run_folder
 from fissura.study.options import Budget, StudyOptions
 from fissura.study.recipe import cross
 from fissura.study.results import read_results
 from fissura.study.runner import study
+from fissura.study.runs import one_run
+from fissura.study.runs.one_run import run_folder
 from fissura.training.config_file import read_config
 from fissura.training.loop import train
 

@@ -190,7 +190,7 @@ def test_a_training_starts_from_a_model_of_other_classes(drawn, tmp_path):
 
 
 def test_studies_refuse_classes(drawn):
-    from fissura.study.one_run import prepared_for
+    from fissura.study.runs.one_run import prepared_for
 
     with pytest.raises(InputError, match="Studies compare trainings of crack or not"):
         prepared_for(OPTIONS, drawn, "test")

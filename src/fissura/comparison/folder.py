@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from fissura.errors import InputError
-from fissura.inspection.masks import edited_masks
+from fissura.inspection.photos.masks import edited_masks
 from fissura.inspection.pipeline import MEASURED, SETTINGS
 from fissura.inspection.record import Record
 from fissura.inspection.store import load_record

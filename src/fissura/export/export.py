@@ -24,7 +24,7 @@ from fissura.exported import (
     exported_format,
 )
 from fissura.files import replacing
-from fissura.inference.portable import (
+from fissura.inference.engines.portable import (
     INPUT,
     OUTPUT,
     PortableNetwork,

@@ -20,7 +20,7 @@ from fissura.data.preparation.protocols import PROTOCOLS
 from fissura.errors import extra
 from fissura.export.parity import masks_of
 from fissura.exported import exported_format
-from fissura.inference.portable import INPUT
+from fissura.inference.engines.portable import INPUT
 from fissura.inference.predictor import Predictor
 from fissura.inference.resize import resized
 from fissura.shipped import PHOTOS
@@ -114,7 +114,7 @@ def quantized_model(model: onnx.ModelProto, images: Iterable[NDArray[np.uint8]])
     normalization and sigmoid stay in float32.
 
     Args:
-        model: From `fissura.inference.portable.to_onnx`.
+        model: From `fissura.inference.engines.portable.to_onnx`.
         images: RGB, uint8 (h, w, 3), to take the ranges from.
 
     Raises:

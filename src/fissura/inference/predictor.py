@@ -24,19 +24,19 @@ from fissura.inference.classes import (
     compacted_classes,
     map_of,
 )
-from fissura.inference.engines import (
+from fissura.inference.engines.backends import (
     ExportedNetwork,
     onnx_network,
     openvino_network,
     place_of,
     torch_network,
 )
-from fissura.inference.lite_streaming import StreamingLite
+from fissura.inference.engines.lite_streaming import StreamingLite
+from fissura.inference.engines.stages import Stages
+from fissura.inference.engines.streaming import StreamingNetwork, can_stream, column_windows
 from fissura.inference.options import PredictOptions
 from fissura.inference.prediction import CompactPrediction, Prediction, compacted, joined
 from fissura.inference.resize import resized, resized_bands
-from fissura.inference.stages import Stages
-from fissura.inference.streaming import StreamingNetwork, can_stream, column_windows
 from fissura.inference.tiling import ALIGN, blend_bands
 from fissura.inference.working_scale import working_scale
 from fissura.models import LiteUNet
@@ -72,7 +72,7 @@ class Predictor:
     memory is needed for a small part of the photo alone:
 
     - A CrackSeg on the U-Net basis, and a LiteUNet, take a photo by bands of its rows
-      (`fissura.inference.streaming`). The result is the one of the whole photo at once.
+      (`fissura.inference.engines.streaming`). The result is the one of the whole photo at once.
     - Other networks, and every network with `tile` or `tta`, take tiles that overlap, and the
       tiles' probabilities (not their logits, so that one overconfident view cannot outweigh the
       others) are blended as `fissura.inference.tiling` describes.
@@ -83,11 +83,11 @@ class Predictor:
     Results are the same whenever the same photo is predicted with the same options on the same
     device; sizes of batches change them by rounding errors alone. On a CPU as many cores are used
     as torch has threads (`torch.set_num_threads`, OMP_NUM_THREADS), see
-    `fissura.inference.stages`.
+    `fissura.inference.engines.stages`.
 
     Args:
         model: From `fissura.load_model`; it is moved to the device and set to evaluation. Or an
-            exported one, `fissura.inference.engines.ExportedNetwork`, which takes tiles.
+            exported one, `fissura.inference.engines.backends.ExportedNetwork`, which takes tiles.
         config: How the model was trained: normalization, scale and threshold.
         options: How the model is applied.
 

@@ -22,16 +22,16 @@ from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
 from fissura.inspection.export import counted, export
 from fissura.inspection.facts import read_exif
-from fissura.inspection.given_masks import find_given_masks
 from fissura.inspection.limits import read_limits
 from fissura.inspection.options import InspectOptions
 from fissura.inspection.outcome import Inspection, now, print_report, say
-from fissura.inspection.photo import Inspector, InspectorOptions
 from fissura.inspection.photo_table import Known, known_photos
+from fissura.inspection.photos.given_masks import find_given_masks
+from fissura.inspection.photos.photo import Inspector, InspectorOptions
+from fissura.inspection.photos.sources import Kind
 from fissura.inspection.report.heading import Heading, read_heading
 from fissura.inspection.report.page import About
 from fissura.inspection.shards import Said, finish_shard
-from fissura.inspection.sources import Kind
 from fissura.inspection.steps import Earlier, Step, photo_digest, plan, record_file
 from fissura.inspection.store import FORMAT, MEASURED, MODEL_FOUND, SETTINGS, save_record
 from fissura.measurement.options import MeasureOptions, ResolutionOptions

@@ -9,8 +9,8 @@ from fractions import Fraction
 from itertools import product
 
 from fissura.study.experiment import Experiment
-from fissura.study.markdown import count
 from fissura.study.options import Budget
+from fissura.study.outputs.markdown import count
 from fissura.study.recipe import Found, Recipe, at_budget, collect
 from fissura.study.results import Index, RunResult, runs_of
 

@@ -10,7 +10,7 @@ import numpy as np
 from fissura.paper.budgets import PAPER_RUNS, Reached, describe_reached
 from fissura.paper.losses import parameters
 from fissura.paper.verdicts import Evidence, Verdict
-from fissura.study.markdown import NONE, count, markdown, number
+from fissura.study.outputs.markdown import NONE, count, markdown, number
 from fissura.study.recipe import Row
 from fissura.study.results import Index, RunResult, runs_of
 from fissura.study.statistics import seeds_needed

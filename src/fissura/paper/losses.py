@@ -6,7 +6,7 @@ from typing import Any
 
 from fissura.study.data import DataSet
 from fissura.study.experiment import experiment
-from fissura.study.markdown import NONE
+from fissura.study.outputs.markdown import NONE
 from fissura.study.recipe import Published, Row
 
 HYBRID = {"gamma_hat": 2.0, "delta": 0.7, "gamma": 0.75}

@@ -28,8 +28,15 @@ from fissura.paper.provenance import provenance
 from fissura.paper.table_markdown import GRID_MEANING, MEANING, grid_markdown, table_markdown
 from fissura.paper.tables import TABLE1, TABLE2, TABLE3, TABLE4
 from fissura.paper.verdicts import OUTCOMES, RULE, Verdict, judge
-from fissura.study.markdown import NONE, count, markdown, number, written_interval, written_p
 from fissura.study.options import Budget
+from fissura.study.outputs.markdown import (
+    NONE,
+    count,
+    markdown,
+    number,
+    written_interval,
+    written_p,
+)
 from fissura.study.recipe import Recipe
 from fissura.study.results import Index, RunResult, index, read_results
 

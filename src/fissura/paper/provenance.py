@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from fissura.paper.budgets import written_threshold
-from fissura.study.markdown import count, markdown
+from fissura.study.outputs.markdown import count, markdown
 from fissura.study.results import RunResult
 
 

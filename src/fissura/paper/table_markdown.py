@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from fissura.paper.losses import parameters
-from fissura.study.comparison import metric
-from fissura.study.exports import write_exports
-from fissura.study.markdown import NONE, count, markdown, mean_sd, number, write_page
+from fissura.study.outputs.comparison import metric
+from fissura.study.outputs.exports import write_exports
+from fissura.study.outputs.markdown import NONE, count, markdown, mean_sd, number, write_page
 from fissura.study.recipe import Found, Recipe, Row
 from fissura.study.results import RunResult
 
@@ -49,7 +49,7 @@ def write_table(recipe: Recipe, found: Found, folder: Path) -> list[Path]:
         folder: Where to write.
 
     Returns:
-        The page, and the files of `fissura.study.exports`.
+        The page, and the files of `fissura.study.outputs.exports`.
     """
     text = f"{MEANING}\n\n{table_markdown(recipe, found)}"
     page = write_page(folder / f"{recipe.name}.md", recipe.title, text)
@@ -65,7 +65,7 @@ def write_grid(recipe: Recipe, found: Found, folder: Path) -> list[Path]:
         folder: Where to write.
 
     Returns:
-        The page, and the files of `fissura.study.exports`.
+        The page, and the files of `fissura.study.outputs.exports`.
     """
     text = f"{GRID_MEANING}\n\n{grid_markdown(recipe, found)}"
     page = write_page(folder / f"{recipe.name}.md", recipe.title, text)

@@ -9,8 +9,8 @@ from typing import Literal, get_args
 
 from fissura.paper.budgets import describe
 from fissura.paper.claims import CLAIMS, EQUAL_WITHIN, Claim, Contrast
-from fissura.study.markdown import count, number, written_interval, written_p
 from fissura.study.options import Budget
+from fissura.study.outputs.markdown import count, number, written_interval, written_p
 from fissura.study.recipe import at_budget
 from fissura.study.results import Index, RunResult, index, runs_of
 from fissura.study.statistics import Comparison, Pair, compare, compare_differences, holm

@@ -1,7 +1,7 @@
 """Studies: anybody's comparison of losses, networks or data by many trainings with paired seeds.
 
 A recipe is a value, a YAML file, or a Python file that defines `RECIPE`; see docs/studies.md. The
-files of this room, in the order of a study:
+files of this room:
 
     data         where the images of a data set lie, or how they are drawn
     subsets      a folder with some of the images of another
@@ -11,17 +11,18 @@ files of this room, in the order of a study:
     yaml_recipe  recipes in YAML
     options      budget (epochs, width …) and options of `fissura study`
     runner       `study`: trains what is missing, then shows the results
-    cost         what the runs will take, by timed steps
-    progress     how much is done, and the time left
-    workers      hands the runs to worker processes
-    one_run      trains and judges one run
-    logits       mean logits of crack pixels in training and test images
     results      the JSON file of a finished run
     statistics   paired comparison: intervals, exact tests, Holm's correction
-    comparison   the table of a study, and each row against the baseline
-    thresholds   whether a difference is more than another threshold
-    exports      CSV files, LaTeX, a figure of every run
-    tables       a table in Markdown and in LaTeX
-    markdown     tables and numbers in Markdown
-    figure_files  colors of figures, and their files
+
+    runs/        cost          what the runs will take, by timed steps
+                 progress      how much is done, and the time left
+                 workers       hands the runs to worker processes
+                 one_run       trains and judges one run
+                 logits        mean logits of crack pixels in training and test images
+    outputs/     comparison    the table of a study, and each row against the baseline
+                 thresholds    whether a difference is more than another threshold
+                 exports       CSV files, LaTeX, a figure of every run
+                 tables        a table in Markdown and in LaTeX
+                 markdown      tables and numbers in Markdown
+                 figure_files  colors of figures, and their files
 """

@@ -53,7 +53,7 @@ class RunResult:
         chosen: "threshold" that training chose on validation images, "counts" as above and iou, f1,
             recall, precision at it; None where the run had no validation images.
         logits: Mean logits of "crack" and "background" pixels of the "train" and the "test" images
-            (`fissura.study.logits`); None in results of version 0.2 and before.
+            (`fissura.study.runs.logits`); None in results of version 0.2 and before.
     """
 
     key: str

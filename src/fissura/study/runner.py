@@ -11,16 +11,16 @@ from rich.console import Console
 
 from fissura.device import choose_device
 from fissura.errors import InputError
-from fissura.study.cost import Cost, estimate, written_costs
 from fissura.study.data import locate
 from fissura.study.experiment import Run
-from fissura.study.exports import write_study
-from fissura.study.one_run import Advanced, Ended, prepared_for, result_file, run_folder
 from fissura.study.options import Budget, StudyOptions
-from fissura.study.progress import Clock, progress_bar, tell
+from fissura.study.outputs.exports import write_study
 from fissura.study.recipe import Recipe, choose_rows, collect
 from fissura.study.results import index, read_results
-from fissura.study.workers import Job, run_in_workers
+from fissura.study.runs.cost import Cost, estimate, written_costs
+from fissura.study.runs.one_run import Advanced, Ended, prepared_for, result_file, run_folder
+from fissura.study.runs.progress import Clock, progress_bar, tell
+from fissura.study.runs.workers import Job, run_in_workers
 
 DEFAULTS = StudyOptions()
 AS_THE_RECIPE_SAYS = Budget()

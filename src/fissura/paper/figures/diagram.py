@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fissura.overlay import Color
 from fissura.paper.losses import GREEK
-from fissura.study.figure_files import rgb
+from fissura.study.outputs.figure_files import rgb
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

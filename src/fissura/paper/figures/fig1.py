@@ -22,7 +22,7 @@ from fissura.paper.figures.diagram import (
     check_sum,
     draw_diagram,
 )
-from fissura.study.figure_files import save_figure
+from fissura.study.outputs.figure_files import save_figure
 from fissura.study.recipe import Found, Recipe
 
 

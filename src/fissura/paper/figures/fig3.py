@@ -17,7 +17,7 @@ from fissura.paper.data import CRACK500, DEEPCRACK
 from fissura.paper.losses import HYBRID, PLAIN_HYBRID, ours
 from fissura.study.data import panels
 from fissura.study.experiment import experiment
-from fissura.study.figure_files import rgb, save_figure
+from fissura.study.outputs.figure_files import rgb, save_figure
 from fissura.study.recipe import Found, Recipe, Row
 
 if TYPE_CHECKING:

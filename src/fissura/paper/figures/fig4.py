@@ -28,7 +28,7 @@ from fissura.overlay import (
 )
 from fissura.paper.data import DEEPCRACK
 from fissura.paper.losses import loss_rows
-from fissura.study.figure_files import rgb, save_figure
+from fissura.study.outputs.figure_files import rgb, save_figure
 from fissura.study.recipe import Found, Recipe
 from fissura.study.results import RunResult
 from fissura.training.config_file import read_config

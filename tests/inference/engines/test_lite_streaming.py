@@ -3,10 +3,10 @@ import pytest
 import torch
 
 from fissura.checkpoint import ModelConfig
-from fissura.inference.lite_streaming import StreamingLite
+from fissura.inference.engines.lite_streaming import StreamingLite
+from fissura.inference.engines.stages import Stages
+from fissura.inference.engines.streaming import column_windows
 from fissura.inference.predictor import Predictor
-from fissura.inference.stages import Stages
-from fissura.inference.streaming import column_windows
 from fissura.models import build_model
 
 

@@ -14,12 +14,12 @@ from scipy import ndimage
 
 from fissura.data.masks import read_mask
 from fissura.errors import InputError
-from fissura.inspection import sources
+from fissura.inspection.photos import sources
+from fissura.inspection.photos.sources import looks_like_mask, read_source, recognize
 from fissura.inspection.pipeline import inspect, measure_files
-from fissura.inspection.sources import looks_like_mask, read_source, recognize
 from fissura.measurement import measure
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 FOLDERS = ("uav_concrete", "walls", "deepcrack/test", "magnetic_tile", "composites", "crack_free")
 OVEREXPOSED = ("15921.jpg",)  # white nearly all over
 RNG = np.random.default_rng(0)

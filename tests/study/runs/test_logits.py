@@ -3,8 +3,8 @@ import pytest
 
 from fissura.data.preparation.load import PreparedSet
 from fissura.data.preparation.protocols import PROTOCOLS
-from fissura.study import logits
-from fissura.study.logits import mean_logits
+from fissura.study.runs import logits
+from fissura.study.runs.logits import mean_logits
 
 
 def known(images):

@@ -18,8 +18,8 @@ from fissura.checkpoint import ModelConfig
 from fissura.device import choose_device, choose_precision
 from fissura.errors import InputError, extra
 from fissura.exported import Format, exported_format, onnx_session
+from fissura.inference.engines.portable import INPUT, PortableNetwork, multiple_of, to_onnx
 from fissura.inference.options import Engine, PredictOptions
-from fissura.inference.portable import INPUT, PortableNetwork, multiple_of, to_onnx
 from fissura.models.blocks import pad_to_multiple
 
 if TYPE_CHECKING:

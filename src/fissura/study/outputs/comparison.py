@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fissura.study.data import DataSet
-from fissura.study.markdown import (
+from fissura.study.outputs.markdown import (
     NONE,
     count,
     mean_sd,
@@ -15,12 +15,12 @@ from fissura.study.markdown import (
     written_interval,
     written_p,
 )
+from fissura.study.outputs.tables import Table
+from fissura.study.outputs.thresholds import READING as READING_THRESHOLDS
+from fissura.study.outputs.thresholds import threshold_table
 from fissura.study.recipe import Found, Recipe, Row
 from fissura.study.results import RunResult
 from fissura.study.statistics import Comparison, compare, could_show, holm, smallest_p
-from fissura.study.tables import Table
-from fissura.study.thresholds import READING as READING_THRESHOLDS
-from fissura.study.thresholds import threshold_table
 
 # Title of the column, and the names that lead to the metric in `RunResult.metrics`.
 METRICS = {

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fissura.study.comparison import comparison_markdown, sections
 from fissura.study.data import DataSet
+from fissura.study.outputs.comparison import comparison_markdown, sections
+from fissura.study.outputs.thresholds import logit_shift, seed_interval, threshold_table
 from fissura.study.recipe import Recipe, cross
 from fissura.study.statistics import compare
-from fissura.study.thresholds import logit_shift, seed_interval, threshold_table
 
 RECIPE = Recipe(
     title="Two margins",

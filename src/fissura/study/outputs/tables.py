@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fissura.study.markdown import markdown
+from fissura.study.outputs.markdown import markdown
 
 # What LaTeX writes for characters that have a meaning of their own, or that its fonts may lack.
 IN_LATEX = {

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from fissura.study.cost import Cost, written_time
-from fissura.study.one_run import Advanced, Ended
+from fissura.study.runs.cost import Cost, written_time
+from fissura.study.runs.one_run import Advanced, Ended
 
 
 def progress_bar(console: Console) -> Progress:

@@ -4,7 +4,7 @@ A large image has to be cut, or its features overflow the caches and then the me
 surroundings, which are computed once more in each. Here an image is cut into bands of its full
 width instead, and each group of layers keeps the few last rows that its next rows depend on. So the
 features stay in the cache, and the result is that of the whole image. Each group of layers is a
-stage of `fissura.inference.stages`.
+stage of `fissura.inference.engines.stages`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from fissura.inference.stages import Stages
+from fissura.inference.engines.stages import Stages
 from fissura.models.blocks import ResidualBlock, pad_to_multiple, upsampling_kernel
 from fissura.models.crackseg import CrackSeg
 from fissura.models.encoders import UNetEncoder

@@ -3,7 +3,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fissura.study.tables import IN_LATEX, Table, latex_text
+from fissura.study.outputs.tables import IN_LATEX, Table, latex_text
 
 # What a reader of the LaTeX must not find unless it is ours.
 SPECIAL = re.compile(r"(?<!\\)[&%$#_~^]")

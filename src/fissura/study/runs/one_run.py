@@ -31,8 +31,8 @@ from fissura.evaluation.score import Scores
 from fissura.evaluation.summary import summarize
 from fissura.metrics.counts import BINS, METRICS, counts_at, iou, pixel_counts
 from fissura.study.experiment import Run
-from fissura.study.logits import mean_logits
 from fissura.study.results import RunResult, write_result
+from fissura.study.runs.logits import mean_logits
 from fissura.training.loop import resume, train
 from fissura.training.options import TrainOptions, labels_of
 from fissura.training.run_folder import read_metrics

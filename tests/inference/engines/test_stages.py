@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from fissura.inference.stages import Stages
+from fissura.inference.engines.stages import Stages
 
 
 @pytest.fixture(autouse=True)

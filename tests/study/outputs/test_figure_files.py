@@ -6,7 +6,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from PIL import Image
 
-from fissura.study.figure_files import DPI, save_figure
+from fissura.study.outputs.figure_files import DPI, save_figure
 
 
 def figure():
@@ -18,7 +18,7 @@ def figure():
 
 
 def test_two_formats_whole_and_the_same_each_time(tmp_path, monkeypatch):
-    monkeypatch.setattr("fissura.study.figure_files.DPI", DPI)
+    monkeypatch.setattr("fissura.study.outputs.figure_files.DPI", DPI)
     before = {name: matplotlib.rcParams[name] for name in ("svg.hashsalt", "svg.fonttype")}
     first = save_figure(figure(), tmp_path / "new" / "a", "drawn")
     second = save_figure(figure(), tmp_path / "b", "drawn")

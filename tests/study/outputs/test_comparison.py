@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from fissura.errors import InputError
-from fissura.study.comparison import comparison_markdown, write_comparison
 from fissura.study.data import DataSet
+from fissura.study.outputs.comparison import comparison_markdown, write_comparison
 from fissura.study.recipe import Recipe, collect, cross
 from fissura.study.results import index, read_results
 from fissura.study.statistics import compare, could_show

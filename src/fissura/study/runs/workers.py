@@ -18,7 +18,7 @@ import torch
 from fissura.errors import InputError
 from fissura.memory import keep_freed_memory
 from fissura.study.experiment import Run
-from fissura.study.one_run import Advanced, Ended, execute
+from fissura.study.runs.one_run import Advanced, Ended, execute
 from fissura.training.stop import StopRequest, stop_on_signals
 
 

@@ -7,11 +7,11 @@ import torch
 from fissura.errors import InputError
 from fissura.paper.data import DEEPCRACK
 from fissura.study.experiment import Run, experiment
-from fissura.study.one_run import Advanced, Ended, claimed, run_folder
 from fissura.study.options import Budget
 from fissura.study.recipe import at_budget
 from fissura.study.results import read_results
-from fissura.study.workers import Job, _Worker, run_in_workers
+from fissura.study.runs.one_run import Advanced, Ended, claimed, run_folder
+from fissura.study.runs.workers import Job, _Worker, run_in_workers
 
 TOY = Budget(epochs=1, width=2)
 

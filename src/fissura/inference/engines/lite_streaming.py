@@ -1,8 +1,8 @@
 """Predict with LiteUNet by bands of rows, with nothing computed twice.
 
-As `fissura.inference.streaming`, whose bands, convolutions and merging it takes, for an encoder of
-inverted residual blocks: strided convolutions with TensorFlow's padding, depthwise ones of 3×3 and
-5×5, and residual connections that wait for the rows that they are added to.
+As `fissura.inference.engines.streaming`, whose bands, convolutions and merging it takes, for an
+encoder of inverted residual blocks: strided convolutions with TensorFlow's padding, depthwise ones
+of 3×3 and 5×5, and residual connections that wait for the rows that they are added to.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fissura.inference.stages import Stages
-from fissura.inference.streaming import (
+from fissura.inference.engines.stages import Stages
+from fissura.inference.engines.streaming import (
     Ahead,
     Band,
     Conv,
@@ -134,7 +134,7 @@ class Block:
 
 
 class StreamingLite:
-    """A LiteUNet, prepared for prediction; see `fissura.inference.streaming.StreamingNetwork`.
+    """A LiteUNet, prepared for prediction, as `StreamingNetwork` prepares a CrackSeg.
 
     Args:
         network: In evaluation mode and on its device. It is not changed.

@@ -9,11 +9,11 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
-from fissura.study.markdown import NONE, mean_sd, number, written_interval
+from fissura.study.outputs.markdown import NONE, mean_sd, number, written_interval
+from fissura.study.outputs.tables import Table
 from fissura.study.recipe import Found, Row
 from fissura.study.results import RunResult
 from fissura.study.statistics import LEVEL, compare
-from fissura.study.tables import Table
 
 HEAD = (
     "", "Threshold", "Δ IoU at 0.5", "Δ IoU at chosen", "95 % interval", "Δ average precision",

@@ -11,8 +11,8 @@ import numpy as np
 
 from fissura.files import replacing
 from fissura.overlay import SKY_BLUE, VERMILION
-from fissura.study.comparison import Section, metric, sections, write_comparison
-from fissura.study.figure_files import rgb, save_figure
+from fissura.study.outputs.comparison import Section, metric, sections, write_comparison
+from fissura.study.outputs.figure_files import rgb, save_figure
 from fissura.study.recipe import Found, Recipe
 from fissura.study.results import RunResult
 

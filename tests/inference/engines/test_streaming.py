@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from fissura.inference.streaming import StreamingNetwork, can_stream, column_windows
+from fissura.inference.engines.streaming import StreamingNetwork, can_stream, column_windows
 from fissura.models import build_model
 
 

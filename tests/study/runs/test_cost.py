@@ -3,15 +3,15 @@ import math
 import pytest
 
 from fissura.errors import InputError
-from fissura.study import cost
-from fissura.study.cost import Cost, Timed, estimate, time_kind, written_costs
 from fissura.study.experiment import Run
-from fissura.study.one_run import Advanced, curve_epochs, run_folder
 from fissura.study.options import Budget, StudyOptions
-from fissura.study.progress import Clock
 from fissura.study.recipe import at_budget
 from fissura.study.runner import study
-from fissura.study.workers import Job
+from fissura.study.runs import cost
+from fissura.study.runs.cost import Cost, Timed, estimate, time_kind, written_costs
+from fissura.study.runs.one_run import Advanced, curve_epochs, run_folder
+from fissura.study.runs.progress import Clock
+from fissura.study.runs.workers import Job
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_minutes_of_a_run_and_of_all(jobs, monkeypatch):
 
 def test_the_clock_counts_epochs_of_all_runs(jobs, monkeypatch):
     now = [100.0]
-    monkeypatch.setattr("fissura.study.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("fissura.study.runs.progress.time.monotonic", lambda: now[0])
     clock = Clock([Cost(job, "", 600.0) for job in jobs], workers=2)
     assert clock.left() == "0 of 4 runs, about 20.0 minutes left"
     now[0] += 600  # twice as slow as was reckoned

@@ -16,8 +16,8 @@ import torch
 
 from fissura.data.preparation.batches import ImageStore, epoch_batches
 from fissura.errors import InputError
-from fissura.study.one_run import curve_epochs, pixel_ratio, prepared_for, run_folder
-from fissura.study.workers import Job, one_thread
+from fissura.study.runs.one_run import curve_epochs, pixel_ratio, prepared_for, run_folder
+from fissura.study.runs.workers import Job, one_thread
 from fissura.training.inputs import read_inputs
 from fissura.training.run_folder import read_metrics
 from fissura.training.session import Session, build_session, start_fabric

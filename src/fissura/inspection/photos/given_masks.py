@@ -20,9 +20,9 @@ from fissura.data.images import ORIENTATION_TAG, size_difference, upright
 from fissura.data.layouts import Placed, match
 from fissura.errors import InputError
 from fissura.files import MASKS
-from fissura.inspection.masks import sha256
 from fissura.inspection.options import InspectOptions
-from fissura.inspection.sources import Source, read_source, recognize
+from fissura.inspection.photos.masks import sha256
+from fissura.inspection.photos.sources import Source, read_source, recognize
 from fissura.inspection.store import SETTINGS
 
 NAMED = 5  # files that a sentence names

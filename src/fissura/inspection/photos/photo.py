@@ -24,12 +24,10 @@ from fissura.inference.raster import LARGE, predict_raster, probability_reader, 
 from fissura.inference.raster_files import RasterFiles
 from fissura.inference.working_scale import in_words
 from fissura.inspection.corrections import Correction, Found, review
-from fissura.inspection.given_masks import GivenMask, fit
-from fissura.inspection.masks import sha256, write_raster_mask
 from fissura.inspection.photo_table import Known
-from fissura.inspection.record import PIXELS, Record
-from fissura.inspection.report.drawing import draw_cracks
-from fissura.inspection.sources import (
+from fissura.inspection.photos.given_masks import GivenMask, fit
+from fissura.inspection.photos.masks import sha256, write_raster_mask
+from fissura.inspection.photos.sources import (
     Kind,
     Source,
     as_probabilities,
@@ -41,6 +39,8 @@ from fissura.inspection.sources import (
     recognize,
     two_values,
 )
+from fissura.inspection.record import PIXELS, Record
+from fissura.inspection.report.drawing import draw_cracks
 from fissura.measurement import Crack, crack_labels, measure, measure_windows
 from fissura.measurement.flatten import flatten
 from fissura.measurement.options import MeasureOptions, ResolutionOptions

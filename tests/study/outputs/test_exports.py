@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from fissura.study.data import DataSet
-from fissura.study.exports import write_exports
+from fissura.study.outputs.exports import write_exports
 from fissura.study.recipe import Recipe, cross
 from fissura.study.statistics import compare
 

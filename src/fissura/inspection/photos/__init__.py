@@ -1,0 +1,1 @@
+"""One photo of an inspection: what its file is, whose mask it has, its cracks and its record."""
