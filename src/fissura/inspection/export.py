@@ -24,11 +24,13 @@ from fissura.inspection.exporters.tables import (
     photos_table,
     widths_table,
 )
+from fissura.inspection.exporters.workbook import workbook
 from fissura.inspection.facts import PhotoFacts, known_of, read_exif
-from fissura.inspection.limits import Limits, judge
+from fissura.inspection.limits import Limits, find_failures
 from fissura.inspection.record import PIXEL_SYSTEM, Outline, Record, flattened
 from fissura.inspection.report.page import About, report
-from fissura.inspection.store import load_outline, load_record
+from fissura.inspection.severity import Classes
+from fissura.inspection.store import load_outline, load_record, load_widest
 
 
 @dataclass
@@ -63,6 +65,8 @@ def export(
     limits: Limits | None = None,
     about: About | None = None,
     told: Mapping[Path, PhotoFacts] | None = None,
+    classes: Classes | None = None,
+    xlsx: bool = False,
 ) -> Exported:
     """Write tables and vectors of all records, and with `about` coco.json and the report.
 
@@ -76,6 +80,8 @@ def export(
         limits: Rules to judge the photos by.
         about: Words for the report; None for no report.
         told: What was told of photos, which comes before their EXIF data.
+        classes: How cracks are told apart beside their measurements.
+        xlsx: Whether report.xlsx is written, too.
     """
     outlines: dict[Path, Outline] = {}
     plain: dict[Path, tuple[int, int]] = {}
@@ -91,6 +97,7 @@ def export(
         except InputError as error:
             failures.append(failure(photo, error))
     places = side_by_side(plain)
+    look = _Look(classes or Classes(), limits, _widest([stored[photo] for photo in outlines]))
     located = any(one.point is not None for one in facts.values())
     while True:
         exported, broken = Exported(), []
@@ -99,7 +106,7 @@ def export(
                 adds = [
                     stack.enter_context(exporter)
                     for exporter in _exporters(
-                        out, list(outlines.values()), limits, about, corrected, located
+                        _Wanted(out, list(outlines.values()), look, about, corrected, located, xlsx)
                     )
                 ]
                 adds.append(exported.add)
@@ -108,7 +115,7 @@ def export(
                         record = flattened(load_record(stored[photo]))
                         place = places.get(photo, record.transform)
                         record = replace(record, facts=facts[photo], transform=place)
-                        record = _judged(record, limits)
+                        record = look.of(record)
                     except Exception as error:
                         failures.append(failure(photo, error))
                         del outlines[photo]
@@ -154,22 +161,82 @@ class _OnceMoreError(Exception):
     """Files that hold a photo in part are thrown away."""
 
 
-def _exporters(
-    out: Path,
-    outlines: list[Outline],
-    limits: Limits | None,
-    about: About | None,
-    corrected: bool,
-    located: bool,
-) -> Iterator[Exporter]:
+@dataclass(frozen=True)
+class _Look:
+    """How all photos are judged and shown: classes, limits, and widest crack by unit."""
+
+    classes: Classes
+    limits: Limits | None
+    widest: Mapping[str, float]
+
+    def of(self, record: Record) -> Record:
+        """Return a record with its verdict, and with the scale of colors of all photos.
+
+        Colors end at twice the greatest width allowed, so that it lies in the middle of them; or
+        else at the widest crack of all photos.
+        """
+        limit: float | None = getattr(self.limits, f"max_width_{record.unit}", None)
+        record = replace(
+            record,
+            classes=self.classes,
+            widest_shown=2 * limit if limit else self.widest.get(record.unit),
+            limit_shown=limit or None,
+        )
+        if self.limits is None:
+            return record
+        found = find_failures(
+            self.limits,
+            record.cracks,
+            size_hw=record.size_hw,
+            mm_per_pixel=record.mm_per_pixel,
+            perspective=record.perspective,
+        )
+        reasons, over = [reason for reason, _ in found], [number for _, number in found]
+        return replace(record, failures=reasons, over=over, judged=True)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What is exported, and how."""
+
+    out: Path
+    outlines: list[Outline]
+    look: _Look
+    about: About | None
+    corrected: bool
+    located: bool
+    xlsx: bool
+
+
+def _widest(files: list[Path]) -> dict[str, float]:
+    """Return the widest crack of all photos by unit; damaged records are named where they count."""
+    found: dict[str, float] = {}
+    for file in files:
+        try:
+            _, fields = load_outline(file)
+            resolution = fields.get("mm_per_pixel")
+            if fields.get("perspective"):
+                cracks = flattened(load_record(file)).cracks
+                width = max((crack.width_max for crack in cracks), default=0.0)
+            else:
+                width = load_widest(file)
+        except InputError:
+            continue
+        unit = "px" if resolution is None else "mm"
+        found[unit] = max(found.get(unit, 0.0), width * (resolution or 1.0))
+    return {unit: width for unit, width in found.items() if width > 0}
+
+
+def _exporters(wanted: _Wanted) -> Iterator[Exporter]:
     """Yield the exporters of an inspection."""
-    systems = coordinate_systems(outlines)
+    out, about, limits = wanted.out, wanted.about, wanted.look.limits
+    systems = coordinate_systems(wanted.outlines)
     yield cracks_table(out / "cracks.csv")
     yield photos_table(out / "photos.csv")
     yield widths_table(out / "widths.csv")
-    if corrected or (out / "corrections.csv").is_file():
+    if wanted.corrected or (out / "corrections.csv").is_file():
         yield corrections_table(out / "corrections.csv")
-    if located or (out / "photos.geojson").is_file():
+    if wanted.located or (out / "photos.geojson").is_file():
         yield photo_points(out / "photos.geojson")
     yield world_files(out)
     yield geojson(out, systems)
@@ -178,19 +245,12 @@ def _exporters(
     if about is not None:
         yield coco(out / "coco.json")
         yield report(
-            out / "report.html", about, limits=limits, expected=len(outlines), corrected=corrected
+            out / "report.html",
+            about,
+            limits=limits,
+            expected=len(wanted.outlines),
+            corrected=wanted.corrected,
+            classes=wanted.look.classes,
         )
-
-
-def _judged(record: Record, limits: Limits | None) -> Record:
-    """Return a record with the verdict on it."""
-    if limits is None:
-        return record
-    failures = judge(
-        limits,
-        record.cracks,
-        size_hw=record.size_hw,
-        mm_per_pixel=record.mm_per_pixel,
-        perspective=record.perspective,
-    )
-    return replace(record, failures=failures, judged=True)
+    if wanted.xlsx:
+        yield workbook(out / "report.xlsx", limits, wanted.look.classes, about)

@@ -134,6 +134,24 @@ def judge(
 ) -> list[str]:
     """Return why a photo fails, a sentence per violation; nothing where it keeps all rules.
 
+    See `find_failures`, which tells the crack of each as well.
+    """
+    found = find_failures(
+        limits, cracks, size_hw=size_hw, mm_per_pixel=mm_per_pixel, perspective=perspective
+    )
+    return [reason for reason, _ in found]
+
+
+def find_failures(
+    limits: Limits,
+    cracks: Sequence[Crack],
+    *,
+    size_hw: tuple[int, int],
+    mm_per_pixel: float | None,
+    perspective: Perspective | None = None,
+) -> list[tuple[str, int]]:
+    """Return why a photo fails, and the number of the crack that fails; 0 for the whole photo.
+
     Cracks come in the order of how many times they exceed their limit, the worst first.
 
     A photo that cannot be judged does not pass: without a resolution each rule in millimeters is
@@ -152,7 +170,7 @@ def judge(
     failures = []
     if mm_per_pixel is None:
         failures = [
-            f"{name} cannot be judged: the resolution of the photo is not known. {ADVICE}"
+            (f"{name} cannot be judged: the resolution of the photo is not known. {ADVICE}", 0)
             for name in limits.in_millimeters
         ]
     judged = [crack for crack in cracks if is_judged(limits, crack, mm_per_pixel)]
@@ -160,8 +178,10 @@ def judge(
         if per_pixel is not None:
             places = _Places(unit, per_pixel, perspective if unit == "mm" else None)
             found = _each(limits, judged, unit, per_pixel, places)
-            failures += [reason for _, reason in sorted(found, key=lambda one: -one[0])]
-    return failures + list(_together(limits, judged, size_hw, mm_per_pixel))
+            worst = sorted(found, key=lambda one: -one[0])
+            failures += [(reason, number) for _, reason, number in worst]
+    together = _together(limits, judged, size_hw, mm_per_pixel)
+    return failures + [(reason, 0) for reason in together]
 
 
 def is_judged(limits: Limits, crack: Crack, mm_per_pixel: float | None) -> bool:
@@ -201,8 +221,8 @@ class _Places:
 
 def _each(
     limits: Limits, cracks: Sequence[Crack], unit: str, per_pixel: float, places: _Places
-) -> Iterator[tuple[float, str]]:
-    """Yield how many times each crack exceeds a rule, and the reason in words.
+) -> Iterator[tuple[float, str, int]]:
+    """Yield how many times each crack exceeds a rule, the reason in words, and its number.
 
     `per_pixel` is the length of a pixel. A width that could not be measured is told last.
     """
@@ -217,6 +237,7 @@ def _each(
                     f"The width of crack {crack.number}, {where}, "
                     f"could not be measured; at most {widest:g} {unit} is allowed. Look at it, or "
                     f"leave short cracks out with min_length_{unit}.",
+                    crack.number,
                 )
         elif widest is not None and crack.width_max * per_pixel > widest:
             width = _above(crack.width_max * per_pixel, widest)
@@ -225,6 +246,7 @@ def _each(
                 _times(crack.width_max * per_pixel, widest),
                 f"Crack {crack.number} is {width} {unit} wide, {where}; "
                 f"at most {widest:g} {unit} is allowed.",
+                crack.number,
             )
         if longest is not None and crack.length * per_pixel > longest:
             length = _above(crack.length * per_pixel, longest)
@@ -233,6 +255,7 @@ def _each(
                 _times(crack.length * per_pixel, longest),
                 f"Crack {crack.number} is {length} {unit} long, its middle {where}; "
                 f"at most {longest:g} {unit} is allowed.",
+                crack.number,
             )
 
 

@@ -32,6 +32,18 @@ class InspectOptions:
     """A report.yaml with what heads the report: title, object, inspector, client, date, notes,
     signatures; see docs/inspection.md."""
 
+    severity: str | None = None
+    """Classes of severity by width: aashto-reinforced, aashto-prestressed, astm-d6433,
+    din-1076-like, or a YAML file of your own; see docs/inspection.md."""
+
+    axis: float = 90.0
+    """Direction of the road or member on the photos in degrees, from which longitudinal,
+    transverse and diagonal cracks are told: 90 is upright, 0 level, 45 rises to the right."""
+
+    xlsx: bool = False
+    """Write report.xlsx, too, with photos, cracks and their images, units in the headings; with
+    the extra fissura[xlsx]."""
+
     pdf: bool = False
     """Print the report as report.pdf, too, by a browser that is installed (Chromium, Chrome or
     Edge)."""
@@ -46,6 +58,8 @@ class InspectOptions:
 
     def __post_init__(self) -> None:
         check_line_width(self.line_width)
+        if not 0 <= self.axis <= 180:
+            raise InputError(f"--axis is {self.axis:g}; it must be from 0 to 180 degrees.")
         for name in ("masks", "previous", "table", "report"):
             path = getattr(self, name)
             if path is not None and not Path(path).exists():

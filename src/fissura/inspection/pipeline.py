@@ -15,14 +15,14 @@ from fissura.bit_depth import common_depth
 from fissura.checkpoint import find_model, name_of_model, versions
 from fissura.data.folder import find_images
 from fissura.device import describe_machine
-from fissura.errors import InputError
+from fissura.errors import InputError, extra
 from fissura.files import OutputOptions, claim, free_folder, is_result, output_names
 from fissura.files.failures import Failure, failure
 from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
 from fissura.inspection.export import counted, export
 from fissura.inspection.facts import read_exif
-from fissura.inspection.limits import read_limits
+from fissura.inspection.limits import Limits, read_limits
 from fissura.inspection.options import InspectOptions
 from fissura.inspection.outcome import Inspection, now, print_report, say
 from fissura.inspection.photo_table import Known, known_photos
@@ -31,6 +31,7 @@ from fissura.inspection.photos.photo import Inspector, InspectorOptions
 from fissura.inspection.photos.sources import Kind
 from fissura.inspection.report.heading import Heading, read_heading
 from fissura.inspection.report.page import About
+from fissura.inspection.severity import Classes, find_profile
 from fissura.inspection.shards import Said, finish_shard
 from fissura.inspection.steps import Earlier, Step, photo_digest, plan, record_file
 from fissura.inspection.store import FORMAT, MEASURED, MODEL_FOUND, SETTINGS, save_record
@@ -204,6 +205,7 @@ def _run(task: _Task) -> Inspection:
     console = Console(stderr=True)
     rules = read_limits(task.limits) if task.limits else None
     heading = read_heading(task.inspecting.report) if task.inspecting.report else Heading()
+    classes = _classes(task.inspecting)
     out, output = task.out, task.output
     files = _photos(task)
     names = dict(zip(files, output_names(files, task.inputs), strict=True))
@@ -223,7 +225,7 @@ def _run(task: _Task) -> Inspection:
         notes={"versions": versions()},
         stale=[*(out / MEASURED).rglob("*.npz"), *(out / MODEL_FOUND).rglob("*.npz")],
     )
-    inspector = _inspector(task, predictor, files, known.of_photo, console)
+    inspector = _inspector(task, predictor, files, known.of_photo, rules, console)
     asked = {file: one.asked for file, one in known.of_photo.items()}
     part = part_of(names, Shard.parse(task.spreading.shard)) if task.spreading.shard else None
     if part is not None:
@@ -245,12 +247,23 @@ def _run(task: _Task) -> Inspection:
         about = replace(about, heading=heading)
     told = {file: one.facts for file, one in known.of_photo.items()}
     model = task.model_name if "photos" in inspector.understood else None
+    xlsx = task.inspecting.xlsx
     if part is not None:
         exported = counted(stored, failures)
-        said = Said(about, rules, {file: told[file] for file in names if file in told}, model)
+        own = {file: told[file] for file in names if file in told}
+        said = Said(about, rules, own, model, classes, xlsx)
         finish_shard(out, part, task.model, task.settings, said, failures)
     else:
-        exported = export(out, stored, failures, limits=rules, about=about, told=told)
+        exported = export(
+            out,
+            stored,
+            failures,
+            limits=rules,
+            about=about,
+            told=told,
+            classes=classes,
+            xlsx=xlsx,
+        )
         if task.inspecting.pdf:
             print_report(out, console)
     return Inspection.of(
@@ -262,6 +275,15 @@ def _run(task: _Task) -> Inspection:
         edited=steps.missing,
         shard=task.spreading.shard,
     )
+
+
+def _classes(inspecting: InspectOptions) -> Classes:
+    """Return how cracks are told apart; what a workbook needs is looked for before any work."""
+    if inspecting.xlsx:
+        with extra("xlsx", "Writing a workbook of Excel"):
+            import openpyxl  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    profile = None if inspecting.severity is None else find_profile(inspecting.severity)
+    return Classes(profile, inspecting.axis)
 
 
 def _photos(task: _Task) -> list[Path]:
@@ -293,6 +315,7 @@ def _inspector(
     predictor: Predictor | None,
     files: list[Path],
     known: Mapping[Path, Known],
+    limits: Limits | None,
     console: Console,
 ) -> Inspector:
     """Return the inspector of the files; the brightness of photos is found, and said."""
@@ -308,6 +331,7 @@ def _inspector(
         overwrite=task.output.overwrite,
         depth=depth,
         known=known,
+        limits=limits,
     )
     return Inspector(predictor, task.model, task.out, options, console)
 

@@ -11,6 +11,8 @@ from fissura.files.failures import printable
 from fissura.georeference import Transform
 from fissura.inspection.corrections import FOUND, Correction, ModelCrack
 from fissura.inspection.facts import PhotoFacts
+from fissura.inspection.kinds import crack_kind
+from fissura.inspection.severity import Classes
 from fissura.measurement.crack import Crack
 from fissura.measurement.flatten import flatten
 from fissura.measurement.perspective import Perspective
@@ -77,6 +79,11 @@ class Record:
         files: Files written for it: kind (mask, overlay …) to path below the results' folder.
         failures: Reasons why it fails the limits, a sentence each; empty where it passes.
         judged: Whether there were limits.
+        over: For each of `failures` the number of its crack; 0 where it is of the whole photo.
+        classes: How cracks are told apart beside their measurements.
+        widest_shown: Width at the end of the colors, in the record's unit, so that all photos have
+            one scale; None for that of the photo alone.
+        limit_shown: Width that is marked on the colors; None for none.
     """
 
     file: Path
@@ -100,6 +107,10 @@ class Record:
     files: Mapping[str, str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     judged: bool = False
+    over: list[int] = field(default_factory=list)
+    classes: Classes = field(default_factory=Classes)
+    widest_shown: float | None = None
+    limit_shown: float | None = None
 
     @property
     def text_name(self) -> str:
@@ -120,6 +131,15 @@ class Record:
     def status(self, crack: Crack) -> str:
         """Return the status of one of the cracks, a key of `corrections.STATUSES`."""
         return FOUND if self.correction is None else self.correction.statuses[crack.number - 1]
+
+    def kind(self, crack: Crack) -> str:
+        """Return the type of one of the cracks, a key of `kinds.KINDS`."""
+        return crack_kind(crack, self.classes.axis)
+
+    def severity(self, crack: Crack) -> str:
+        """Return the class of one of the cracks; empty where none is known."""
+        profile = self.classes.profile
+        return "" if profile is None else profile.of(crack, self.mm_per_pixel)
 
     @property
     def area_m2(self) -> float | None:

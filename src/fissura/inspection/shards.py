@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from fissura.inspection.limits import Limits, read_limits
 from fissura.inspection.outcome import Inspection, now, print_report
 from fissura.inspection.report.heading import Heading, read_heading
 from fissura.inspection.report.page import About
+from fissura.inspection.severity import Classes
 from fissura.inspection.steps import record_file
 from fissura.inspection.store import MEASURED, MODEL_FOUND, SETTINGS
 from fissura.spread.manifest import (
@@ -44,12 +45,16 @@ class Said:
         limits: Rules that photos are judged by.
         told: What was told of its photos.
         model: Name of the model, where it found the cracks on photos.
+        classes: How cracks are told apart beside their measurements.
+        xlsx: Whether a workbook is written, too.
     """
 
     about: About | None
     limits: Limits | None
     told: Mapping[Path, PhotoFacts]
     model: str | None
+    classes: Classes = field(default_factory=Classes)
+    xlsx: bool = False
 
 
 def finish_shard(
@@ -80,6 +85,8 @@ def finish_shard(
             **{name: value for name, value in settings.items() if name not in OF_PLACE},
             **({} if about is None else {"heading": asdict(about.heading)}),
             "limits": said.limits.given() if said.limits else None,
+            "classes": said.classes.fields(),
+            "xlsx": said.xlsx,
         },
         failures=failures,
         notes={
@@ -165,7 +172,16 @@ def _merge(
     about = _about(notes, versions, failures, heading)
     given = first.options["limits"]
     rules = limits or (Limits(**given) if given else None)
-    exported = export(out, stored, failures, limits=rules, about=about, told=told)
+    exported = export(
+        out,
+        stored,
+        failures,
+        limits=rules,
+        about=about,
+        told=told,
+        classes=Classes.from_fields(first.options.get("classes", {})),
+        xlsx=first.options.get("xlsx", False),
+    )
     if pdf and about is not None:
         print_report(out, console)
     return Inspection.of(

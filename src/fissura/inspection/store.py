@@ -7,6 +7,7 @@ a JPEG.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -33,7 +34,7 @@ ARRAYS = ("samples", "widths", "width_errors")  # of a crack, besides its lines
 # Not among the JSON: arrays, and the verdict, since the same cracks may be judged by other limits.
 APART = {
     *ARRAYS, "lines", "cracks", "runs", "specks", "preview", "failures", "judged", "correction",
-    "facts", "perspective",
+    "facts", "perspective", "over", "classes", "widest_shown", "limit_shown",
 }  # fmt: skip
 
 
@@ -140,6 +141,22 @@ def load_outline(path: Path) -> tuple[Outline, dict[str, Any]]:
         return Outline(**outline | {"transform": tuple(outline["transform"])}), head["photo"]
     except _DAMAGED as error:
         raise _damaged(path, error) from error
+
+
+def load_widest(path: Path) -> float:
+    """Read the greatest width on a stored record in pixels of its photo; 0 where there is none.
+
+    Raises:
+        InputError: The file is damaged, or another version of Fissura wrote it.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            _head(path, stored)
+            meta = json.loads(stored["meta"].tobytes())
+        widths = [float(crack["width_max"]) for crack in meta["cracks"]]
+    except _DAMAGED as error:
+        raise _damaged(path, error) from error
+    return max((width for width in widths if not math.isnan(width)), default=0.0)
 
 
 _DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, IndexError, BadZipFile, ZlibError)

@@ -192,3 +192,16 @@ class TestLegend:
         assert written_length(10, "mm") == "1 cm"
         assert written_length(500, "mm") == "50 cm"
         assert written_length(0.5, "px") == "0.5 px"
+
+
+def test_one_scale_holds_for_all_photos_and_marks_the_limit(straight):
+    narrow, wide = (
+        draw_cracks(gray(600, 800), [straight(300, width, 500.0, 100.0)], widest=8.0, limit=4.0)
+        for width in (4.0, 30.0)
+    )
+    index, off = near(narrow[300, 400], shades())
+    assert off < 12
+    assert index == pytest.approx(len(shades()) / 2, abs=2)
+    index, off = near(wide[300, 400], shades())
+    assert (index, off < 12) == (len(shades()) - 1, True)
+    assert narrow.shape == wide.shape

@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 
 from fissura.files.failures import Failure
-from fissura.inspection.limits import Limits, judge
+from fissura.inspection.limits import Limits, find_failures, judge
 from fissura.inspection.report.page import About
 from fissura.inspection.report.page import report as report_exporter
 from fissura.inspection.report.tables import number_text
+from fissura.inspection.severity import Classes, find_profile
 
 EVIL = '<script>alert("1")</script>&\'x'
 LIMITS = Limits(max_width_mm=0.2, max_width_px=2, max_cracks=3)
@@ -352,3 +353,27 @@ def test_scripts_in_a_browser(text, tmp_path):
     assert said["pinched"] == pytest.approx(2, abs=1e-3)
     assert said["toggled"] == "hidden"
     assert said["widths"][0] == pytest.approx(said["widths"][1], abs=1)
+
+
+def test_classes_types_and_thumbnails_are_on_the_page(tmp_path, panel_photo):
+    classes = Classes(find_profile("aashto-reinforced"))
+    photo = replace(panel_photo(3, mm_per_pixel=0.5), classes=classes)
+    found = find_failures(LIMITS, photo.cracks, size_hw=photo.size_hw, mm_per_pixel=0.5)
+    photo = replace(
+        photo,
+        judged=True,
+        failures=[reason for reason, _ in found],
+        over=[number for _, number in found],
+    )
+    about = About(model="m", settings={}, model_card=None, versions={}, created="now")
+    path = tmp_path / "r.html"
+    with report_exporter(path, about, limits=LIMITS, expected=1, classes=classes) as add:
+        add(photo)
+    text = path.read_text(encoding="utf-8")
+    assert "AASHTO, Manual for Bridge Element Inspection" in text
+    assert "could not be read in it" in unescape(text)
+    pictured = text.count('class="thumbnail"')
+    assert 1 <= pictured <= 5
+    for crack in photo.cracks:
+        assert f'<td class="word">{photo.kind(crack)}</td>' in text
+        assert f'<td class="word">{photo.severity(crack)}</td>' in text

@@ -79,6 +79,8 @@ def properties(record: Record, crack: Crack) -> dict[str, Any]:
         "widest_x": x,
         "widest_y": y,
         "status": record.status(crack),
+        "type": record.kind(crack),
+        "severity": record.severity(crack) or None,
     }
     return {name: _plain(value) for name, value in values.items()}
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 MOST_WIDTHS = 1_000_000  # in a layer of points, which a GIS takes long to draw
 CRACKS, WIDTHS = 2_000, 200_000  # cracks and widths that are written together at most
-TEXTS = ("photo", "status")  # columns of text
+TEXTS = ("photo", "status", "type", "severity")  # columns of text
 INTEGERS = ("crack", "branches")  # columns of integers
 
 
@@ -129,7 +129,7 @@ def _add_cracks(path: Path, layer: str, rows: list[Row], system: System) -> None
         geometries[index] = shapely.MultiLineString(row.lines) if row.lines else None
     metrics = (name for unit in system.units for name in metric_names(unit))
     names = ["photo", "crack", *metrics, "orientation_deg", "branches", "mm_per_pixel", "widest_x",
-             "widest_y", "status"]  # fmt: skip
+             "widest_y", "status", "type", "severity"]  # fmt: skip
     # NaN where a number is missing, which becomes NULL.
     columns = {
         name: np.array([row.properties.get(name) for row in rows], _kind(name)) for name in names

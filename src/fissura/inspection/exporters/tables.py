@@ -39,6 +39,8 @@ CRACK_COLUMNS = [
     "box_right",
     "mm_per_pixel",
     "status",
+    "type",
+    "severity",
 ]
 CORRECTION_COLUMNS = [
     "photo",
@@ -114,13 +116,13 @@ def cracks_table(path: Path) -> Exporter:
     return _table(
         path,
         CRACK_COLUMNS,
-        lambda record: (_crack_row(record, crack) for crack in record.cracks),
+        lambda record: (crack_row(record, crack) for crack in record.cracks),
     )
 
 
 def photos_table(path: Path) -> Exporter:
     """Write a row per photo, with its totals and its verdict; `PHOTO_COLUMNS` are its columns."""
-    return _table(path, PHOTO_COLUMNS, lambda record: [_photo_row(record)])
+    return _table(path, PHOTO_COLUMNS, lambda record: [photo_row(record)])
 
 
 def widths_table(path: Path) -> Exporter:
@@ -138,7 +140,7 @@ def corrections_table(path: Path) -> Exporter:
 
     A crack of the model is named beside the one that it became, or most of it.
     """
-    return _table(path, CORRECTION_COLUMNS, _correction_rows)
+    return _table(path, CORRECTION_COLUMNS, correction_rows)
 
 
 @contextmanager
@@ -182,7 +184,7 @@ def _width_rows(record: Record, crack: Crack) -> Iterator[dict[str, Any]]:
             }
 
 
-def _crack_row(record: Record, crack: Crack) -> dict[str, Any]:
+def crack_row(record: Record, crack: Crack) -> dict[str, Any]:
     """Return the row of a crack."""
     top, left, bottom, right = crack.box
     measured = not math.isnan(crack.width_max)
@@ -203,10 +205,12 @@ def _crack_row(record: Record, crack: Crack) -> dict[str, Any]:
         "box_right": right,
         "mm_per_pixel": record.mm_per_pixel,
         "status": record.status(crack),
+        "type": record.kind(crack),
+        "severity": record.severity(crack),
     }
 
 
-def _correction_rows(record: Record) -> Iterator[dict[str, Any]]:
+def correction_rows(record: Record) -> Iterator[dict[str, Any]]:
     """Yield the rows of a photo's corrections: of its cracks, then of those that are no more."""
     if record.correction is None:
         return
@@ -235,7 +239,7 @@ def _correction_rows(record: Record) -> Iterator[dict[str, Any]]:
         yield row | dict(zip(sides, shown.box, strict=True))
 
 
-def _photo_row(record: Record) -> dict[str, Any]:
+def photo_row(record: Record) -> dict[str, Any]:
     """Return the row of a photo."""
     height, width = record.size_hw
     found, mm_per_pixel, area = totals(record), record.mm_per_pixel, record.area_m2
@@ -277,10 +281,10 @@ def _cells(columns: Sequence[str], row: Mapping[str, Any]) -> Iterator[str]:
         if value is None or (isinstance(value, float) and math.isnan(value)):
             yield ""
         else:
-            yield _written(column, value) if isinstance(value, float) else str(value)
+            yield digits(column, value) if isinstance(value, float) else str(value)
 
 
-def _written(column: str, value: float) -> str:
+def digits(column: str, value: float) -> str:
     """Write a number: points to a hundredth of a pixel, measurements with sensible digits."""
     if column in ("row", "column", "widest_row", "widest_column"):
         return f"{value:.2f}"

@@ -24,6 +24,7 @@ from fissura.inference.raster import LARGE, predict_raster, probability_reader, 
 from fissura.inference.raster_files import RasterFiles
 from fissura.inference.working_scale import in_words
 from fissura.inspection.corrections import Correction, Found, review
+from fissura.inspection.limits import Limits
 from fissura.inspection.photo_table import Known
 from fissura.inspection.photos.given_masks import GivenMask, fit
 from fissura.inspection.photos.masks import sha256, write_raster_mask
@@ -67,6 +68,7 @@ class InspectorOptions:
         threshold: Of probabilities; by default that of the results they belong to.
         overwrite: Replace results of other settings.
         known: What is known of single photos; their resolution comes before that of all.
+        limits: Rules of the inspection; the colors of overlays end at twice the greatest width.
         depth: Brightness that all photos have in common, from `common_depth`; None for that of each
             file alone.
     """
@@ -79,6 +81,7 @@ class InspectorOptions:
     overwrite: bool = False
     depth: Depth | None = None
     known: Mapping[Path, Known] = field(default_factory=dict)
+    limits: Limits | None = None
 
 
 class Inspector:
@@ -446,6 +449,8 @@ class Inspector:
         resolution: Resolution | None,
     ) -> None:
         """Write the overlay of an image, or of its preview."""
+        unit = "px" if resolution is None else "mm"
+        limit: float | None = getattr(self.options.limits, f"max_width_{unit}", None)
         if resolution and resolution.perspective:
             cracks = flatten(cracks, resolution.perspective, resolution.mm_per_pixel)
         drawn = draw_cracks(
@@ -454,6 +459,8 @@ class Inspector:
             labels,
             scale=shrunk,
             mm_per_pixel=resolution.mm_per_pixel if resolution else None,
+            widest=2 * limit if limit else None,
+            limit=limit or None,
             slanted=resolution is not None and resolution.perspective is not None,
         )
         write_image(self.out / OVERLAYS / f"{name}.jpg", np.ascontiguousarray(drawn[..., ::-1]))

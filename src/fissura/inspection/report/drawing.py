@@ -57,15 +57,16 @@ def draw_cracks(
     scale: float = 1.0,
     mm_per_pixel: float | None = None,
     widest: float | None = None,
+    limit: float | None = None,
     slanted: bool = False,
 ) -> NDArray[np.uint8]:
     """Return the drawing of a photo's cracks, above a legend with their scales.
 
     Centerlines are colored by the width of the crack, from purple (0) to yellow (widest), in
     matplotlib's plasma: even to the eye, and rising in lightness, so that it reads without seeing
-    color. Gray is a line along which no width was measured. The 30 longest cracks and the widest
-    one have their numbers and a ring at their widest point. Numbers keep off the lines and off one
-    another where there is room.
+    color; what is wider than their end has its color. Gray is a line along which no width was
+    measured. The 30 longest cracks and the widest one have their numbers and a ring at their widest
+    point. Numbers keep off the lines and off one another where there is room.
 
     An image under about 560 pixels a side is enlarged by a whole number first, each pixel to a
     square, so that numbers are readable. So the result is (k·h + legend, k·w, 3): its upper rows
@@ -78,6 +79,7 @@ def draw_cracks(
         scale: Size of `image` over that of the whole photo.
         mm_per_pixel: Resolution of the whole photo; None for lengths and widths in its pixels.
         widest: Width at the end of the colors, in mm or pixels; by default the greatest one here.
+        limit: Greatest width allowed, which the legend marks.
         slanted: Whether the surface is slanted, so that the bar of a length is that of the mean
             pixel.
 
@@ -111,6 +113,8 @@ def draw_cracks(
         numbered=len(numbered),
         cracks=len(cracks),
         slanted=slanted,
+        limit=limit,
+        wider=_widest(cracks) > end * (1 + 1e-9),
     )
     return draw_legend(drawn, legend)
 

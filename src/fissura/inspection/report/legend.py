@@ -33,6 +33,8 @@ class Legend:
         numbered: Number of cracks that have their number in the drawing.
         cracks: Number of all cracks.
         slanted: Whether the bar of a length is that of the mean pixel.
+        limit: Greatest width allowed, in `unit`; None for none.
+        wider: Whether a crack is wider than the end of the colors.
     """
 
     font: int
@@ -44,6 +46,8 @@ class Legend:
     numbered: int
     cracks: int
     slanted: bool = False
+    limit: float | None = None
+    wider: bool = False
 
 
 def draw_legend(drawn: NDArray[np.uint8], legend: Legend) -> NDArray[np.uint8]:
@@ -120,7 +124,7 @@ def _draw_widths(draw: ImageDraw, left: int, top: int, room: int, legend: Legend
     draw.rectangle((left, y, left + room, y + thick), outline=INK)
     step = round_length(widest / 2)
     decimals = max(0, -math.floor(math.log10(step)))
-    end = f"{widest:.{decimals + 1}f}"
+    end = f"{'≥ ' if legend.wider else ''}{widest:.{decimals + 1}f}"
     text_y, face = top + round(2.2 * font), letters(font)
     free = left + room - face.getlength(end) - 0.6 * font  # in front of the last number
     for count in range(int(widest / step) + 1):
@@ -130,6 +134,11 @@ def _draw_widths(draw: ImageDraw, left: int, top: int, room: int, legend: Legend
             draw.line((x, y + thick, x, y + thick + font // 5), fill=INK)
             draw.text((x, text_y), text, font=face, fill=INK, anchor="ma" if count else "la")
     draw.text((left + room, text_y), end, font=face, fill=INK, anchor="ra")
+    if legend.limit is not None and legend.limit <= widest:
+        x, half = left + round(room * legend.limit / widest), max(1, font // 10)
+        draw.rectangle((x - half, y - font // 4, x + half, y + thick + font // 4), fill=INK)
+        told = f"limit {legend.limit:g}"
+        draw.text((left + room, top), told, font=face, fill=INK, anchor="ra")
 
 
 def _draw_marks(draw: ImageDraw, left: int, top: int, room: int, legend: Legend) -> None:

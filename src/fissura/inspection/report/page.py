@@ -18,6 +18,7 @@ from fissura.files.failures import Failure, printable
 from fissura.html.pages import ENCODING, ERRORS, counted, environment
 from fissura.inspection.corrections import STATUSES
 from fissura.inspection.exporters import Add
+from fissura.inspection.kinds import KINDS
 from fissura.inspection.limits import RULES, Limits
 from fissura.inspection.record import Record
 from fissura.inspection.report.heading import Heading
@@ -28,10 +29,12 @@ from fissura.inspection.report.tables import (
     Head,
     crack_heads,
     crack_rows,
+    number_text,
     photo_heads,
     photo_row,
 )
 from fissura.inspection.report.viewer import SHOWN_REASONS, TOOLS, photo_view
+from fissura.inspection.severity import WIDTH_WORDS, Classes, Profile
 
 LONGEST, SHORTEST = 1600, 700  # bounds of the longer side of an image, in pixels
 MANY = 100  # photos from which on images are smaller, so that the page keeps its size
@@ -83,6 +86,7 @@ def report(
     limits: Limits | None,
     expected: int,
     corrected: bool = False,
+    classes: Classes | None = None,
 ) -> Iterator[Add]:
     """Write the report of an inspection; an exporter.
 
@@ -94,7 +98,10 @@ def report(
         limits: Rules that the photos were judged by, or None.
         expected: Number of photos, from which the size of images follows.
         corrected: Whether masks were corrected, so that each crack has a status.
+        classes: How cracks are told apart beside their measurements.
     """
+    classes = classes or Classes()
+    profile = classes.profile
     longest = max(SHORTEST, round(LONGEST * min(1.0, MANY / max(1, expected)) ** 0.5))
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -116,13 +123,13 @@ def report(
             row = photo_row(record, number, judged=limits is not None)
             gathered.photo_rows[unit].write(macros.photo_row(row))
             rows = crack_rows(record, number, limits)
-            gathered.crack_rows[unit].write(macros.crack_rows(rows, corrected))
+            gathered.crack_rows[unit].write(macros.crack_rows(rows, corrected, profile is not None))
             gathered.photos.write(macros.photo_section(photo_view(record, number, longest=longest)))
 
         yield add
         page = pages.get_template("report.html")
         for text in page.generate(
-            _context(gathered, about, limits, corrected), open_table=macros.open_table
+            _context(gathered, about, limits, corrected, classes), open_table=macros.open_table
         ):
             file.write(text)
 
@@ -171,12 +178,16 @@ class _Table:
 
 
 def _context(
-    gathered: _Gathered, about: About, limits: Limits | None, corrected: bool
+    gathered: _Gathered,
+    about: About,
+    limits: Limits | None,
+    corrected: bool,
+    classes: Classes,
 ) -> dict[str, Any]:
     """Return the variables of the template."""
     from markupsafe import Markup
 
-    sums = gathered.sums
+    sums, profile = gathered.sums, classes.profile
     crack_units = [unit for unit, rows in gathered.crack_rows.items() if not rows.empty]
     return {
         "heading": about.heading,
@@ -193,15 +204,22 @@ def _context(
         "statuses": list(sums.statuses.items()),
         "meanings": STATUSES,
         "resolutions": resolutions(sums),
+        "profile": profile,
+        "axis": classes.axis,
+        "width_words": WIDTH_WORDS,
+        "class_rows": _class_rows(sums, profile),
+        "kind_rows": _kind_rows(sums),
         "histograms": [
             {"title": title, "svg": Markup(svg)}
             for title, svg in _histograms(gathered.widths, limits)
         ],
         "photo_tables": _tables(
-            gathered.photo_rows, {unit: photo_heads(unit, limits is not None) for unit in UNITS}
+            gathered.photo_rows,
+            {unit: photo_heads(unit, limits is not None, profile is not None) for unit in UNITS},
         ),
         "crack_tables": _tables(
-            gathered.crack_rows, {unit: crack_heads(unit, corrected) for unit in UNITS}
+            gathered.crack_rows,
+            {unit: crack_heads(unit, corrected, profile is not None) for unit in UNITS},
         ),
         "crack_units": " or ".join(crack_units),
         "photos": gathered.photos,
@@ -210,6 +228,31 @@ def _context(
         "model_card": about.model_card,
         "versions": about.versions,
     }
+
+
+def _class_rows(sums: Sums, profile: Profile | None) -> list[tuple[str, str, int, str]]:
+    """Return the rows of the table of classes: name, bounds, number, length; worst first."""
+    if profile is None:
+        return []
+    rows = [
+        (name, bounds, count, number_text(length))
+        for name, bounds in reversed(profile.bounds().items())
+        for count, length in [sums.classes.get(name, (0, 0.0))]
+    ]
+    unknown, _ = sums.classes.get("", (0, 0.0))
+    if unknown:
+        rows.append(("no class", "no width in millimeters is known", unknown, "–"))
+    return rows
+
+
+def _kind_rows(sums: Sums) -> list[tuple[str, str, int, str]]:
+    """Return the rows of the table of types: name, rule, number, length in mm."""
+    return [
+        (name, rule, count, number_text(length) if length else "–")
+        for name, rule in KINDS.items()
+        for count, length in [sums.kinds.get(name, (0, 0.0))]
+        if count
+    ]
 
 
 def _tables(rows: dict[str, _Spool], heads: dict[str, list[Head]]) -> list[_Table]:

@@ -34,6 +34,8 @@ class Sums:
         failing: Names of the first photos that fail.
         corrected: Number of photos with a corrected mask.
         statuses: Number of cracks of these by status.
+        kinds: Number and length in mm of cracks by type.
+        classes: The same by class of severity, empty for those without one.
     """
 
     photos: int = 0
@@ -48,6 +50,8 @@ class Sums:
     failing: list[str] = field(default_factory=list)
     corrected: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
+    kinds: dict[str, tuple[int, float]] = field(default_factory=dict)
+    classes: dict[str, tuple[int, float]] = field(default_factory=dict)
 
     def add(self, record: Record) -> None:
         """Add a photo."""
@@ -67,6 +71,14 @@ class Sums:
         if record.correction is not None:
             self.corrected += 1
             self.statuses.update(record.correction.counts())
+        for crack in record.cracks:
+            length = crack.length * (record.mm_per_pixel or 0.0)
+            for sums, name in (
+                (self.kinds, record.kind(crack)),
+                (self.classes, record.severity(crack)),
+            ):
+                count, sofar = sums.get(name, (0, 0.0))
+                sums[name] = count + 1, sofar + length
         if record.failures and len(self.failing) < NAMED:
             self.failing.append(record.text_name)
 
@@ -125,8 +137,10 @@ def cautions(sums: Sums) -> list[str]:
         "unlike those that it was trained on, and take joints, scratches, wires, stains or shadows "
         "for cracks. No crack in this report does not mean that there is none. Look at the photos "
         "before you rely on a verdict.",
-        "A width has an uncertainty, given as ±. A crack about as wide as a limit may lie on "
-        "either side of it.",
+        "The ± of a width covers how sharply the model sees the crack's edges, and nothing else: "
+        "not the resolution, which makes all lengths and widths of a photo wrong by the same "
+        "fraction, not a model that draws cracks too wide or too narrow, not the lens. A crack "
+        "about as wide as a limit may lie on either side of it.",
     ]
     if sums.narrow:
         said.append(
@@ -141,9 +155,9 @@ def cautions(sums: Sums) -> list[str]:
         )
     if sums.units["mm"]:
         said.append(
-            "Millimeters hold for a flat surface, photographed squarely, at the distance that the "
-            "resolution is for. Where it is tilted, curved or farther away, lengths and widths are "
-            "off in proportion."
+            "Millimeters hold for a flat surface, photographed squarely, or with a perspective "
+            "that is known, at the distance that the resolution is for. Where it is tilted "
+            "otherwise, curved or farther away, lengths and widths are off in proportion."
         )
     return said
 

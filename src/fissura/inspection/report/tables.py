@@ -17,10 +17,18 @@ TITLES = {
     "width_median": "Width, median",
     "width_p95": "Width, 95 %",
     "width_max": "Width, max",
-    "width_error": "Width, ±",
+    "width_error": "± of a width",
     "area": "Area",
 }
-WORDS = ("Photo", "Verdict", "Reasons", "Status")  # headings of columns that don't hold numbers
+WORDS = (
+    "Photo",
+    "Verdict",
+    "Reasons",
+    "Status",
+    "Type",
+    "Class",
+    "Worst class",
+)  # headings of columns that don't hold numbers
 # Titles of the tables of a unit where there are both: millimeters and pixels don't compare.
 UNITS = {
     "mm": "Photos with a resolution, in millimeters",
@@ -71,6 +79,8 @@ class PhotoRow:
         resolution: Millimeters per pixel, or "unknown".
         reason: The first reason to fail, cut where it is long.
         more: Number of further reasons.
+        classed: Whether there are classes of severity.
+        severity: The most severe class of its cracks; empty where none is known.
     """
 
     number: int
@@ -82,6 +92,8 @@ class PhotoRow:
     resolution: str
     reason: str
     more: int
+    classed: bool = False
+    severity: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,6 +109,8 @@ class CrackRow:
         orientation: Its direction in degrees.
         branches: Number of its branches.
         status: Whether it was found, corrected or added.
+        kind: Its type.
+        severity: Its class; empty where none is known.
     """
 
     photo: int
@@ -107,26 +121,36 @@ class CrackRow:
     orientation: str
     branches: int
     status: str
+    kind: str
+    severity: str
 
 
-def photo_heads(unit: str, judged: bool) -> list[Head]:
+def photo_heads(unit: str, judged: bool, classed: bool = False) -> list[Head]:
     """Return the headings of the table of photos."""
     heads = ["Photo", *(["Verdict"] if judged else []), "Cracks"]
     heads += [
         f"Total length,{NBSP}{unit}",
         f"Widest,{NBSP}{unit}",
         f"Crack area,{NBSP}%",
+        *(["Worst class"] if classed else []),
         "mm per pixel",
     ]
     return [Head(text) for text in [*heads, *(["Reasons"] if judged else [])]]
 
 
-def crack_heads(unit: str, corrected: bool) -> list[Head]:
-    """Return the headings of the table of cracks; with a status where masks were corrected."""
+def crack_heads(unit: str, corrected: bool, classed: bool = False) -> list[Head]:
+    """Return the headings of the table of cracks.
+
+    Args:
+        unit: mm or px.
+        corrected: Whether masks were corrected, so that each crack has a status.
+        classed: Whether there are classes of severity.
+    """
     metrics = [
         f"{TITLES[name]}, {unit}{'²' if power == 2 else ''}" for name, power in METRICS.items()
     ]
-    heads = ["Photo", "Crack", *metrics, f"Direction,{NBSP}°", "Branches"]
+    heads = ["Photo", "Crack", "Type", *(["Class"] if classed else []), *metrics]
+    heads += [f"Direction,{NBSP}°", "Branches"]
     return [Head(text) for text in [*heads, *(["Status"] if corrected else [])]]
 
 
@@ -147,6 +171,8 @@ def photo_row(record: Record, number: int, *, judged: bool) -> PhotoRow:
         resolution="unknown" if mm_per_pixel is None else f"{mm_per_pixel:.4g}",
         reason=first if len(first) <= REASON else f"{first[:REASON]}…",
         more=max(0, len(record.failures) - 1),
+        classed=record.classes.profile is not None,
+        severity=worst_class(record),
     )
 
 
@@ -170,9 +196,21 @@ def crack_rows(record: Record, number: int, limits: Limits | None) -> list[Crack
                 orientation=f"{crack.orientation:.0f}",
                 branches=crack.branches,
                 status=record.status(crack),
+                kind=record.kind(crack),
+                severity=record.severity(crack) or "–",
             )
         )
     return rows
+
+
+def worst_class(record: Record) -> str:
+    """Return the most severe class of a photo's cracks; empty where none is known."""
+    profile = record.classes.profile
+    if profile is None:
+        return ""
+    order = list(profile.classes)
+    found = {record.severity(crack) for crack in record.cracks} - {""}
+    return max(found, key=order.index, default="")
 
 
 def number_text(value: float) -> str:

@@ -15,12 +15,14 @@ from fissura.html.pages import counted, data_address
 from fissura.inspection.record import Record
 from fissura.inspection.report.drawing import draw_cracks
 from fissura.inspection.report.tables import number_text
+from fissura.inspection.report.thumbnails import locator_and_close_up
 from fissura.inspection.totals import totals, verdict
 
 QUALITY = 85
 LOSSLESS = 256  # pixels of the longer side up to which an image is a PNG
 SHOWN_REASONS = 5
 NAMED_REJECTED = 10
+THUMBNAIL, LEAST_THUMBNAIL = 13, 72  # of a photo's longer side; pixels of a height
 TOOLS = (
     ("in", "+", "Zoom in"),
     ("out", "−", "Zoom out"),
@@ -35,6 +37,14 @@ class Image:
     width: int
     height: int
     source: str
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a photo fails: in words, and the crack that is meant, small, or None."""
+
+    text: str
+    image: Image | None
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,7 @@ class PhotoView:
     name: str
     verdict: str
     facts: str
-    reasons: list[str]
+    reasons: list[Reason]
     plain: Image
     drawn: Image
     pixels: bool
@@ -85,8 +95,11 @@ def photo_view(record: Record, number: int, *, longest: int) -> PhotoView:
         record.cracks,
         scale=record.preview_scale,
         mm_per_pixel=record.mm_per_pixel,
+        widest=record.widest_shown,
+        limit=record.limit_shown,
         slanted=record.perspective is not None,
     )
+    thumbnail = max(LEAST_THUMBNAIL, longest // THUMBNAIL)
     drawn, plain = _shrunk(drawing, longest), _shrunk(record.preview, longest)
     listed = (f"{kind}: {path}" for kind, path in record.files.items())
     return PhotoView(
@@ -94,7 +107,7 @@ def photo_view(record: Record, number: int, *, longest: int) -> PhotoView:
         name=record.text_name,
         verdict=verdict(record),
         facts=facts(record),
-        reasons=record.failures,
+        reasons=list(_reasons(record, drawing, thumbnail)),
         plain=_image(plain),
         drawn=_image(drawn),
         pixels=max(plain.shape) <= LOSSLESS,
@@ -104,6 +117,19 @@ def photo_view(record: Record, number: int, *, longest: int) -> PhotoView:
         rejected=list(_rejected(record)),
         told=printable(" · ".join(record.facts.words())),
     )
+
+
+def _reasons(record: Record, drawing: NDArray[np.uint8], side: int) -> Iterator[Reason]:
+    """Yield the reasons; the first ones with an image of their crack, once for each crack."""
+    pictured: set[int] = set()
+    over = [*record.over, *[0] * (len(record.failures) - len(record.over))]
+    for index, (text, number) in enumerate(zip(record.failures, over, strict=True)):
+        image = None
+        if index < SHOWN_REASONS and number and number not in pictured:
+            pictured.add(number)
+            crack = record.cracks[number - 1]
+            image = _image(locator_and_close_up(drawing, record, crack, side))
+        yield Reason(text, image)
 
 
 def _sentence(words: str) -> str:
