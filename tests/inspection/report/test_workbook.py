@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from fissura.inspection.exporters.tables import CRACK_COLUMNS, PHOTO_COLUMNS
-from fissura.inspection.exporters.workbook import heading, workbook
 from fissura.inspection.limits import Limits
+from fissura.inspection.report.workbook import heading, workbook
 from fissura.inspection.severity import Classes, find_profile
 
 openpyxl = pytest.importorskip("openpyxl")
