@@ -269,16 +269,16 @@ def fractions(
         predictor = Predictor(
             copy.deepcopy(model), config, PredictOptions(device=str(device), precision=precision)
         )
-        network = predictor._streaming
+        network = predictor.network.streaming
         assert network is not None
         pixels = torch.from_numpy(image)
 
-        def bands(predictor=predictor, pixels=pixels, cores=1) -> Iterator[Tensor]:
-            return predictor._network_bands(pixels, predictor._rows_at_once(height, width, cores))
+        def bands(seen=predictor.network, pixels=pixels, cores=1) -> Iterator[Tensor]:
+            return seen.network_bands(pixels, seen.rows_at_once(height, width, cores))
 
         @torch.inference_mode()
         def stream(network=network, predictor=predictor, bands=bands) -> None:
-            with predictor._stages() as stages:
+            with predictor.network.stages() as stages:
                 for _ in network.stream(bands(cores=stages.count), stages):
                     pass
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from fissura.checkpoint import ModelConfig, save_model
 from fissura.errors import InputError
-from fissura.inference import predictor as module
+from fissura.inference import network
 from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
 from fissura.models import build_model
@@ -265,8 +265,8 @@ def crackseg(width=2):
 @torch.no_grad()
 @pytest.mark.parametrize("size", [(40, 50), (700, 90), (90, 700), (33, 7)])
 def test_a_crackseg_gives_the_probabilities_of_the_whole_photo(size, monkeypatch):
-    monkeypatch.setattr(module, "BAND_BYTES", 4 * 200 * 64)
-    monkeypatch.setattr(module, "WIDEST", 320)
+    monkeypatch.setattr(network, "BAND_BYTES", 4 * 200 * 64)
+    monkeypatch.setattr(network, "WIDEST", 320)
     model, image = crackseg(), photo(*size)
     x = torch.from_numpy(image).permute(2, 0, 1)[None]
     whole = model(normalize(x, config().mean, config().std))[0, 0].sigmoid().numpy()

@@ -18,13 +18,12 @@ from fissura.errors import InputError
 from fissura.inference import raster as large
 from fissura.inference.predictor import Predictor
 from fissura.inference.raster import (
-    filled,
-    intervals,
     predict_raster,
     probability_reader,
     raster_of,
 )
 from fissura.inference.raster_files import RasterFiles
+from fissura.inference.windows import filled, intervals
 from fissura.models import build_model
 from fissura.raster import open_raster
 

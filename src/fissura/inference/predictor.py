@@ -6,7 +6,7 @@ import copy
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,51 +17,21 @@ from fissura.checkpoint import ModelConfig, config_of, find_model, load_model
 from fissura.data.images import read_image
 from fissura.errors import InputError
 from fissura.exported import exported_format
-from fissura.inference.classes import (
-    ClassPrediction,
-    activation,
-    chosen_channel,
-    compacted_classes,
-    map_of,
-)
-from fissura.inference.engines.backends import (
-    ExportedNetwork,
-    onnx_network,
-    openvino_network,
-    place_of,
-    torch_network,
-)
-from fissura.inference.engines.lite_streaming import StreamingLite
-from fissura.inference.engines.stages import Stages
-from fissura.inference.engines.streaming import StreamingNetwork, can_stream, column_windows
+from fissura.inference.classes import ClassPrediction, compacted_classes, map_of
+from fissura.inference.engines.backends import ExportedNetwork
+from fissura.inference.network import ImageNetwork
 from fissura.inference.options import PredictOptions
 from fissura.inference.prediction import CompactPrediction, Prediction, compacted, joined
 from fissura.inference.resize import resized, resized_bands
-from fissura.inference.tiling import ALIGN, blend_bands
 from fissura.inference.working_scale import working_scale
-from fissura.models import LiteUNet
-from fissura.models.blocks import pad_to_multiple
-from fissura.models.normalize import normalize
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, UInt8
 
 __all__ = ["CompactPrediction", "Prediction", "Predictor"]
 
 Result = TypeVar("Result")
 Bands = Iterable[NDArray[np.float32]]
-Streaming = StreamingNetwork | StreamingLite
 
 LARGEST_GROUP = 64  # of small images: more win nothing, and results should come steadily
 LARGEST_GROUP_PIXELS = 2**26  # of photos that are much larger than the network sees them
-TILE = 512
-# Of one band, the pixels times the bytes of a number: its features fit into a CPU's cache.
-BAND_BYTES = 2**19
-# Several cores hand bands on to each other, which costs the less the fewer there are; but each core
-# needs some of a photo, and very wide images, of many windows, have to fit into the memory.
-LARGER = 3  # times the pixels of a band where several cores share a photo
-BANDS = 2  # times the cores, at least, so that all of them find work in a small photo
-WIDEST = 4096  # columns of a band
 
 
 class Predictor:
@@ -93,6 +63,7 @@ class Predictor:
 
     Attributes:
         config: As given.
+        network: The network, and how images are cut for it.
         device: Where the network computes.
         dtype: In which precision it computes.
         threshold: Probability from which a pixel counts as crack.
@@ -123,15 +94,6 @@ class Predictor:
     ) -> None:
         options = options or PredictOptions()
         self.config = config
-        if isinstance(model, ExportedNetwork):
-            self.engine, self.device, self.dtype = model.engine, model.device, model.dtype
-        else:
-            self.engine = options.engine or "torch"
-            self.device, self.dtype = place_of(self.engine, options)
-        self.overlap, self.tta = options.overlap, options.tta
-        self.tile = TILE if options.tile is None else options.tile
-        default = 1 if self.device.type == "cpu" else 8
-        self.batch_size = default if options.batch_size is None else options.batch_size
         self.auto_scale = options.scale == "auto"
         own = options.scale is None or options.scale == "auto"
         self.scale = config.scale if own else float(options.scale or 0)
@@ -140,13 +102,11 @@ class Predictor:
         self.classes = config.classes if options.of_class is None else ()
         if options.of_class is not None and options.threshold is None:
             self.threshold = 0.5
-        self._channel = chosen_channel(config, options.of_class)
-        self._activation = activation(config)
         self._check()
-        model = model.to(self.device).to(memory_format=torch.channels_last).eval()
-        self._prob_of, self._streaming = self._prepared(model)
-        if options.tile is not None or self.tta:
-            self._streaming = None
+        self.network = network = ImageNetwork(model, config, options)
+        self.engine, self.device, self.dtype = network.engine, network.device, network.dtype
+        self.tile, self.overlap = network.tile, network.overlap
+        self.batch_size, self.tta = network.batch_size, network.tta
 
     @classmethod
     def load(cls, path: str | Path, **options: Any) -> Predictor:
@@ -191,12 +151,13 @@ class Predictor:
     @property
     def streams(self) -> bool:
         """Whether photos are taken by bands of rows, and not in tiles."""
-        return self._streaming is not None
+        return self.network.streaming is not None
 
     @property
     def halo(self) -> int | None:
         """How far around a pixel a network looks that takes bands of rows; None for tiles."""
-        return None if self._streaming is None else self._streaming.halo
+        streaming = self.network.streaming
+        return None if streaming is None else streaming.halo
 
     def __call__(self, image: NDArray[np.uint8] | str | Path) -> Prediction:
         """Predict one photo.
@@ -331,40 +292,12 @@ class Predictor:
     def _check(self) -> None:
         """Raise `InputError` for options out of range."""
         problem = None
-        if self.tile < ALIGN or self.tile % ALIGN:
-            problem = f"The tile size is {self.tile}, but must be a multiple of {ALIGN}."
-        elif not 0 <= self.overlap < 1:
-            problem = f"The overlap is {self.overlap}, but must be at least 0 and below 1."
-        elif self.batch_size < 1:
-            problem = f"The batch size is {self.batch_size}, but must be at least 1."
-        elif not 0 < self.scale < float("inf"):
+        if not 0 < self.scale < float("inf"):
             problem = f"The scale is {self.scale}, but must be above 0; 1 keeps photos as they are."
         elif not 0 <= self.threshold <= 1:
             problem = f"The threshold is {self.threshold}, but must be from 0 to 1."
         if problem:
             raise InputError(problem)
-
-    def _prepared(self, model: nn.Module) -> tuple[Callable[[Tensor], Tensor], Streaming | None]:
-        """From pixels to probabilities, and to logits by bands where the network can."""
-        if isinstance(model, ExportedNetwork):
-            return model, None
-        if self.engine == "onnx":
-            return onnx_network(model, self.config), None
-        streaming = None
-        if self.engine == "openvino":
-            network = openvino_network(model, self.dtype)
-        elif can_stream(model):
-            network = streaming = StreamingNetwork(model, self.dtype)
-        elif isinstance(model, LiteUNet):
-            network = streaming = StreamingLite(model, self.dtype)
-        else:
-            network = torch_network(model, self.dtype, self.device)
-        return lambda image: self._activation(network(self._normalized(image))), streaming
-
-    def _stages(self) -> Stages:
-        """Threads to compute in; none where the device or the engine has its own."""
-        alone = self.device.type != "cpu" or self.engine != "torch"
-        return Stages(1 if alone else torch.get_num_threads())
 
     def _each(
         self,
@@ -419,17 +352,10 @@ class Predictor:
     def _group_size(self, image: NDArray[np.uint8]) -> int:
         """How many images of this size are predicted at once: 1 where it has to be cut."""
         height, width = self._scaled(image)
-        if self._streaming is None and max(height, width) > self.tile:
+        if not self.streams and max(height, width) > self.tile:
             return 1
-        at_once = self._pixels_at_once // (height * width)
+        at_once = self.network.pixels_at_once // (height * width)
         return max(1, min(at_once, LARGEST_GROUP, LARGEST_GROUP_PIXELS // image[..., 0].size))
-
-    @property
-    def _pixels_at_once(self) -> int:
-        """How many pixels the network sees at once."""
-        if self._streaming is None:
-            return self.batch_size * self.tile**2
-        return self.batch_size * BAND_BYTES // self.dtype.itemsize
 
     def _collected(
         self,
@@ -443,15 +369,15 @@ class Predictor:
         full_size = images[0].shape[:2]
         inputs = [torch.from_numpy(resized(image, size, shrink_by_area=True)) for image in images]
         try:
-            with self._stages() as stages:
+            with self.network.stages() as stages:
                 if len(inputs) > 1:
                     batches = torch.stack(inputs).chunk(stages.count)
-                    probs = torch.cat(list(stages.map(self._batch_prob, batches)))
+                    probs = torch.cat(list(stages.map(self.network.batch, batches)))
                     results = [
                         collect([resized(_on_cpu(prob), full_size)], full_size) for prob in probs
                     ]
                 else:
-                    bands = (_on_cpu(band) for band in self._bands(inputs[0], stages))
+                    bands = (_on_cpu(band) for band in self.network.bands(inputs[0], stages))
                     results = [collect(resized_bands(bands, size, full_size), full_size)]
         except torch.OutOfMemoryError as error:
             raise InputError(
@@ -460,83 +386,6 @@ class Predictor:
             ) from error
         seconds = (time.perf_counter() - began) / len(images)
         return [(result, seconds) for result in results]
-
-    def _bands(
-        self, image: UInt8[Tensor, "h w 3"], stages: Stages
-    ) -> Iterator[Float[Tensor, "*c rows w"]]:
-        """Probabilities of an image from top to bottom, on the device."""
-        if self._streaming is not None:
-            return self._streamed_bands(self._streaming, image, stages)
-        return blend_bands(
-            image,
-            self._batch_prob,
-            tile=self.tile,
-            overlap=self.overlap,
-            batch_size=self.batch_size,
-            apply=stages.map,
-        )
-
-    @torch.inference_mode()
-    def _streamed_bands(
-        self, network: Streaming, image: UInt8[Tensor, "h w 3"], stages: Stages
-    ) -> Iterator[Float[Tensor, "*c rows w"]]:
-        """Probabilities by bands; very long rows by windows of columns that go down together."""
-        height, width, _ = image.shape
-        windows = column_windows(width, WIDEST, network.halo)
-        widest = max(seen.stop - seen.start for _, seen in windows)
-        rows = self._rows_at_once(height, widest, stages.count, len(windows))
-        streams = [
-            network.stream(self._network_bands(image[:, seen], rows), stages) for _, seen in windows
-        ]
-        for parts in zip(*streams, strict=True):
-            logits = [
-                part[..., own.start - seen.start : own.stop - seen.start]
-                for part, (own, seen) in zip(parts, windows, strict=True)
-            ]
-            band = self._picked(self._activation(torch.cat(logits, -1)[..., :height, :]))[0]
-            height -= band.shape[-2]
-            yield band
-
-    @property
-    def _stride(self) -> int:
-        """What divides the rows and columns that a network by bands takes."""
-        return (self._streaming or StreamingNetwork).stride
-
-    def _rows_at_once(self, height: int, width: int, cores: int, windows: int = 1) -> int:
-        """Rows of a band: as its features fit into the cache, and all cores find work."""
-        stride = self._stride
-        rows = self._pixels_at_once // width
-        if cores > 1 and windows == 1:
-            rows = min(LARGER * rows, max(height // (BANDS * cores), 2 * stride))
-        return max(rows // stride, 1) * stride
-
-    def _network_bands(self, image: UInt8[Tensor, "h w 3"], rows: int) -> Iterator[Tensor]:
-        """An image as a streaming network sees it, in bands of so many rows."""
-        for band in image.split(rows):
-            yield pad_to_multiple(self._normalized(band[None]), self._stride)
-
-    @torch.inference_mode()
-    def _batch_prob(self, images: UInt8[Tensor, "n h w 3"]) -> Float[Tensor, "n *c h w"]:
-        """Probabilities of a batch, on the device."""
-        if not self.tta:
-            return self._picked(self._prob_of(images))
-        total = torch.zeros((), device=self.device)
-        for turned in (False, True):
-            for flips in ((), (-2,), (-3,), (-3, -2)):
-                view = images.flip(flips).transpose(-2, -3) if turned else images.flip(flips)
-                prob = self._picked(self._prob_of(view.contiguous()))
-                prob = prob.transpose(-1, -2) if turned else prob
-                total = total + prob.flip([axis + 1 for axis in flips])
-        return total / 8
-
-    def _normalized(self, images: UInt8[Tensor, "n h w 3"]) -> Float[Tensor, "n 3 h w"]:
-        """Images as the network sees them, on its device."""
-        x = images.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
-        return normalize(x, self.config.mean, self.config.std)
-
-    def _picked(self, probs: Float[Tensor, "n k h w"]) -> Float[Tensor, "n *c h w"]:
-        """The probability of crack, or of the class that was chosen; or those of all classes."""
-        return probs if self._channel is None else probs[:, self._channel]
 
     def _scaled(self, image: NDArray[np.uint8]) -> tuple[int, int]:
         """Height and width of an image after resampling."""

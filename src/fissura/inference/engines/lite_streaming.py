@@ -1,6 +1,6 @@
 """Predict with LiteUNet by bands of rows, with nothing computed twice.
 
-As `fissura.inference.engines.streaming`, whose bands, convolutions and merging it takes, for an
+As `fissura.inference.engines.streaming`, of the same bands, convolutions and merging, for an
 encoder of inverted residual blocks: strided convolutions with TensorFlow's padding, depthwise ones
 of 3×3 and 5×5, and residual connections that wait for the rows that they are added to.
 """
@@ -16,8 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fissura.inference.engines.stages import Stages
-from fissura.inference.engines.streaming import (
+from fissura.inference.engines.bands import (
     Ahead,
     Band,
     Conv,
@@ -30,12 +29,13 @@ from fissura.inference.engines.streaming import (
     noting,
     through,
 )
-from fissura.models.blocks import pad_to_multiple
+from fissura.inference.engines.stages import Stages
+from fissura.inference.engines.streaming import Streaming
 from fissura.models.efficientnet_lite import TAPS, InvertedResidual, LiteEncoder, SameConv
 from fissura.models.lite_unet import LiteUNet
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    pass
 
 SIX = 0x40C0  # the bits of 6 in bfloat16
 
@@ -133,7 +133,7 @@ class Block:
             yield band
 
 
-class StreamingLite:
+class StreamingLite(Streaming):
     """A LiteUNet, prepared for prediction, as `StreamingNetwork` prepares a CrackSeg.
 
     Args:
@@ -163,23 +163,8 @@ class StreamingLite:
             deep_channels = conv.out_channels
         self.head = Conv(network.head, None, dtype, relu=False)
 
-    def __call__(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k h w"]:
-        """Return the logits of whole images of any size."""
-        height, width = image.shape[-2:]
-        (logits,) = self.stream([pad_to_multiple(image, self.stride)])
-        return logits[..., :height, :width]
-
     def stream(self, bands: Iterable[Tensor], stages: Stages | None = None) -> Iterator[Tensor]:
-        """Compute the logits of an image band by band, as `StreamingNetwork.stream` does.
-
-        Args:
-            bands: The rows of normalized images from top to bottom, (n, 3, rows, w) each. `stride`
-                divides the width and the number of all rows.
-            stages: Runs groups of layers side by side; one after the other if None.
-
-        Yields:
-            Logits (n, k, rows, w), the same whatever the bands and the stages are.
-        """
+        """Compute the logits of an image band by band; see `Streaming.stream`."""
         ahead: Ahead = (stages or Stages(1)).ahead
         skips: list[deque[Tensor]] = [deque() for _ in self.up]
         x = self.stem(self._detailed(as_bands(bands, self.dtype), skips[0]))
