@@ -102,7 +102,7 @@ async function pump() {
     if (queue[0] === item) queue.shift();
     show(queue.length ? "saving" : "saved");
   } catch (error) {
-    item.uncertain = error instanceof Lost;
+    item.uncertain ||= error instanceof Lost;
     fail(item, error);
   }
   busy = false;
@@ -184,7 +184,8 @@ function conflict(item) {
   revisions.delete(item.photo);
   if (item.uncertain) { // it may have been done already: don't do it twice
     for (const other of queue) if (other.photo === item.photo) delete other.base;
-    notice("warn", t("perhaps_saved"), [["understood", () => {}]]);
+    notice("warn", t("perhaps_saved"), [
+      ["apply_again", () => again([item])], ["understood", () => {}]]);
   } else {
     const lost = [item, ...queue.filter((other) => other.photo === item.photo)];
     queue = queue.filter((other) => other.photo !== item.photo);

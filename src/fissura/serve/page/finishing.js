@@ -13,14 +13,15 @@ let working = false, before = null;
 export function startFinishing() {
   const form = find("#finish-form");
   form.addEventListener("submit", (event) => { event.preventDefault(); file(form); });
-  on("desk texts", draw);
+  on("finished", () => { working = false; });
+  on("desk texts photos", draw);
 }
 
 export function openFinish() {
   const form = find("#finish-form"), last = kept.get("finish") ?? {};
   for (const name of FIELDS) form.elements[name].value ||= last[name] ?? "";
   const open = state.photos.reduce((sum, photo) => sum + (photo.open ?? 0), 0);
-  const unfinished = state.photos.filter((photo) => photo.state === "queued" || photo.state === "running").length;
+  const unfinished = stillRunning();
   const warnings = [open ? t("finish_open", { n: open }) : "", unfinished ? t("finish_running", { n: unfinished }) : "",
     saved.waiting ? t("finish_unsaved", { n: saved.waiting }) : ""].filter(Boolean);
   find("#finish-open").hidden = !warnings.length;
@@ -29,6 +30,8 @@ export function openFinish() {
   find("#finish").showModal();
   draw();
 }
+
+const stillRunning = () => state.photos.filter((photo) => photo.state === "queued" || photo.state === "running").length;
 
 async function file(form) {
   const values = Object.fromEntries(FIELDS.map((name) => [name, form.elements[name].value.trim()]));
@@ -74,7 +77,7 @@ function draw() {
     find("#finish-error").hidden = false;
   }
   const box = find("#finish-result");
-  find("#finish-go").disabled = working || !state.photos.length;
+  find("#finish-go").disabled = working || !state.photos.length || stillRunning() > 0;
   find("#finish-go").textContent = t(finished?.report ? "finish_again" : "finish_go");
   if (working) box.replaceChildren(make("p", { class: "working" }, make("progress", { "aria-label": t("finishing") }), t("finishing")));
   else if (finished?.report) box.replaceChildren(links(finished));
@@ -85,5 +88,6 @@ function links(finished) {
   const link = (key, name) => (name ? make("li", {}, make("a", { href: result(name), target: "_blank", rel: "noopener" }, t(key))) : null);
   return make("div", { class: "results" }, make("strong", {}, t("filed")),
     make("ul", {}, link("open_report", finished.report), link("open_pdf", finished.pdf)),
+    ...[finished.said ?? []].flat().map((sentence) => make("p", {}, sentence)),
     finished.training ? make("p", {}, t("training_at"), " ", make("code", {}, finished.training)) : null);
 }

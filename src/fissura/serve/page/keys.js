@@ -44,7 +44,7 @@ const COMMANDS = {
   actual: ["view", ["1"], actualSize],
   mask: ["view", ["h"], () => toggle("showMask")],
   lines: ["view", ["g"], () => toggle("showLines")],
-  stage: ["view", ["w"], () => find("#stage").focus()],
+  to_photo: ["view", ["w"], () => find("#stage").focus()],
   help: ["view", ["?"], openHelp],
 };
 const HELD = [["keys_arrows", "← ↑ → ↓"], ["keys_set", "Enter"], ["keys_cancel", "Esc"]];

@@ -33,7 +33,7 @@ function connect() {
   const listen = (name, take) => source.addEventListener(name, (event) => take(JSON.parse(event.data)));
   listen("photo", takeSummary);
   listen("progress", (progress) => { if (state.desk) { state.desk.progress = progress; tell("desk"); } });
-  listen("finished", (finished) => { if (state.desk) { state.desk.finished = finished; tell("desk"); } });
+  listen("finished", (finished) => { if (state.desk) { state.desk.finished = finished; tell("finished"); tell("desk"); } });
 }
 
 export async function refresh() {

@@ -2,7 +2,7 @@
 
 import { startAdding } from "./adding.js";
 import { startEdits } from "./edits.js";
-import { find } from "./element.js";
+import { all, find } from "./element.js";
 import { startFinishing } from "./finishing.js";
 import { labelKeys, startKeys } from "./keys.js";
 import { refresh, startLive } from "./live.js";
@@ -23,10 +23,15 @@ function drawSaved({ state, waiting }) {
   if (line.textContent !== text) line.textContent = text;
 }
 
+function showLanguage() {
+  for (const choice of all(".choose-language")) choice.value = language;
+}
+
 async function start() {
   await loadTexts();
-  find("#language").value = language;
-  find("#language").addEventListener("change", (event) => chooseLanguage(event.target.value));
+  for (const choice of all(".choose-language")) {
+    choice.addEventListener("change", () => chooseLanguage(choice.value));
+  }
   startViewer();
   startTools();
   startPhotos();
@@ -41,7 +46,8 @@ async function start() {
   on("saved", (now) => { last = { ...now }; drawSaved(last); });
   on("work", () => redraw("marks", "mask"));
   on("cracks", () => redraw("mask"));
-  on("texts", () => { labelKeys(); applyTexts(document); drawSaved(last); });
+  on("texts", () => { showLanguage(); labelKeys(); applyTexts(document); drawSaved(last); });
+  showLanguage();
   labelKeys();
   applyTexts(document);
   startEdits(maskChanged);

@@ -9,11 +9,16 @@ import { chooseTool } from "./tools.js";
 import { goTo } from "./viewer.js";
 
 const FIRST = 150; // rows that are shown at once
-let most = FIRST, parts = null;
+let most = FIRST, parts = null, held = false;
 
 export function startPanel() {
   on("photo", (photo) => { if (!photo || photo.fresh) { most = FIRST; parts = null; } });
   on("photo cracks selected texts photos scaled", perFrame(draw));
+  // While a button is held down nothing is drawn again, or its click would be lost.
+  find("#panel").addEventListener("pointerdown", () => { held = true; });
+  for (const end of ["pointerup", "pointercancel"]) {
+    addEventListener(end, () => { if (held) setTimeout(() => { held = false; draw(); }); });
+  }
   on("texts", () => { parts = null; });
   on("hovered", () => {
     for (const item of document.querySelectorAll(".cracks li")) item.classList.toggle("hovered", item.dataset.crack === state.hovered);
@@ -21,6 +26,7 @@ export function startPanel() {
 }
 
 function draw() {
+  if (held) return;
   const panel = find("#panel"), { photo } = state;
   if (!photo) {
     panel.replaceChildren(make("section", {}, make("p", { class: "faint" }, t("no_photo_open"))));
@@ -42,7 +48,7 @@ function draw() {
 // the same name.
 function fill(section, content) {
   const active = section.contains(document.activeElement) ? document.activeElement : null;
-  if (active?.matches("input:not([type=checkbox]), textarea") && active.dataset.keep) return;
+  if (active?.matches("input:not([type=checkbox]), textarea") && "keep" in active.dataset) return;
   const name = active?.dataset.focus;
   section.replaceChildren(...content.filter(Boolean));
   if (name) find(`[data-focus="${CSS.escape(name)}"]`, section)?.focus({ preventScroll: true });

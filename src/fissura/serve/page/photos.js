@@ -1,7 +1,7 @@
 // The list of photos, and the photo that is open.
 
 import { get, photoPath, thumbnail } from "./api.js";
-import { applyWaiting, latestRevision, note } from "./edits.js";
+import { applyWaiting, isWaiting, latestRevision, note } from "./edits.js";
 import { find, icon, make, perFrame } from "./element.js";
 import { isJudged, kept, on, shownPhotos, state, summary, tell } from "./state.js";
 import { say } from "./say.js";
@@ -46,7 +46,9 @@ export function takeSummary(photo) {
   else return void loadPhotos();
   tell("photos");
   if (!state.photo) open(photo.id);
-  else if (state.photo.id === photo.id && photo.state && photo.state !== state.photo.state) open(photo.id, false);
+  else if (state.photo.id !== photo.id) return;
+  else if (photo.state && photo.state !== state.photo.state) open(photo.id, false);
+  else if (photo.revision > latestRevision(photo.id) && !isWaiting(photo.id)) open(photo.id, false); // another page's edit
 }
 
 // Open a photo; `fresh` is false where the same one is loaded again and the view stays.

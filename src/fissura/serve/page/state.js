@@ -17,7 +17,7 @@ export const state = {
 const listeners = new Map();
 
 // Topics: desk, photos, photo (another one), cracks (figures or statuses of the open one),
-// selected, hovered, tool, view, saved, texts.
+// selected, hovered, tool, work (of the tool), view, saved, reload, finished, texts.
 export function on(topics, listener) {
   for (const topic of topics.split(" ")) {
     if (!listeners.has(topic)) listeners.set(topic, []);

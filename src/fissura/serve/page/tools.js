@@ -9,6 +9,7 @@ import { say } from "./say.js";
 import { t } from "./texts.js";
 
 const MOST_POINTS = { line: 2, length: 2, corners: 4 };
+const USUAL_WIDTH = 3; // pixels of a line where nothing tells how wide the crack is
 const PATH_EVERY = 120; // milliseconds between questions for a snapped path
 
 // What the tool is doing: a stroke of the brush, or points that were set.
@@ -116,7 +117,7 @@ async function pressLine(at, straight) {
   work.preview = null;
   const found = straight ? { points: [from, at], width: work.width } : await path(from, at);
   if (!found || state.photo?.id !== photo) return;
-  edit({ kind: "line", points: found.points, ...(found.width ? { width: found.width } : {}) });
+  edit({ kind: "line", points: found.points, width: found.width ?? USUAL_WIDTH });
 }
 
 async function path(from, to) {
