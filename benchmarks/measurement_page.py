@@ -52,7 +52,7 @@ Every column says its unit. Where no resolution is known, that is the pixel. In 
 
 **The uncertainty** of a width follows from the slopes of the probability at the two edges, g₁ and g₂ per pixel: σ·√(1/g₁² + 1/g₂²), with σ = 0.1 for the probability (`--prob-error`). It says how sharply the model sees the edges. It knows nothing of a model that is wrong, or of training masks that were drawn too wide.
 
-**The resolution** comes from `--mm-per-pixel`; or from `--distance-mm` with focal length and sensor (from EXIF or given); or from `--marker-mm`, the side of an ArUco or AprilTag marker in the photo; or from the transform of a GeoTIFF.
+**The resolution** comes from `--mm-per-pixel`; or from `--distance-mm` with focal length and sensor (from EXIF or given); or from `--marker-mm`, the side of an ArUco or AprilTag marker in the photo; or from the transform of a GeoTIFF. Four corners of a known rectangle, or markers seen at an angle, give a homography: then each width is multiplied by the local scale across the crack, |det J|/|J·t|, with J the derivative of the homography and t the crack's direction ([slanted surfaces](inspection.md#slanted-surfaces)).
 
 **Size does not matter**: an image that does not fit into memory is thinned by windows, each read with a halo of four times its thickest crack's half width, and the centerlines are put together before anything is measured. The results are those of the whole image (tested).
 
