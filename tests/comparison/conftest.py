@@ -97,7 +97,7 @@ def project(matrix, points):
     return mapped[:, :2] / mapped[:, 2:]
 
 
-def write_inspection(folder: Path, views, mm_per_pixel=0.2, **settings):
+def write_inspection(folder: Path, views, mm_per_pixel=0.2, perspective=None, **settings):
     """Write what `fissura inspect` leaves of photos by name, its masks being exact."""
     folder.mkdir(parents=True)
     found = {"format": 2, "model": "a", "measuring": {"min_length": 10.0}, **settings}
@@ -114,6 +114,7 @@ def write_inspection(folder: Path, views, mm_per_pixel=0.2, **settings):
             size_hw=view.mask.shape,
             cracks=measure(view.mask, mm_per_pixel=mm_per_pixel),
             mm_per_pixel=mm_per_pixel,
+            perspective=perspective,
             resolution_source="unknown" if mm_per_pixel is None else "--mm-per-pixel",
             preview=view.image,
             preview_scale=1.0,

@@ -4,17 +4,19 @@ import csv
 import json
 import re
 
+import cv2
 import numpy as np
 import pytest
 
 from fissura import CompareOptions, InputError, compare
 from fissura.cli import run
+from fissura.measurement.perspective import from_rectangle
 
 DATES = {"old_date": "2025-01-01", "new_date": "2026-01-01"}
 
 
 def rows(file):
-    with file.open(newline="", encoding="utf-8") as table:
+    with file.open(newline="", encoding="utf-8-sig") as table:
         return list(csv.DictReader(table))
 
 
@@ -181,3 +183,35 @@ def test_what_cannot_be_used_is_said_in_a_sentence(walls, tmp_path):
     ):
         with pytest.raises(InputError, match=words):
             CompareOptions(**options)
+
+
+def test_growth_is_true_on_either_side_of_a_slanted_wall(kit, tmp_path):
+    """The old photo is slanted: a pixel at its right shows twice as much as one at its left."""
+    surface, mm = kit.wall(3), 0.2
+    lines = [kit.line((60, column), (340, column + 20), 3, column) for column in (60, 470)]
+    corners = np.array([[0, 0], [560, 0], [560, 420], [0, 420]], np.float32)
+    slanted = np.array([[0, 0], [520, 105], [520, 315], [0, 420]], np.float32)
+    matrix = cv2.getPerspectiveTransform(corners, slanted)
+    square = [(100.0, 80.0), (460.0, 80.0), (460.0, 340.0), (100.0, 340.0)]
+    seen = kit.project(matrix, np.array(square))[:, ::-1]
+    known = from_rectangle(seen, 360 * mm, 260 * mm)
+    side = known.mean_mm_per_pixel((420, 560))
+    before = kit.photograph(surface, [line[:200] for line in lines], matrix, seed=1)
+    kit.write_inspection(tmp_path / "old", {"a": before}, side, known)
+    # Seen a little less steeply, a year later.
+    after = cv2.getPerspectiveTransform(
+        corners, np.array([[10, 5], [530, 80], [525, 330], [5, 415]], np.float32)
+    )
+    photo = kit.photograph(surface, lines, after, seed=2)
+    kit.write_inspection(tmp_path / "new", {"a": photo}, None)
+    (pair,) = compare(tmp_path / "old", tmp_path / "new", tmp_path / "out").pairs
+    grown = [change for change in pair.changes if change.verdict == "grown"]
+    assert len(grown) == 2
+    wanted = [mm * (kit.length(line) - kit.length(line[:200])) for line in lines]
+    for change in grown:
+        right = change.box[1] > 280
+        assert change.length * side == pytest.approx(wanted[right], rel=0.12)
+        assert change.box[3] < 530  # where the crack lies on the photo
+    # On the photo the same growth is much longer at the left.
+    drawn = sorted(float(np.ptp(np.concatenate(change.lines["come"])[:, 0])) for change in grown)
+    assert drawn[1] / drawn[0] > 1.5

@@ -24,7 +24,9 @@ class Centerlines:
     """Points along the centerlines of a photo's cracks; arrays are (n, …), branch after branch.
 
     Attributes:
-        points: (n, 2) row and column in the old photo.
+        points: (n, 2) row and column in the old photo, or on its slanted surface, in pixels of the
+            mean size.
+        seen: (n, 2) row and column in the old photo.
         source: (n, 2) the same points in the photo that they were measured on.
         weights: (n,) length that each stands for, in pixels of the old photo.
         crack: (n,) position of its crack in the photo's list.
@@ -37,6 +39,7 @@ class Centerlines:
     """
 
     points: Points
+    seen: Points
     source: Points
     weights: NDArray[np.float64]
     crack: NDArray[np.int64]
@@ -50,12 +53,19 @@ class Centerlines:
     def moved(
         self, to_old: Callable[[Points], Points]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return weights and widths as another registration would have them."""
+        """Return weights and widths as another registration would have them.
+
+        Args:
+            to_old: Turns `source` into what `points` are.
+        """
         return _weights(to_old(self.source), self.branch), _sizes(self, to_old)
 
 
 def centerlines(
-    cracks: Sequence[Crack], to_old: Callable[[Points], Points] | None = None, scale: float = 1.0
+    cracks: Sequence[Crack],
+    to_old: Callable[[Points], Points] | None = None,
+    scale: float = 1.0,
+    flat: Callable[[Points], Points] | None = None,
 ) -> Centerlines:
     """Take even points along the centerlines of cracks.
 
@@ -64,6 +74,8 @@ def centerlines(
         to_old: Turns points (n, 2), row and column, into those of the old photo; None for the old
             photo itself.
         scale: Pixels of the old photo per pixel of this one.
+        flat: Turns points of the old photo into those of its slanted surface; None where it is seen
+            squarely.
     """
     parts: list[tuple[NDArray, ...]] = []
     number = 0
@@ -95,13 +107,19 @@ def centerlines(
     source, crack_of, branch, outward, normals, widths, errors = (
         np.concatenate(column) for column in zip(*parts, strict=True)
     )
-    to_old = to_old or (lambda points: points)
-    points = to_old(source)
+    seen_by = to_old or (lambda points: points)
+    seen = seen_by(source)
+
+    def place(points: Points) -> Points:
+        return seen_by(points) if flat is None else flat(seen_by(points))
+
+    points = place(source)
     ends = np.isfinite(outward[:, 0])
     ahead = np.full_like(outward, np.nan)
-    ahead[ends] = to_old(source[ends] + outward[ends]) - points[ends]
+    ahead[ends] = place(source[ends] + outward[ends]) - points[ends]
     found = Centerlines(
         points=points,
+        seen=seen,
         source=source,
         weights=_weights(points, branch),
         crack=crack_of.astype(np.int64),
@@ -112,7 +130,7 @@ def centerlines(
         normals=normals,
         source_widths=widths,
     )
-    sizes = _sizes(found, to_old)
+    sizes = _sizes(found, place)
     return replace(found, widths=sizes, errors=errors * sizes / np.maximum(widths, 1e-9))
 
 

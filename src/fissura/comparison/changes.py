@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,8 +37,9 @@ Mask = NDArray[np.bool_]
 class Change:
     """What has become of a crack, or of several that have met or parted.
 
-    Lengths and widths are in pixels of the old photo, what both photos show alone counts; points
-    are rows and columns of the old photo. NaN where something was not measured.
+    Lengths and widths are in pixels of the old photo (of the mean one where its surface is
+    slanted), what both photos show alone counts; points are rows and columns of the old photo. NaN
+    where something was not measured.
 
     Attributes:
         number: From 1, on its pair of photos.
@@ -79,6 +80,7 @@ def find_changes(
     registration: Registration,
     options: CompareOptions,
     least: float = 10.0,
+    flat: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
 ) -> list[Change]:
     """Match the cracks of two photos, and tell what has become of each.
 
@@ -100,8 +102,10 @@ def find_changes(
         registration: Position of the new photo in the old one.
         options: How changes are told from noise.
         least: Length in pixels from which on both inspections have cracks.
+        flat: Turns points of the old photo into those of its slanted surface, in pixels of the mean
+            size; None where it is seen squarely.
     """
-    matching = _Matching(old, new, registration, options)
+    matching = _Matching(old, new, registration, flat)
     changes = [_change(matching, group, old, new, options, least) for group in matching.groups()]
     order = list(VERDICTS)
     changes.sort(key=lambda change: (order.index(change.verdict), -_size(change)))
@@ -118,15 +122,15 @@ class _Matching:
         old: Sequence[Crack],
         new: Sequence[Crack],
         registration: Registration,
-        options: CompareOptions,
+        flat: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None,
     ) -> None:
         self.registration = registration
         self.count = len(old)
         self.cracks = len(old) + len(new)
-        self.old = centerlines(old)
-        self.new = centerlines(new, registration.to_old, registration.scale)
-        self.old_seen = registration.on_new(self.old.points)
-        self.new_seen = registration.on_old(self.new.points)
+        self.old = centerlines(old, flat=flat)
+        self.new = centerlines(new, registration.to_old, registration.scale, flat)
+        self.old_seen = registration.on_new(self.old.seen)
+        self.new_seen = registration.on_old(self.new.seen)
         slack = NEAR * max(1.0, registration.scale) + 2 * registration.error
         self.old_nearest, self.gone = _apart(self.old, self.new, slack)
         self.new_nearest, self.come = _apart(self.new, self.old, slack)
@@ -135,8 +139,9 @@ class _Matching:
         self.come &= self.new_seen
         self.coarser = max(1.0, registration.scale)
         # What lengths and widths would be with other registrations that are as likely.
+        place = flat or (lambda points: points)
         self.moved = [
-            self.new.moved(lambda points, by=sample: registration.to_old(points, by))
+            self.new.moved(lambda points, by=sample: place(registration.to_old(points, by)))
             for sample in registration.samples[::3]
         ]
 
@@ -223,7 +228,7 @@ def _change(
     }
     longest = max((length for length, _ in pieces), default=0.0)
     least_here = least * matching.coarser
-    points = np.concatenate([before.points[ours], after.points[theirs]])
+    points = np.concatenate([before.seen[ours], after.seen[theirs]])
     return Change(
         number=0,
         verdict=_verdict(known, longest, (len(group[0]), len(group[1])), options, least_here),
@@ -300,9 +305,7 @@ def _pieces(lines: Centerlines, chosen: Mask) -> list[tuple[float, NDArray[np.fl
     if not len(at):
         return []
     cuts = np.flatnonzero((np.diff(at) > 1) | (np.diff(lines.branch[at]) > 0)) + 1
-    return [
-        (float(lines.weights[piece].sum()), lines.points[piece]) for piece in np.split(at, cuts)
-    ]
+    return [(float(lines.weights[piece].sum()), lines.seen[piece]) for piece in np.split(at, cuts)]
 
 
 def _size(change: Change) -> float:

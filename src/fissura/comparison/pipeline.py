@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from functools import cache
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fissura.comparison.changes import find_changes
 from fissura.comparison.comparison import Comparison, Pair
@@ -166,7 +169,9 @@ def _compared(
         resolution_source=source,
         old_day=days[0],
         new_day=days[1],
-        changes=find_changes(old.cracks, new.cracks, registration, options, least),
+        changes=find_changes(
+            old.cracks, new.cracks, registration, options, least, _flat(old, new, registration)
+        ),
         cautions=[*cautions, *_of_days(days)],
     )
     if limits is not None:
@@ -189,17 +194,44 @@ def _resolution(
             f"a pixel or two of the {other} photo may be "
             f"{'new' if finer == 'new' else 'closed'} for that reason alone."
         )
-    by_new = None if new.mm_per_pixel is None else new.mm_per_pixel / registration.scale
+    middle = np.array([old.size_hw], np.float64) / 2
+    there = _at(new, registration.to_new(middle))
+    by_new = None if there is None else there / registration.scale
     if old.mm_per_pixel is None:
         source = "unknown" if by_new is None else "that of the new photo, by the registration"
-        return by_new, source, cautions
-    if by_new is not None and abs(by_new / old.mm_per_pixel - 1) > DISAGREE:
+        return by_new if new.perspective is None else new.mm_per_pixel, source, cautions
+    here = _at(old, middle)
+    assert here is not None
+    if by_new is not None and abs(by_new / here - 1) > DISAGREE:
         cautions.append(
-            f"The resolutions disagree: {old.mm_per_pixel:.4g} mm per pixel of the old photo are "
+            f"The resolutions disagree: {here:.4g} mm per pixel of the old photo are "
             f"given, and {by_new:.4g} follow from that of the new photo and the registration. The "
             "former is used; all millimeters are wrong if it is."
         )
     return old.mm_per_pixel, old.resolution_source, cautions
+
+
+def _at(record: Record, point: NDArray[np.float64]) -> float | None:
+    """Return the millimeters per pixel of a photo at a point (1, 2), row and column."""
+    if record.perspective is None:
+        return record.mm_per_pixel
+    return float(record.perspective.mm_per_pixel(point)[0])
+
+
+def _flat(
+    old: Record, new: Record, registration: Registration
+) -> Callable[[NDArray[np.float64]], NDArray[np.float64]] | None:
+    """Return what turns points of the old photo into those of its slanted surface.
+
+    Where only the new photo's perspective is known, and no resolution of the old one, it is that.
+    """
+    if old.perspective is not None and old.mm_per_pixel is not None:
+        own, side = old.perspective, old.mm_per_pixel
+        return lambda points: own.to_mm(points)[:, ::-1] / side
+    if old.mm_per_pixel is None and new.perspective is not None and new.mm_per_pixel is not None:
+        other, side = new.perspective, new.mm_per_pixel
+        return lambda points: other.to_mm(registration.to_new(points))[:, ::-1] / side
+    return None
 
 
 def _of_days(days: list[date | None]) -> Iterator[str]:

@@ -59,6 +59,10 @@ class Registration:
         """Turn rows and columns (n, 2) of the new photo into those of the old one."""
         return project(self.matrix if matrix is None else matrix, points[:, ::-1])[:, ::-1]
 
+    def to_new(self, points: NDArray[np.float64]) -> Matrix:
+        """Turn rows and columns (n, 2) of the old photo into those of the new one."""
+        return project(_inverse(self.matrix), points[:, ::-1])[:, ::-1]
+
     def on_new(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether points (n, 2), row and column of the old photo, lie well within the new one."""
         return inside(project(_inverse(self.matrix), points[:, ::-1]), self.new_hw)

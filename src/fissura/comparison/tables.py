@@ -211,7 +211,7 @@ def _write(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]
     """Write a CSV file; what is not known is empty."""
     with (
         replacing(path) as temporary,
-        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+        temporary.open("w", newline="", encoding="utf-8-sig", errors="backslashreplace") as file,
     ):
         writer = csv.writer(file)
         writer.writerow(columns)
