@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +24,7 @@ from fissura.serve.options import Served, ServeOptions
 
 ServeGroup = Annotated[ServeOptions, Parameter(name="*", group=Group("Server"), negative="")]
 SERVE = ServeOptions()
+TOKEN = "FISSURA_TOKEN"
 
 
 def serve(
@@ -55,6 +58,8 @@ def serve(
         import uvicorn  # noqa: F401
     from fissura.serve.server import run
 
+    if serving.token is None and os.environ.get(TOKEN):
+        serving = replace(serving, token=os.environ[TOKEN])
     return run(
         Served(
             folder=None if api else folder,

@@ -1,4 +1,4 @@
-"""The app: the desk's page, its routes, and the HTTP API, within the guards of `security`."""
+"""The app: the desk's page, its routes, and the HTTP API, within the guards."""
 
 from __future__ import annotations
 
@@ -8,15 +8,28 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI
-from fastapi.responses import FileResponse
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
 
+from fissura.errors import InputError
+from fissura.serve.guard import Guard
+from fissura.serve.inspect_routes import inspect_router
+from fissura.serve.jobs import Jobs
+from fissura.serve.metrics import Metrics
 from fissura.serve.options import Served
+from fissura.serve.security import Security
 from fissura.serve.worker import Worker
 from fissura.version import __version__
 
 PAGE = Path(__file__).parent / "page"
+ABOUT = (
+    "Cracks in photos, found and measured by the code of `fissura inspect`. Requests that change "
+    "something carry the header `X-Fissura-Desk: 1`; with a token, `Authorization: Bearer TOKEN`. "
+    'Refusals are `{"error": sentence}`.'
+)
 
 
 def create_app(served: Served | None = None) -> FastAPI:
@@ -32,7 +45,9 @@ def create_app(served: Served | None = None) -> FastAPI:
         InputError: There is no such model, or the folder cannot be used.
     """
     served = served or Served()
-    worker = Worker(served.model, served.predicting)
+    metrics = Metrics()
+    worker = Worker(served.model, served.predicting, on_batch=metrics.batches.observe)
+    jobs = Jobs(worker, served.options, metrics)
     desk: Any = None
 
     @asynccontextmanager
@@ -43,18 +58,29 @@ def create_app(served: Served | None = None) -> FastAPI:
             if desk is not None and hasattr(desk, "close"):
                 desk.close()
             worker.close()
+            jobs.close()
 
     app = FastAPI(
-        title="Fissura", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None
+        title="Fissura",
+        version=__version__,
+        description=ABOUT,
+        lifespan=lifespan,
+        docs_url=None,  # its page would come from a CDN
+        redoc_url=None,
     )
-    app.state.worker = worker
+    app.state.worker, app.state.jobs, app.state.served = worker, jobs, served
+    app.include_router(inspect_router(served, jobs, metrics))
     if served.folder is not None and find_spec("fissura.serve.desk.routes"):
         from fissura.serve.desk import routes  # pyright: ignore[reportAttributeAccessIssue]
 
         desk = routes.Desk(served.folder, served, worker)
         app.include_router(routes.desk_router(desk))
     app.state.desk = desk
-    _add_page(app)
+    if served.folder is not None:
+        _add_page(app)
+    _tell_in_sentences(app)
+    app.add_middleware(Guard, options=served.options, metrics=metrics)
+    app.add_middleware(Security, options=served.options)
     return app
 
 
@@ -66,3 +92,31 @@ def _add_page(app: FastAPI) -> None:
         return FileResponse(PAGE / "desk.html")
 
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
+
+
+def _tell_in_sentences(app: FastAPI) -> None:
+    """Answer `{"error": sentence}` wherever a request cannot be met."""
+
+    @app.exception_handler(InputError)
+    async def bad_input(_: Request, error: InputError) -> JSONResponse:
+        return JSONResponse({"error": str(error)}, 422)
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> JSONResponse:
+        words = {
+            404: f"There is nothing at {request.url.path[:200]}.",
+            405: f"{request.method} is not possible at {request.url.path[:200]}.",
+        }
+        detail = str(error.detail)
+        sentence = words.get(error.status_code, detail if detail.endswith(".") else f"{detail}.")
+        return JSONResponse({"error": sentence}, error.status_code, error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        told = [
+            f"{'.'.join(str(part) for part in one['loc'][1:]) or one['loc'][0]}: {one['msg']}"
+            for one in error.errors()[:5]
+        ]
+        return JSONResponse(
+            {"error": f"The request is not as it should be: {'; '.join(told)}."}, 422
+        )

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import socket
+from typing import Any
 
 import uvicorn
 
 from fissura.errors import InputError
 from fissura.serve.app import create_app
 from fissura.serve.options import Served
+from fissura.serve.protocol import HEADER_SECONDS, MOST_CONNECTIONS, bounded
+from fissura.serve.security import entrance
+
+KEEP_ALIVE_SECONDS = 10  # of a connection between two requests
+GRACEFUL_SECONDS = 10  # for requests under way when the server ends
+BACKLOG = 512
 
 
 def run(served: Served) -> int:
@@ -31,16 +40,49 @@ def run(served: Served) -> int:
             "prints. Without one, the desk opens on 127.0.0.1 alone."
         )
     listening = _listening(options.host, options.port)
-    app = create_app(served)
-    config = uvicorn.Config(app, log_level="warning")
-    host = f"[{options.host}]" if ":" in options.host else options.host
-    print(f"http://{host}:{listening.getsockname()[1]}/  (Ctrl-C ends it)", flush=True)
-    uvicorn.Server(config).run(sockets=[listening])
+    try:
+        app = create_app(served)
+        host = f"[{options.host}]" if ":" in options.host else options.host
+        address = f"http://{host}:{listening.getsockname()[1]}/"
+        told = entrance(address, "TOKEN" if options.token else None)
+        print(f"{told}  (Ctrl-C ends it)", flush=True)
+        logging.basicConfig(format="fissura: %(message)s")
+        config = uvicorn.Config(
+            app,
+            http=bounded(min(HEADER_SECONDS, options.body_seconds), MOST_CONNECTIONS),
+            ws="none",
+            log_level="warning",
+            access_log=False,  # addresses may hold the token
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=GRACEFUL_SECONDS,
+            proxy_headers=False,
+            backlog=BACKLOG,
+        )
+        # Ctrl-C is raised once more when everything is finished.
+        with contextlib.suppress(KeyboardInterrupt):
+            _Server(config, app.state.desk).run(sockets=[listening])
+    finally:
+        listening.close()
     return 0
 
 
+class _Server(uvicorn.Server):
+    """A server that tells the desk to let its open streams end before it waits for them."""
+
+    def __init__(self, config: uvicorn.Config, desk: Any) -> None:
+        super().__init__(config)
+        self.desk = desk
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End."""
+        if hasattr(self.desk, "end_streams"):
+            self.desk.end_streams()
+        await super().shutdown(sockets)
+
+
 def _listening(host: str, port: int) -> socket.socket:
-    """Return a socket that listens, or say why none can."""
+    """Return a socket of an address, or say why there can be none."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -185,7 +185,7 @@ def _width_rows(record: Record, crack: Crack) -> Iterator[dict[str, Any]]:
 
 
 def crack_row(record: Record, crack: Crack) -> dict[str, Any]:
-    """Return the row of a crack."""
+    """Return the row of a crack, by `CRACK_COLUMNS`; a width that was not measured is NaN."""
     top, left, bottom, right = crack.box
     measured = not math.isnan(crack.width_max)
     row, column = crack.widest_at if measured else (None, None)
@@ -240,7 +240,7 @@ def correction_rows(record: Record) -> Iterator[dict[str, Any]]:
 
 
 def photo_row(record: Record) -> dict[str, Any]:
-    """Return the row of a photo."""
+    """Return the row of a photo, by `PHOTO_COLUMNS`; what is not known has no entry."""
     height, width = record.size_hw
     found, mm_per_pixel, area = totals(record), record.mm_per_pixel, record.area_m2
     row: dict[str, Any] = {

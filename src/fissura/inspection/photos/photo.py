@@ -19,7 +19,7 @@ from fissura.errors import InputError
 from fissura.files import MASKS, OVERLAYS, PROBABILITIES
 from fissura.files.failures import printable
 from fissura.files.images import write_image
-from fissura.inference.predictor import Predictor
+from fissura.inference.predictor import Prediction, Predictor
 from fissura.inference.raster import LARGE, predict_raster, probability_reader, raster_of
 from fissura.inference.raster_files import RasterFiles
 from fissura.inference.working_scale import in_words
@@ -71,6 +71,7 @@ class InspectorOptions:
         limits: Rules of the inspection; the colors of overlays end at twice the greatest width.
         depth: Brightness that all photos have in common, from `common_depth`; None for that of each
             file alone.
+        overlays: Write overlays, too.
     """
 
     resolution: ResolutionOptions
@@ -82,6 +83,7 @@ class InspectorOptions:
     depth: Depth | None = None
     known: Mapping[Path, Known] = field(default_factory=dict)
     limits: Limits | None = None
+    overlays: bool = True
 
 
 class Inspector:
@@ -138,27 +140,52 @@ class Inspector:
                 return self._stored_raster(raster, name, source)
         if source.kind == "photo":
             assert self.predictor is not None
-            image = read_image(file, depth=self.options.depth)
-            if self._must_be_photo and looks_like_mask(image):
-                raise _is_mask(file)
-            self.understood.setdefault("photos", []).append(file)
-            prediction = self.predictor(image)
-            scale = prediction.scale / self.predictor.scale
-            self._tell_scale(file, scale)
-            return self._measured(
-                file,
-                name,
-                image,
-                prediction.prob,
-                prediction.mask,
-                prediction.threshold,
-                scale=scale,
-            )
+            image = self.read(file)
+            return self.measured(file, name, image, self.predictor(image))
         prob, mask, words = read_source(file, source)
         self.understood.setdefault(words, []).append(file)
         gray = np.rint(255 * prob).astype(np.uint8)
         image = np.repeat(gray[..., None], 3, axis=2)
         return self._measured(file, name, image, prob, mask, source.threshold or 0.5)
+
+    def read(self, file: Path) -> NDArray[np.uint8]:
+        """Read a photo that is no raster, RGB (h, w, 3).
+
+        Raises:
+            InputError: It cannot be read, or looks like a mask where a photo is expected.
+        """
+        image = read_image(file, depth=self.options.depth)
+        if self._must_be_photo and looks_like_mask(image):
+            raise _is_mask(file)
+        return image
+
+    def measured(
+        self, file: Path, name: str, image: NDArray[np.uint8], prediction: Prediction
+    ) -> Record:
+        """Measure a photo that the predictor of this inspector has predicted.
+
+        Args:
+            file: The photo.
+            name: Name of its results.
+            image: What `read` gave.
+            prediction: What the predictor gave, alone or in a batch.
+
+        Raises:
+            InputError: Its resolution cannot be found as asked for.
+        """
+        assert self.predictor is not None
+        self.understood.setdefault("photos", []).append(file)
+        scale = prediction.scale / self.predictor.scale
+        self._tell_scale(file, scale)
+        return self._measured(
+            file,
+            name,
+            image,
+            prediction.prob,
+            prediction.mask,
+            prediction.threshold,
+            scale=scale,
+        )
 
     def _tell_scale(self, file: Path, scale: float) -> None:
         """Say at which scale a photo was predicted, where the photo chose one below 1."""
@@ -261,7 +288,7 @@ class Inspector:
             specks=_specks(mask, labels),
             mask_sha256=sha256(self.out / mask_file),
             correction=correction,
-            files={"mask": mask_file, "overlay": f"{OVERLAYS}/{name}.jpg"},
+            files={"mask": mask_file, **self._overlay(name)},
         )
 
     def _measuring(self, by_hand: ByHand | None, shortest: float) -> MeasureOptions:
@@ -402,7 +429,7 @@ class Inspector:
             correction=correction,
             files={
                 "mask": mask_file,
-                "overlay": f"{OVERLAYS}/{name}.jpg",
+                **self._overlay(name),
             },
         )
 
@@ -439,6 +466,10 @@ class Inspector:
             )
         return found
 
+    def _overlay(self, name: str) -> dict[str, str]:
+        """Return the overlay's file, where overlays are written."""
+        return {"overlay": f"{OVERLAYS}/{name}.jpg"} if self.options.overlays else {}
+
     def _draw(
         self,
         name: str,
@@ -448,7 +479,9 @@ class Inspector:
         shrunk: float,
         resolution: Resolution | None,
     ) -> None:
-        """Write the overlay of an image, or of its preview."""
+        """Write the overlay of an image, or of its preview, where overlays are written."""
+        if not self.options.overlays:
+            return
         unit = "px" if resolution is None else "mm"
         limit: float | None = getattr(self.options.limits, f"max_width_{unit}", None)
         if resolution and resolution.perspective:
