@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from fissura.measurement import measure
     from fissura.measurement.options import MeasureOptions, ResolutionOptions
     from fissura.models import build_model
+    from fissura.serve.options import ServeOptions
     from fissura.spread.options import SpreadOptions
     from fissura.training.loop import train
     from fissura.training.options import TrainOptions
@@ -62,6 +63,7 @@ __all__ = [
     "Prediction",
     "Predictor",
     "ResolutionOptions",
+    "ServeOptions",
     "SpreadOptions",
     "TrainOptions",
     "__version__",
@@ -104,6 +106,7 @@ _HOMES = {
     "Predictor": ("fissura.inference.predictor", "Predictor"),
     "ResolutionOptions": ("fissura.measurement.options", "ResolutionOptions"),
     "SpreadOptions": ("fissura.spread.options", "SpreadOptions"),
+    "ServeOptions": ("fissura.serve.options", "ServeOptions"),
     "TrainOptions": ("fissura.training.options", "TrainOptions"),
     "build_model": ("fissura.models", "build_model"),
     "compare": ("fissura.comparison.pipeline", "compare"),

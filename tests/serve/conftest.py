@@ -103,4 +103,4 @@ def server(tmp_path_factory):
     limits = ("--max-megabytes", 4, "--max-megapixels", 2, "--body-seconds", 2, "--queue", 8)
     running = Server("--api", *limits, folder=tmp_path_factory.mktemp("temporary"))
     yield running
-    running.stop()
+    assert "Traceback" not in running.stop()

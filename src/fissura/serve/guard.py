@@ -6,6 +6,7 @@ The server itself (`protocol`) bounds the time of the headers and the number of 
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import time
 
@@ -23,6 +24,7 @@ SMALL_BODY = 4 * 2**20  # bytes of a request that uploads nothing
 IDLE_SECONDS = 20.0  # between two pieces of a body
 # A client that is refused while it sends would not hear why: so much of it is taken, and no more.
 DRAINED_BYTES, DRAIN_SECONDS = 2**21, 1.0
+RETRY = {"Retry-After": "60"}
 LOG = logging.getLogger("fissura.serve")
 
 
@@ -56,7 +58,11 @@ class Guard:
                 await answer(sent.send, error.status, error.body, {**error.headers, **body.close})
         except (ClientDisconnect, ConnectionError):
             pass  # the client is gone, or too slow to take the answer
-        except Exception:
+        except Exception as failed:
+            if isinstance(failed, OSError) and failed.errno == errno.ENOSPC and not sent.status:
+                full = HttpError(429, "The disk of the server is full; try again later.", RETRY)
+                await answer(sent.send, full.status, full.body, {**full.headers, **body.close})
+                return
             LOG.exception("%s %s failed", scope["method"], scope["path"])
             if sent.status:
                 raise

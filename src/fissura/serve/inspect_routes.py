@@ -192,7 +192,10 @@ async def _ended(request: Request, job: Job, seconds: float) -> None:
     until = loop.time() + seconds
     waiting = {asyncio.wrap_future(future) for future in job.futures}
     while waiting:
-        _, waiting = await asyncio.wait(waiting, timeout=LISTENING_SECONDS)
+        done, waiting = await asyncio.wait(waiting, timeout=LISTENING_SECONDS)
+        for future in done:
+            if not future.cancelled():
+                future.exception()  # the job tells it; here it only counts as looked at
         if waiting and await request.is_disconnected():
             raise ConnectionError("The client is gone.")
         if waiting and loop.time() > until:

@@ -119,7 +119,8 @@ class Jobs:
         self._expire()
         with self._lock:
             if len(self._open) >= self.options.queue:
-                wait = min(max(round(self._seconds * len(self._open) / 2), 1), LONGEST_RETRY)
+                # A job of late took so long, its time in the queue included.
+                wait = min(max(round(self._seconds), 1), LONGEST_RETRY)
                 raise HttpError(
                     429,
                     f"{len(self._open)} inspections are under way, which is the most that is taken "
