@@ -9,6 +9,8 @@ from pathlib import Path
 
 from fissura.errors import InputError
 
+DESK = "fissura-desk"  # what `fissura serve` keeps beside the photos
+
 
 @dataclass(frozen=True)
 class Skipped:
@@ -33,6 +35,8 @@ def natural_order(text: str) -> list[tuple[int, int, str]]:
 
 def walk(root: Path) -> list[Path]:
     """All files below a folder that are not hidden, and folders below it that may not be opened.
+
+    What the desk keeps beside photos counts as hidden, but not where `root` lies in it.
 
     Links to folders are followed, each folder once.
 
@@ -82,7 +86,7 @@ def refuse_bad(skipped: list[Skipped], root: Path, *, go_on: bool) -> None:
 
 
 def _hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
+    return name.startswith(".") or name in ("__MACOSX", DESK)
 
 
 def _way_on(skipped: list[Skipped]) -> str:

@@ -141,7 +141,7 @@ def review(
         kept = [crack for crack in cracks if crack.length >= min_length]
         return kept, replace(correction, statuses=[GIVEN] * len(kept), model_cracks=[])
     before = _labels_of(model.runs, labels.shape)
-    shared = _shared(labels, before)
+    shared = shared_pixels(labels, before)
     of_new, of_old = _partners(shared, 0), _partners(shared, 1)
     specks = _labels_of([] if model.specks is None else [model.specks], labels.shape)
     known: dict[int, Crack] = {}
@@ -205,7 +205,9 @@ def _labels_of(runs: Sequence[NDArray[np.int64]], shape: tuple[int, ...]) -> NDA
     return flat.reshape(width, height).T
 
 
-def _shared(labels: NDArray[np.int32], before: NDArray[np.int32]) -> dict[tuple[int, int], int]:
+def shared_pixels(
+    labels: NDArray[np.int32], before: NDArray[np.int32]
+) -> dict[tuple[int, int], int]:
     """Return the number of pixels that a new and an old crack share, by their numbers."""
     both = (labels > 0) & (before > 0)
     pairs, counts = np.unique(

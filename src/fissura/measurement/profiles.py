@@ -79,10 +79,9 @@ def find_edges(
         high = np.ceil((points[inside] + reach[inside, None]).max(0)).astype(int) + 3
         top, left, bottom, right = grown((*low.tolist(), *high.tolist()), 0, size_hw)
         prob = read(top, left, bottom, right)
-        local = points[inside] - (top, left)
         for lines in _alike(reach[inside]):
             found = _edges_in(
-                prob, threshold, local[lines], directions[inside[lines]],
+                prob, (top, left), threshold, points[inside[lines]], directions[inside[lines]],
                 float(reach[inside[lines]].max()), prob_error,
             )  # fmt: skip
             within = inside[lines]
@@ -108,15 +107,23 @@ def _alike(reach: NDArray[np.float64]) -> list[NDArray[np.int64]]:
 
 def _edges_in(
     prob: NDArray[np.float32],
+    first: tuple[int, int],
     threshold: float,
     points: NDArray[np.float64],
     directions: NDArray[np.float64],
     reach: float,
     prob_error: float,
 ) -> Edges:
+    """Find the edges in a window, whose first row and column are given.
+
+    Where a line is sampled is reckoned in the whole image and moved by whole pixels then, and
+    distances are reckoned from the line's point: so neither the window nor the other lines in it
+    change a bit of what is found on one.
+    """
     half = int(np.ceil((reach + SLOPE_OVER) / STEP)) + 1
     offsets = np.arange(-half, half + 1) * STEP
     where = points[:, :, None] + directions[:, :, None] * offsets
+    where -= np.array(first)[:, None]
     samples = ndimage.map_coordinates(
         prob, where.transpose(1, 0, 2), np.float64, order=1, mode="grid-constant"
     )
@@ -130,14 +137,14 @@ def _edges_in(
     far = len(offsets)
     first_after = np.where(outside & (index > start[:, None]), index, far).min(1)
     last_before = np.where(outside & (index < start[:, None]), index, -1).max(1)
-    after, after_slope = _crossing(samples, rows, first_after, -1, threshold)
-    before, before_slope = _crossing(samples, rows, last_before, 1, threshold)
+    after, after_slope = _crossing(samples, rows, first_after, -1, threshold, half)
+    before, before_slope = _crossing(samples, rows, last_before, 1, threshold, half)
     with np.errstate(divide="ignore"):
         error = prob_error * np.sqrt(1 / before_slope**2 + 1 / after_slope**2)
     nothing = ~met
     for array in (after, before, error):
         array[nothing] = np.nan
-    return Edges((before - half) * STEP, (after - half) * STEP, error)
+    return Edges(before * STEP, after * STEP, error)
 
 
 def _crossing(
@@ -146,14 +153,18 @@ def _crossing(
     outside: NDArray[np.int64],
     inwards: int,
     threshold: float,
+    middle: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The position of an edge between the last sample inside and the first outside; its slope."""
+    """Where an edge lies between the last sample inside and the first outside; its slope.
+
+    It is counted in samples from the middle one.
+    """
     count = samples.shape[1]
     known = (outside >= 0) & (outside < count)
     at = np.clip(outside, 1, count - 2)
     low, high = samples[rows, at], samples[rows, at + inwards]
     fraction = (threshold - low) / np.where(high > low, high - low, 1.0)
-    position = np.where(known, at + inwards * np.clip(fraction, 0.0, 1.0), np.nan)
+    position = np.where(known, (at - middle) + inwards * np.clip(fraction, 0.0, 1.0), np.nan)
     over = round(SLOPE_OVER / STEP)
     inner = samples[rows, np.clip(at + inwards * over, 0, count - 1)]
     outer = samples[rows, np.clip(at - inwards * over, 0, count - 1)]

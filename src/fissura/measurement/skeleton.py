@@ -8,7 +8,7 @@ the skeleton that the whole image has there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -117,6 +117,23 @@ def without_dots(skeleton: Skeleton) -> Skeleton:
     Noise makes hundreds of thousands of them.
     """
     return _only(skeleton, skeleton.area > 1)
+
+
+def moved(skeleton: Skeleton, by: tuple[int, int], size_hw: tuple[int, int]) -> Skeleton:
+    """Return the skeleton of a part of an image as one of the whole image.
+
+    Args:
+        skeleton: That of the part.
+        by: Row and column of the part's first pixel.
+        size_hw: Height and width of the image.
+    """
+    return replace(
+        skeleton,
+        points=skeleton.points + np.array(by, np.int32),
+        box=skeleton.box + np.array([*by, *by]),
+        anchor=skeleton.anchor + np.array(by),
+        size_hw=size_hw,
+    )
 
 
 def chunks(skeleton: Skeleton, most: int) -> Iterator[Skeleton]:

@@ -173,9 +173,8 @@ class Inspector:
         Raises:
             InputError: Its resolution cannot be found as asked for.
         """
-        assert self.predictor is not None
         self.understood.setdefault("photos", []).append(file)
-        scale = prediction.scale / self.predictor.scale
+        scale = prediction.scale / (1.0 if self.predictor is None else self.predictor.scale)
         self._tell_scale(file, scale)
         return self._measured(
             file,
