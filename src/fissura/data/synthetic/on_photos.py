@@ -36,6 +36,24 @@ def draw_on_photo(
     Returns:
         RGB, (side, side, 3), and the exact mask, (side, side).
     """
+    image, mask, _ = draw_with_widths(rng, photo, side)
+    return image, mask
+
+
+def draw_with_widths(
+    rng: np.random.Generator, photo: NDArray[np.uint8], side: int
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_], list[NDArray[np.float64]]]:
+    """Draw as `draw_on_photo` does, and tell how wide the cracks are, too.
+
+    Args:
+        rng: The source of randomness.
+        photo: RGB, (h, w, 3), without cracks.
+        side: Of the result, in pixels.
+
+    Returns:
+        What `draw_on_photo` returns, and row, column and width in pixels of the points of each
+        branch, (k, 3).
+    """
     color = _background(rng, photo, side)
     light = float(rng.uniform(0, 2 * np.pi))
     allowed = np.ones((side, side), bool)
@@ -45,6 +63,7 @@ def draw_on_photo(
     if before:
         lay_objects(rng, color)
     mask = np.zeros((side, side), bool)
+    branches: list[NDArray[np.float64]] = []
     if rng.random() >= CRACK_FREE:
         branches, mask = _cracks(rng, side)
         paint_cracks(rng, color, branches, light, brittle=0.1)
@@ -53,7 +72,7 @@ def draw_on_photo(
     if rng.random() < 0.7:
         sigma = rng.uniform(0.3, 0.9)
         color = np.asarray(cv2.GaussianBlur(color, (0, 0), sigma), np.float32)
-    return np.clip(np.rint(color * 255), 0, 255).astype(np.uint8), mask
+    return np.clip(np.rint(color * 255), 0, 255).astype(np.uint8), mask, branches
 
 
 def _background(
