@@ -47,6 +47,8 @@ class ModelConfig:
         classes: Names of the classes, without the background; () for crack or not. The network has
             a logit for the background and each class, or, where these overlap, for each class.
         overlapping: Whether a pixel may belong to several classes.
+        measuring: How the cracks that it finds differ from true ones, the fields of a
+            `fissura.measurement.calibration.Calibration`; empty where that was not measured.
         format: Of this description.
     """
 
@@ -63,6 +65,7 @@ class ModelConfig:
     versions: dict[str, str] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     overlapping: bool = False
+    measuring: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT
 
 
@@ -85,6 +88,8 @@ def save_model(folder: str | Path, model: nn.Module, config: ModelConfig) -> Non
     values = asdict(config)
     if not config.classes:  # so that Fissura 0.2 reads the model, too
         del values["classes"], values["overlapping"]
+    if not config.measuring:
+        del values["measuring"]
     with replacing(folder / CONFIG) as temporary:
         temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,10 @@ class Prediction:
         crack_fraction: Fraction of the pixels that are crack, 0 to 1.
         seconds: Duration of the prediction, without reading the file.
         scale: Factor by which the photo was resampled for the network.
+        measuring: What `fissura.measure` has to know of the model, from its config.json; empty
+            where that was not measured, or where the threshold is another than the model's.
+        unfamiliarity: How unlike the model's training photos the photo is, see
+            `fissura.inference.familiar`; None where the model has no statistics of these.
     """
 
     prob: NDArray[np.float32]
@@ -32,6 +36,8 @@ class Prediction:
     crack_fraction: float
     seconds: float
     scale: float = 1.0
+    measuring: Mapping[str, Any] = field(default_factory=dict)
+    unfamiliarity: float | None = None
 
 
 @dataclass(frozen=True)

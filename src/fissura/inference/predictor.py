@@ -149,6 +149,12 @@ class Predictor:
         return self.scale * working_scale(image) if self.auto_scale else self.scale
 
     @property
+    def measuring(self) -> dict[str, Any]:
+        """What `fissura.measure` has to know of the model; nothing at another threshold."""
+        own = self.threshold == self.config.threshold and self.of_class is None
+        return self.config.measuring if own else {}
+
+    @property
     def streams(self) -> bool:
         """Whether photos are taken by bands of rows, and not in tiles."""
         return self.network.streaming is not None
@@ -207,7 +213,9 @@ class Predictor:
         self.refuse_classes("class_predictions tells all of them")
         for prob, seconds, scale in self._each(images, joined):
             mask = prob >= self.threshold
-            yield Prediction(prob, mask, self.threshold, float(mask.mean()), seconds, scale)
+            yield Prediction(
+                prob, mask, self.threshold, float(mask.mean()), seconds, scale, self.measuring
+            )
 
     def class_predictions(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[ClassPrediction]:
         """Predict the classes of several photos, batched as by `probs`.

@@ -61,6 +61,7 @@ class RasterPrediction:
         valid_fraction: Fraction of the pixels that show something.
         chunks: Number of chunks that the image was cut into.
         computed: Number of those that were computed now; an earlier run left the others.
+        scale: Factor by which the network saw the image resampled.
     """
 
     probability: Path
@@ -70,6 +71,7 @@ class RasterPrediction:
     valid_fraction: float
     chunks: int
     computed: int
+    scale: float = 1.0
 
 
 @contextmanager
@@ -169,7 +171,9 @@ def predict_raster(
         }
         record(files, settings | {"finished": finished})
         remove_chunks(files)
-    return RasterPrediction(files.probability, files.mask, **finished, computed=computed)
+    return RasterPrediction(
+        files.probability, files.mask, **finished, computed=computed, scale=predictor.scale
+    )
 
 
 @contextmanager

@@ -79,7 +79,7 @@ class _Task:
             },
             "engine": self.predicting.engine or "torch",  # an exported model is one of its own
             "resolution": asdict(self.resolution),
-            "measuring": asdict(self.measuring),
+            "measuring": self.measuring.settings(),
             **({} if self.spreading.shard is None else {"shard": self.spreading.shard}),
         }
 
@@ -398,7 +398,7 @@ def _about(
         "photos": ", ".join(str(path) for path in task.inputs),
         **{name: value for name, value in asdict(task.predicting).items() if value is not None},
         **{name: value for name, value in asdict(task.resolution).items() if value is not None},
-        **asdict(task.measuring),
+        **task.measuring.settings(),
     }
     if predictor is not None:
         settings |= {

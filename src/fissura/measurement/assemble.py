@@ -71,7 +71,7 @@ def assemble(
                 number=0,
                 length=length,
                 longest_path=_longest_path(branches),
-                **_metrics_of_widths(widths, errors, measured.samples[mine]),
+                **metrics_of_widths(widths, errors, measured.samples[mine]),
                 area=float(skeleton.area[members[index]].sum()),
                 orientation=_orientation(branches),
                 branches=len(branches) - sum(number in bridged for number in numbers[index]),
@@ -87,10 +87,16 @@ def assemble(
     return cracks
 
 
-def _metrics_of_widths(
+def metrics_of_widths(
     widths: NDArray[np.float64], errors: NDArray[np.float64], samples: NDArray[np.float64]
 ) -> dict[str, Any]:
-    """The fields of a crack that sum up its widths."""
+    """Return the fields of a crack that sum up its widths.
+
+    Args:
+        widths: In pixels, (n,).
+        errors: Their uncertainties, (n,).
+        samples: Points where they were measured, (n, 2).
+    """
     if not len(widths):
         nan = float("nan")
         names = ("width_mean", "width_median", "width_p95", "width_max", "width_error")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fissura.errors import InputError
 from fissura.measurement.assemble import assemble
+from fissura.measurement.calibration import Calibration, calibrated
 from fissura.measurement.centerline import center
 from fissura.measurement.crack import Crack
 from fissura.measurement.gaps import bridge_gaps
@@ -62,6 +63,8 @@ def measure(
     threshold: float | None = None,
     mask: NDArray[np.bool_] | None = None,
     options: MeasureOptions | None = None,
+    calibration: Calibration | None = None,
+    scale: float | None = None,
 ) -> list[Crack]:
     """Measure the cracks in an image: length, width, area, course.
 
@@ -82,10 +85,15 @@ def measure(
         mask: The crack pixels, bool (h, w), where they are known already; by default those of the
             prediction, or where the probability reaches the threshold.
         options: How cracks are measured; the defaults are those of `fissura measure`.
+        calibration: How the widths that the model finds are off; by default that of the prediction
+            at its own threshold, and else none.
+        scale: Size at which the model saw the photo over the photo's; by default that of the
+            prediction, else 1. It matters with a calibration alone.
 
     Returns:
         The cracks, longest first, without those whose centerline is shorter than
-        `options.min_length` (10 pixels by default).
+        `options.min_length` (10 pixels by default), and without those that the model is less sure
+        of than `options.min_prob`.
 
     Raises:
         InputError: For a threshold or a resolution outside these ranges.
@@ -102,6 +110,8 @@ def measure(
         if threshold is None:
             threshold = source.threshold
             mask = source.mask if mask is None else mask
+            calibration = calibration or Calibration.parse(getattr(source, "measuring", {}))
+            scale = getattr(source, "scale", 1.0) if scale is None else scale
         source = source.prob
     prob = np.asarray(source)
     if prob.ndim != 2 or not (prob.dtype == np.bool_ or np.issubdtype(prob.dtype, np.floating)):
@@ -122,13 +132,20 @@ def measure(
         assert known is not None
         return known[top:bottom, left:right]
 
-    return measure_windows(
+    size_hw = (prob.shape[0], prob.shape[1])
+    cracks = measure_windows(
         read,
-        (prob.shape[0], prob.shape[1]),
+        size_hw,
         mm_per_pixel=mm_per_pixel,
         threshold=threshold,
         read_mask=None if known is None else read_mask,
         options=options,
+    )
+    min_prob = None if options is None else options.min_prob
+    if calibration is None and not min_prob:
+        return cracks
+    return calibrated(
+        cracks, calibration or Calibration(), read, size_hw, scale=scale or 1.0, min_prob=min_prob
     )
 
 

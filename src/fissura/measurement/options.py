@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from fissura.errors import InputError
 
@@ -26,14 +27,30 @@ class MeasureOptions:
     """Standard deviation of the probabilities at a crack's edges, from which the uncertainty of the
     widths follows."""
 
+    min_prob: float | None = None
+    """Cracks are left out where the mean probability of the ten surest points of their centerline
+    is lower, 0 to 1; 0 keeps all. By default as the model's config.json says, and 0 with a
+    --threshold of your own, and of masks."""
+
     def __post_init__(self) -> None:
+        if self.min_prob is not None and not 0 <= self.min_prob <= 1:
+            raise InputError(f"--min-prob is {self.min_prob}; it must be from 0 to 1.")
         for entry in fields(self):
             value = getattr(self, entry.name)
+            if value is None:
+                continue
             if not 0 <= value < math.inf or (value == 0 and entry.name == "prob_error"):
                 least = "above 0" if entry.name == "prob_error" else "0 or more"
                 raise InputError(
                     f"--{entry.name.replace('_', '-')} is {value}; it must be {least}."
                 )
+
+    def settings(self) -> dict[str, Any]:
+        """Return the choices as results record them; without `min_prob` where it is not given."""
+        values = asdict(self)
+        if self.min_prob is None:  # unknown to results until version 0.2
+            del values["min_prob"]
+        return values
 
 
 @dataclass(frozen=True, kw_only=True)

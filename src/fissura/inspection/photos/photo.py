@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ from fissura.inspection.photos.sources import (
 from fissura.inspection.record import PIXELS, Record
 from fissura.inspection.report.drawing import draw_cracks
 from fissura.measurement import Crack, crack_labels, measure, measure_windows
+from fissura.measurement.calibration import Calibration, calibrated
 from fissura.measurement.flatten import flatten
 from fissura.measurement.options import MeasureOptions, ResolutionOptions
 from fissura.measurement.resolution import Resolution, by_rectangle, find_resolution
@@ -184,6 +185,7 @@ class Inspector:
             prediction.mask,
             prediction.threshold,
             scale=scale,
+            prediction=prediction,
         )
 
     def _tell_scale(self, file: Path, scale: float) -> None:
@@ -248,6 +250,7 @@ class Inspector:
         threshold: float,
         *,
         scale: float = 1.0,
+        prediction: Prediction | None = None,
         by_hand: ByHand | None = None,
     ) -> Record:
         """Measure probabilities (h, w) of an image (h, w, 3), and write mask and overlay.
@@ -265,6 +268,8 @@ class Inspector:
             mask=mask,
             mm_per_pixel=resolution.mm_per_pixel if resolution else None,
             options=self._measuring(by_hand, shortest),
+            calibration=Calibration.parse(prediction.measuring) if prediction else None,
+            scale=prediction.scale if prediction else None,
         )
         mask_file = f"{MASKS}/{name}.png"
         if by_hand is None or not by_hand[0].in_place:
@@ -290,6 +295,21 @@ class Inspector:
             files={"mask": mask_file, **self._overlay(name)},
         )
 
+    def _calibrated(
+        self, cracks: list[Crack], read: Read, size_hw: tuple[int, int], seen_at: float | None
+    ) -> list[Crack]:
+        """Return cracks as the model's errors have it; as they are where it did not find them."""
+        least = self.options.measuring.min_prob
+        if self.predictor is None or seen_at is None:
+            known = None
+        else:
+            known = Calibration.parse(self.predictor.measuring)
+        if known is None and not least:
+            return cracks
+        return calibrated(
+            cracks, known or Calibration(), read, size_hw, scale=seen_at or 1.0, min_prob=least
+        )
+
     def _measuring(self, by_hand: ByHand | None, shortest: float) -> MeasureOptions:
         """Return how cracks are measured; of a corrected mask `review` leaves out short ones."""
         known = by_hand is not None and by_hand[2] is not None and by_hand[2].runs is not None
@@ -302,7 +322,7 @@ class Inspector:
         if by_hand is None:
             return cracks, None
         _, correction, model = by_hand
-        same = model is not None and model.measuring == asdict(self.options.measuring)
+        same = model is not None and model.measuring == self.options.measuring.settings()
         shortest = self.options.measuring.min_length
         return review(correction, cracks, labels, model, keep=same, min_length=shortest)
 
@@ -359,7 +379,9 @@ class Inspector:
                     255
                 )
 
-            record = self._measured_raster(raster, name, read, None, predicted.threshold)
+            record = self._measured_raster(
+                raster, name, read, None, predicted.threshold, seen_at=predicted.scale
+            )
         files = {**record.files, "probability": f"{PROBABILITIES}/{name}.tif"}
         return replace(record, files=files)
 
@@ -392,8 +414,13 @@ class Inspector:
         read_mask: ReadMask | None,
         threshold: float,
         by_hand: ByHand | None = None,
+        *,
+        seen_at: float | None = None,
     ) -> Record:
-        """Measure probabilities that are read by windows; the mask is written already."""
+        """Measure probabilities that are read by windows; the mask is written already.
+
+        `seen_at` is the scale at which the model saw the image, where they are the model's.
+        """
         own = raster.mm_per_pixel
         known = None if own is None else Resolution(own, raster.scale_source, raster.remark)
         resolution = self._resolution(raster.path, None, raster.size_hw, known)
@@ -405,6 +432,7 @@ class Inspector:
             read_mask=read_mask,
             options=self._measuring(by_hand, self.options.measuring.min_length),
         )
+        cracks = self._calibrated(cracks, read, raster.size_hw, seen_at)
         give_back_freed_memory()
         mask_file = f"{MASKS}/{name}.tif"
         correction = None
