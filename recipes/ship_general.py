@@ -16,8 +16,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import fit_alarms
+import fit_widths
 import numpy as np
 import torch
+from held_back import by_surface, drawn, predicted
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import nn
@@ -61,8 +64,15 @@ def ship(run: Path) -> None:
     training |= {"steps": steps, "data": mixture.credits}
     if mixture.terms:
         training["terms"] = mixture.terms
-    config = replace(config, threshold=threshold, threshold_source="validation", training=training)
-    save_model(FOLDER, model, config)
+    config = replace(
+        config,
+        threshold=threshold,
+        threshold_source="validation",
+        training=training,
+        measuring={},
+    )
+    measuring = measuring_of(Predictor(model, config), surfaces)
+    save_model(FOLDER, model, replace(config, measuring=measuring))
     record: dict[str, Any] = {
         "steps": steps,
         "temperature": round(temperature, 4),
@@ -71,10 +81,27 @@ def ship(run: Path) -> None:
         "calibration_error_after": after,
         "threshold": threshold,
         "validation": table,
+        "measuring": measuring,
     }
     with replacing(RECORD) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(record, indent=1))
+
+
+def measuring_of(predictor: Predictor, surfaces: dict[str, PreparedSet]) -> dict[str, Any]:
+    """Fit the ± of widths and the least certainty of a crack to the validation images."""
+    found = predicted(predictor, surfaces)
+    least = fit_alarms.least_certainty(
+        {name: fit_alarms.find(own, predictor.threshold) for name, own in found.items()}
+    )
+    exact = found | {"drawn": drawn(predictor, surfaces)}
+    widths = fit_widths.fitted(
+        {
+            name: fit_widths.samples_of(exact[name], predictor.threshold)
+            for name in (*fit_widths.FITTED_TO, "drawn")
+        }
+    )
+    return replace(widths, min_prob=least).entries()
 
 
 def run_steps(run: Path) -> int:
@@ -85,15 +112,6 @@ def run_steps(run: Path) -> int:
         for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     ]
     return next(line["step"] for line in lines if line["epoch"] == best["best_epoch"])
-
-
-def by_surface(held: PreparedSet) -> dict[str, PreparedSet]:
-    """The validation images, a set for each surface."""
-    names = [name.split("/")[0] for name in held.names]
-    return {
-        name: held.subset([i for i, own in enumerate(names) if own == name])
-        for name in dict.fromkeys(names)
-    }
 
 
 def calibrate(

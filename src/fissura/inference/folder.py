@@ -24,6 +24,7 @@ from fissura.files import MASKS, OutputOptions, free_folder, is_result, output_n
 from fissura.files.failures import Failure, failure, printable
 from fissura.files.images import LONGEST_JPEG
 from fissura.inference.class_results import mask_path, write_classes
+from fissura.inference.engines.familiar import UNFAMILIAR
 from fissura.inference.merge import finish_predictions
 from fissura.inference.options import PredictOptions
 from fissura.inference.prediction import HIGHEST_16, CompactPrediction
@@ -269,6 +270,8 @@ class _Work:
                     leave_out(file, found)
                     continue
                 self.tell_scale(file, found.scale)
+                if found.unfamiliarity is not None and found.unfamiliarity > 1:
+                    self.say(f"{file}: {UNFAMILIAR}", style="yellow")
                 future = writer.submit(self._write, self.names[file], image, found)
                 written.append((future, file, found))
                 del image, found  # they may be large, and the next photo has to fit in

@@ -18,6 +18,7 @@ from fissura.inference.engines.backends import (
     place_of,
     torch_network,
 )
+from fissura.inference.engines.familiar import Pooled
 from fissura.inference.engines.lite_streaming import StreamingLite
 from fissura.inference.engines.stages import Stages
 from fissura.inference.engines.streaming import (
@@ -114,7 +115,12 @@ class ImageNetwork:
             network = streaming = StreamingLite(model, self.dtype)
         else:
             network = torch_network(model, self.dtype, self.device)
-        return lambda image: self._activation(network(self._normalized(image))), streaming
+        return lambda image: self._activation(network(self.normalized(image))), streaming
+
+    @property
+    def tells_familiar(self) -> bool:
+        """Whether features can be noted that tell unfamiliar photos: by bands of a LiteUNet."""
+        return isinstance(self.streaming, StreamingLite)
 
     def stages(self) -> Stages:
         """Return threads to compute in; none where the device or the engine has its own."""
@@ -129,20 +135,21 @@ class ImageNetwork:
         return self.batch_size * BAND_BYTES // self.dtype.itemsize
 
     def bands(
-        self, image: UInt8[Tensor, "h w 3"], stages: Stages
+        self, image: UInt8[Tensor, "h w 3"], stages: Stages, pooled: list[Pooled] | None = None
     ) -> Iterator[Float[Tensor, "*c rows w"]]:
         """Compute the probabilities of an image from top to bottom.
 
         Args:
             image: RGB, at the network's own scale.
             stages: From `stages`.
+            pooled: Where `tells_familiar`, a list that what the image is like is appended to.
 
         Yields:
             Probabilities on the device: of crack or of the chosen class (rows, w), or those of all
             classes (k, rows, w).
         """
         if self.streaming is not None:
-            return self._streamed(self.streaming, image, stages)
+            return self._streamed(self.streaming, image, stages, pooled)
         return blend_bands(
             image,
             self.batch,
@@ -154,16 +161,25 @@ class ImageNetwork:
 
     @torch.inference_mode()
     def _streamed(
-        self, network: Streaming, image: UInt8[Tensor, "h w 3"], stages: Stages
+        self,
+        network: Streaming,
+        image: UInt8[Tensor, "h w 3"],
+        stages: Stages,
+        pooled: list[Pooled] | None,
     ) -> Iterator[Float[Tensor, "*c rows w"]]:
         """Probabilities by bands; very long rows by windows of columns that go down together."""
         height, width, _ = image.shape
         windows = column_windows(width, WIDEST, network.halo)
         widest = max(seen.stop - seen.start for _, seen in windows)
         rows = self.rows_at_once(height, widest, stages.count, len(windows))
-        streams = [
-            network.stream(self.network_bands(image[:, seen], rows), stages) for _, seen in windows
-        ]
+        streams = []
+        for _, seen in windows:
+            taken = self.network_bands(image[:, seen], rows)
+            if isinstance(network, StreamingLite) and pooled is not None:
+                pooled.append(Pooled())
+                streams.append(network.stream(taken, stages, pooled=pooled[-1]))
+            else:
+                streams.append(network.stream(taken, stages))
         for parts in zip(*streams, strict=True):
             logits = [
                 part[..., own.start - seen.start : own.stop - seen.start]
@@ -201,15 +217,21 @@ class ImageNetwork:
             rows: Of a band; all but the last have as many.
         """
         for band in image.split(rows):
-            yield pad_to_multiple(self._normalized(band[None]), self._stride)
+            yield pad_to_multiple(self.normalized(band[None]), self._stride)
 
     @torch.inference_mode()
-    def batch(self, images: UInt8[Tensor, "n h w 3"]) -> Float[Tensor, "n *c h w"]:
+    def batch(
+        self, images: UInt8[Tensor, "n h w 3"], pooled: Pooled | None = None
+    ) -> Float[Tensor, "n *c h w"]:
         """Return the probabilities of whole images, on the device.
 
         Args:
             images: RGB, at the network's own scale.
+            pooled: Where `tells_familiar`, notes what the images are like.
         """
+        if pooled is not None and isinstance(self.streaming, StreamingLite):
+            logits = self.streaming(self.normalized(images), pooled)
+            return self._picked(self._activation(logits))
         if not self.tta:
             return self._picked(self._prob_of(images))
         total = torch.zeros((), device=self.device)
@@ -221,8 +243,12 @@ class ImageNetwork:
                 total = total + prob.flip([axis + 1 for axis in flips])
         return total / 8
 
-    def _normalized(self, images: UInt8[Tensor, "n h w 3"]) -> Float[Tensor, "n 3 h w"]:
-        """Images as the network sees them, on its device."""
+    def normalized(self, images: UInt8[Tensor, "n h w 3"]) -> Float[Tensor, "n 3 h w"]:
+        """Return images as the network sees them, on its device.
+
+        Args:
+            images: RGB.
+        """
         x = images.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
         return normalize(x, self.config.mean, self.config.std)
 

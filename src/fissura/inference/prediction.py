@@ -27,7 +27,7 @@ class Prediction:
         measuring: What `fissura.measure` has to know of the model, from its config.json; empty
             where that was not measured, or where the threshold is another than the model's.
         unfamiliarity: How unlike the model's training photos the photo is, see
-            `fissura.inference.familiar`; None where the model has no statistics of these.
+            `fissura.inference.engines.familiar`; None where the model has no statistics of these.
     """
 
     prob: NDArray[np.float32]
@@ -55,6 +55,7 @@ class CompactPrediction:
         fractions: Of a model of several classes, the fraction of the pixels of each; `mask` is then
             the map of `fissura.inference.classes.ClassPrediction`, `prob` has a channel for each
             of its probabilities, and `crack_fraction` counts all classes.
+        unfamiliarity: As in `Prediction`.
     """
 
     mask: NDArray[np.uint8]
@@ -64,6 +65,7 @@ class CompactPrediction:
     seconds: float
     scale: float = 1.0
     fractions: tuple[float, ...] = ()
+    unfamiliarity: float | None = None
 
 
 def quantized(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from fissura.errors import InputError
 from fissura.exported import exported_format
 from fissura.inference.classes import ClassPrediction, compacted_classes, map_of
 from fissura.inference.engines.backends import ExportedNetwork
+from fissura.inference.engines.familiar import Familiar, Pooled, mean_of
 from fissura.inference.network import ImageNetwork
 from fissura.inference.options import PredictOptions
 from fissura.inference.prediction import CompactPrediction, Prediction, compacted, joined
@@ -77,6 +79,8 @@ class Predictor:
         classes: Names of the classes that it tells apart; () for crack or not, and where one class
             was chosen with `of_class`.
         of_class: The class that was chosen, or None.
+        familiar: What tells photos that are unlike those of the training; None where the model has
+            no statistics of these, or the photo is taken in tiles.
 
     Raises:
         InputError: An option is out of its range, the machine lacks the device, or the engine is
@@ -90,7 +94,12 @@ class Predictor:
     """
 
     def __init__(
-        self, model: nn.Module, config: ModelConfig, options: PredictOptions | None = None
+        self,
+        model: nn.Module,
+        config: ModelConfig,
+        options: PredictOptions | None = None,
+        *,
+        familiar: Familiar | None = None,
     ) -> None:
         options = options or PredictOptions()
         self.config = config
@@ -107,6 +116,7 @@ class Predictor:
         self.engine, self.device, self.dtype = network.engine, network.device, network.dtype
         self.tile, self.overlap = network.tile, network.overlap
         self.batch_size, self.tta = network.batch_size, network.tta
+        self.familiar = familiar if network.tells_familiar else None
 
     @classmethod
     def load(cls, path: str | Path, **options: Any) -> Predictor:
@@ -127,7 +137,7 @@ class Predictor:
         if found.is_file() and exported_format(found) != "safetensors":
             config = config_of(found)  # first, since it says what is wrong with a file
             return cls(ExportedNetwork(found, chosen), config, chosen)
-        return cls(*load_model(path), chosen)
+        return cls(*load_model(path), chosen, familiar=Familiar.load(found))
 
     def at(self, scale: float) -> Predictor:
         """Return the same predictor at another scale, fixed; the network is shared.
@@ -195,7 +205,7 @@ class Predictor:
         Yields:
             The probability of crack, float32 (h, w), of each photo in their order.
         """
-        return (result for result, _, _ in self._each(images, joined))
+        return (made.result for made in self._each(images, joined))
 
     def predictions(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[Prediction]:
         """Predict several photos, batched as by `probs`.
@@ -211,10 +221,18 @@ class Predictor:
             InputError: The model has several classes, and none was chosen.
         """
         self.refuse_classes("class_predictions tells all of them")
-        for prob, seconds, scale in self._each(images, joined):
+        for made in self._each(images, joined):
+            prob = made.result
             mask = prob >= self.threshold
             yield Prediction(
-                prob, mask, self.threshold, float(mask.mean()), seconds, scale, self.measuring
+                prob,
+                mask,
+                self.threshold,
+                float(mask.mean()),
+                made.seconds,
+                made.scale,
+                self.measuring,
+                made.unfamiliarity,
             )
 
     def class_predictions(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[ClassPrediction]:
@@ -232,9 +250,9 @@ class Predictor:
         if not self.classes:
             raise InputError("This model, or the class that was chosen of it, is crack or not.")
         overlapping = self.config.overlapping
-        for probs, seconds, _ in self._each(images, joined):
-            found = map_of(probs, overlapping=overlapping)
-            yield ClassPrediction(self.classes, overlapping, probs, found, seconds)
+        for made in self._each(images, joined):
+            found = map_of(made.result, overlapping=overlapping)
+            yield ClassPrediction(self.classes, overlapping, made.result, found, made.seconds)
 
     def compact(
         self, images: Iterable[NDArray[np.uint8]], *, highest: int | None = None
@@ -272,18 +290,22 @@ class Predictor:
                 return compacted_classes(bands, size_hw, self.config, highest)
             return compacted(bands, size_hw, self.threshold, highest)
 
-        for result, seconds, scale in self._each(images, collect, go_on=True):
-            if isinstance(result, Exception):
-                yield result
+        for made in self._each(images, collect, go_on=True):
+            if isinstance(made.result, Exception):
+                yield made.result
                 continue
-            mask, prob, fraction = result
-            if isinstance(fraction, tuple):
-                marked = float(np.count_nonzero(mask) / mask.size)
-                yield CompactPrediction(
-                    mask, prob, self.threshold, marked, seconds, scale, fraction
-                )
-            else:
-                yield CompactPrediction(mask, prob, self.threshold, fraction, seconds, scale)
+            mask, prob, fraction = made.result
+            several = isinstance(fraction, tuple)
+            yield CompactPrediction(
+                mask,
+                prob,
+                self.threshold,
+                float(np.count_nonzero(mask) / mask.size) if several else fraction,
+                made.seconds,
+                made.scale,
+                fraction if several else (),
+                made.unfamiliarity,
+            )
 
     def refuse_classes(self, otherwise: str) -> None:
         """Raise `InputError` where there are several classes.
@@ -313,8 +335,8 @@ class Predictor:
         collect: Callable[[Bands, tuple[int, int]], Result],
         *,
         go_on: bool = False,
-    ) -> Iterator[tuple[Any, float, float]]:
-        """What `collect` makes of the bands of each image, seconds, and the image's scale.
+    ) -> Iterator[_Made]:
+        """What `collect` makes of the bands of each image, seconds, and how it was seen.
 
         Small images of one size are predicted in batches. No image is held for longer than its
         own prediction takes. With `go_on`, errors are given instead of raised.
@@ -330,31 +352,27 @@ class Predictor:
                 yield from fixed._each(alone, collect, go_on=go_on)
                 continue
             if group and image.shape != group[0].shape:
-                yield from self._with_scale(predict(group, collect))
+                yield from predict(group, collect)
             group.append(image)
             full = len(group) == self._group_size(image)
             del image
             if full:
-                yield from self._with_scale(predict(group, collect))
+                yield from predict(group, collect)
         if group:
-            yield from self._with_scale(predict(group, collect))
-
-    def _with_scale(self, found: list[tuple[Any, float]]) -> Iterator[tuple[Any, float, float]]:
-        """Results and seconds, each with the scale."""
-        return ((result, seconds, self.scale) for result, seconds in found)
+            yield from predict(group, collect)
 
     def _attempted(
         self,
         group: list[NDArray[np.uint8]],
         collect: Callable[[Bands, tuple[int, int]], Result],
-    ) -> list[tuple[Result | Exception, float]]:
+    ) -> list[_Made]:
         """As `_collected`; where a batch fails, its images are tried one by one."""
         images = list(group) if len(group) > 1 else None
         try:
             return [*self._collected(group, collect)]
         except Exception as error:
             if images is None:
-                return [(error.with_traceback(None), 0.0)]
+                return [_Made(error.with_traceback(None), 0.0, self.scale)]
         return [result for image in images for result in self._attempted([image], collect)]
 
     def _group_size(self, image: NDArray[np.uint8]) -> int:
@@ -369,36 +387,63 @@ class Predictor:
         self,
         group: list[NDArray[np.uint8]],
         collect: Callable[[Bands, tuple[int, int]], Result],
-    ) -> list[tuple[Result, float]]:
+    ) -> list[_Made]:
         """Predict images of one size, and empty their list: many small ones, or a large one."""
         began = time.perf_counter()
         images, group[:] = list(group), []
         size = self._scaled(images[0])
         full_size = images[0].shape[:2]
         inputs = [torch.from_numpy(resized(image, size, shrink_by_area=True)) for image in images]
+        unlike: list[float] | list[None] = [None] * len(images)
         try:
             with self.network.stages() as stages:
                 if len(inputs) > 1:
                     batches = torch.stack(inputs).chunk(stages.count)
-                    probs = torch.cat(list(stages.map(self.network.batch, batches)))
+                    found = list(stages.map(self._batch, batches))
+                    probs = torch.cat([prob for prob, _ in found])
+                    if self.familiar is not None:
+                        features = np.concatenate([pooled.mean() for _, pooled in found])
+                        unlike = self.familiar.unfamiliarity(features)
                     results = [
                         collect([resized(_on_cpu(prob), full_size)], full_size) for prob in probs
                     ]
                 else:
-                    bands = (_on_cpu(band) for band in self.network.bands(inputs[0], stages))
+                    pooled: list[Pooled] | None = None if self.familiar is None else []
+                    bands = self.network.bands(inputs[0], stages, pooled)
+                    bands = (_on_cpu(band) for band in bands)
                     results = [collect(resized_bands(bands, size, full_size), full_size)]
+                    if self.familiar is not None and pooled is not None:
+                        unlike = self.familiar.unfamiliarity(mean_of(pooled))
         except torch.OutOfMemoryError as error:
             raise InputError(
                 f"The memory of {self.device} does not suffice for {self.batch_size} tiles of "
                 f"{self.tile}×{self.tile} pixels. Use a smaller --tile or --batch-size."
             ) from error
         seconds = (time.perf_counter() - began) / len(images)
-        return [(result, seconds) for result in results]
+        return [
+            _Made(result, seconds, self.scale, each)
+            for result, each in zip(results, unlike, strict=True)
+        ]
+
+    def _batch(self, images: Tensor) -> tuple[Tensor, Pooled]:
+        """Probabilities of a batch, and what its images are like, where the model can tell."""
+        pooled = Pooled()
+        return self.network.batch(images, None if self.familiar is None else pooled), pooled
 
     def _scaled(self, image: NDArray[np.uint8]) -> tuple[int, int]:
         """Height and width of an image after resampling."""
         height, width, _ = image.shape
         return max(round(height * self.scale), 1), max(round(width * self.scale), 1)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What was made of a photo (or the exception), in how many seconds, and how it was seen."""
+
+    result: Any
+    seconds: float
+    scale: float
+    unfamiliarity: float | None = None
 
 
 def _on_cpu(probs: Tensor) -> NDArray[np.float32]:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 # Without georeference: x to the right, y upwards, so that a GIS lays the cracks on the photo.
 PIXELS: Transform = (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
+DOMAIN_WARNING = (
+    "This photo is unlike those that the model was trained on: look at what it found, and at what "
+    "it may have missed, before you trust either."
+)
 PIXEL_SYSTEM, LOCAL_SYSTEM = "pixels", "local"
 
 
@@ -76,6 +80,8 @@ class Record:
             counts.
         facts: When, where and with what it was taken, and of what.
         correction: What a corrected mask changed; None where the cracks are those of the model.
+        unfamiliarity: How unlike the model's training photos the photo is, see
+            `fissura.inference.engines.familiar`: above 1 it is unfamiliar; None where that is not known.
         files: Files written for it: kind (mask, overlay …) to path below the results' folder.
         failures: Reasons why it fails the limits, a sentence each; empty where it passes.
         judged: Whether there were limits.
@@ -101,6 +107,7 @@ class Record:
     mask_sha256: str | None = None
     photo_digest: str | None = None
     correction: Correction | None = None
+    unfamiliarity: float | None = None
     perspective: Perspective | None = None
     resolution_asked: str = ""
     facts: PhotoFacts = field(default_factory=PhotoFacts)
@@ -121,6 +128,13 @@ class Record:
     def unit(self) -> str:
         """Unit of the cracks' lengths and widths: mm or px."""
         return "px" if self.mm_per_pixel is None else "mm"
+
+    @property
+    def domain_warning(self) -> str:
+        """A sentence where the photo is unlike those that the model was trained on, or nothing."""
+        if self.correction is not None or (self.unfamiliarity or 0.0) <= 1:
+            return ""
+        return DOMAIN_WARNING
 
     @property
     def outline(self) -> Outline:

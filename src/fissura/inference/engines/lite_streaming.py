@@ -29,14 +29,17 @@ from fissura.inference.engines.bands import (
     noting,
     through,
 )
+from fissura.inference.engines.familiar import Pooled
 from fissura.inference.engines.stages import Stages
 from fissura.inference.engines.streaming import Streaming
+from fissura.models.blocks import pad_to_multiple
 from fissura.models.efficientnet_lite import TAPS, InvertedResidual, LiteEncoder, SameConv
 from fissura.models.lite_unet import LiteUNet
 
 if TYPE_CHECKING:
-    pass
+    from jaxtyping import Float
 
+FAMILIAR = TAPS[3]  # the stage whose features tell unfamiliar photos, at stride 16
 SIX = 0x40C0  # the bits of 6 in bfloat16
 
 
@@ -163,8 +166,28 @@ class StreamingLite(Streaming):
             deep_channels = conv.out_channels
         self.head = Conv(network.head, None, dtype, relu=False)
 
-    def stream(self, bands: Iterable[Tensor], stages: Stages | None = None) -> Iterator[Tensor]:
-        """Compute the logits of an image band by band; see `Streaming.stream`."""
+    def __call__(
+        self, image: Float[Tensor, "n 3 h w"], pooled: Pooled | None = None
+    ) -> Float[Tensor, "n k h w"]:
+        """Return the logits of whole images of any size; `pooled` notes features as in `stream`."""
+        height, width = image.shape[-2:]
+        (logits,) = self.stream([pad_to_multiple(image, self.stride)], pooled=pooled)
+        return logits[..., :height, :width]
+
+    def stream(
+        self,
+        bands: Iterable[Tensor],
+        stages: Stages | None = None,
+        *,
+        pooled: Pooled | None = None,
+    ) -> Iterator[Tensor]:
+        """Compute the logits of an image band by band; see `Streaming.stream`.
+
+        Args:
+            bands: See there.
+            stages: See there.
+            pooled: Notes the mean of the features at stride 16.
+        """
         ahead: Ahead = (stages or Stages(1)).ahead
         skips: list[deque[Tensor]] = [deque() for _ in self.up]
         x = self.stem(self._detailed(as_bands(bands, self.dtype), skips[0]))
@@ -172,6 +195,8 @@ class StreamingLite(Streaming):
         for index, stage in enumerate(self.stages):
             for block in stage:
                 x = block(x)
+            if pooled is not None and index == FAMILIAR:
+                x = pooled.passing(x)
             if index in TAPS[:-1]:
                 x = noting(x, skips[level])
                 level += 1

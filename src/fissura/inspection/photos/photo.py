@@ -19,6 +19,7 @@ from fissura.errors import InputError
 from fissura.files import MASKS, OVERLAYS, PROBABILITIES
 from fissura.files.failures import printable
 from fissura.files.images import write_image
+from fissura.inference.engines.familiar import UNFAMILIAR
 from fissura.inference.predictor import Prediction, Predictor
 from fissura.inference.raster import LARGE, predict_raster, probability_reader, raster_of
 from fissura.inference.raster_files import RasterFiles
@@ -177,6 +178,7 @@ class Inspector:
         self.understood.setdefault("photos", []).append(file)
         scale = prediction.scale / (1.0 if self.predictor is None else self.predictor.scale)
         self._tell_scale(file, scale)
+        self._tell_unfamiliar(file, prediction)
         return self._measured(
             file,
             name,
@@ -193,6 +195,17 @@ class Inspector:
         if scale < 1 and self.console is not None:
             text = f"{printable(file)}: predicted at scale {in_words(scale)}; no detail is finer."
             self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def _tell_unfamiliar(self, file: Path, prediction: Prediction) -> None:
+        """Say where a photo is unlike those that the model was trained on."""
+        if (prediction.unfamiliarity or 0.0) > 1 and self.console is not None:
+            self.console.print(
+                f"{printable(file)}: {UNFAMILIAR}",
+                style="yellow",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
 
     @property
     def _must_be_photo(self) -> bool:
@@ -292,6 +305,7 @@ class Inspector:
             specks=_specks(mask, labels),
             mask_sha256=sha256(self.out / mask_file),
             correction=correction,
+            unfamiliarity=prediction.unfamiliarity if prediction else None,
             files={"mask": mask_file, **self._overlay(name)},
         )
 

@@ -1,0 +1,176 @@
+"""Which cracks is a model so unsure of that it is better to leave them out?
+
+    python recipes/fit_alarms.py MODEL DATA     # fit, check on photos left out, print and record
+
+A crack is left out by `fissura.measure` where the mean probability of its ten surest points is
+below `min_prob`. It is fitted to the held-back images of recipes/general.yaml: the least value with
+which at most 5 % of the photos without cracks show one, the mean over their sets. What that costs
+is told as the length of true cracks that is lost with it. The record is alarms.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from held_back import Predicted, held_back, predicted
+from numpy.typing import NDArray
+
+from fissura.checkpoint import versions
+from fissura.files import replacing
+from fissura.inference.predictor import Predictor
+from fissura.measurement import measure
+from fissura.measurement.calibration import certainty
+from fissura.metrics.bootstrap import as_sums, intervals, mean_of_sums
+
+RECORD = Path(__file__).parent / "alarms.json"
+WANTED = 0.05  # photos without cracks that may show one
+NEAR = 5  # side of the square around a true crack that counts as it, in pixels
+
+
+@dataclass(frozen=True)
+class Found:
+    """The cracks that a model finds on the images of a surface.
+
+    Attributes:
+        photos: Number of images.
+        photo: Of each crack, the number of its image, (n,).
+        certainty: How sure the model is of it, (n,).
+        length: Its length in pixels, (n,).
+        true: Fraction of its centerline that lies on a true crack, (n,).
+        cracked: Whether any image shows a crack.
+    """
+
+    photos: int
+    photo: NDArray[np.int64]
+    certainty: NDArray[np.float64]
+    length: NDArray[np.float64]
+    true: NDArray[np.float64]
+    cracked: bool
+
+    def alarms(self, least: float) -> NDArray[np.float64]:
+        """Whether each image shows a crack, 0 or 1, without those below a certainty."""
+        shown = np.zeros(self.photos)
+        shown[self.photo[self.certainty >= least]] = 1
+        return shown
+
+    def lost(self, least: float) -> dict[str, float]:
+        """Fractions of the length that is rightly and wrongly called crack, and left out then."""
+        out = self.certainty < least
+        right, wrong = self.length * self.true, self.length * (1 - self.true)
+        return {
+            "true_length_lost": round(float(right[out].sum() / max(right.sum(), 1e-9)), 4),
+            "false_length_removed": round(float(wrong[out].sum() / max(wrong.sum(), 1e-9)), 4),
+        }
+
+
+def find(surface: Predicted, threshold: float) -> Found:
+    """Measure the cracks of a surface as `fissura inspect` does, none left out.
+
+    Args:
+        surface: With its predictions.
+        threshold: The model's.
+    """
+    rows = []
+    for index, (prob, mask) in enumerate(zip(surface.probs, surface.masks, strict=True)):
+        near = cv2.dilate(mask.astype(np.uint8), np.ones((NEAR, NEAR), np.uint8)) > 0
+
+        def read(t: int, x: int, b: int, r: int, prob: Any = prob) -> NDArray[np.float32]:
+            return prob[t:b, x:r]
+
+        for crack in measure(prob, threshold=threshold):
+            points = np.rint(np.concatenate(crack.lines)).astype(int)
+            points = np.clip(points, 0, np.array(mask.shape) - 1)
+            sure = certainty(crack, read, (prob.shape[0], prob.shape[1]))
+            rows.append((index, sure, crack.length, near[points[:, 0], points[:, 1]].mean()))
+    table = np.array(rows, np.float64).reshape(-1, 4).T
+    return Found(
+        len(surface.probs), table[0].astype(np.int64), table[1], table[2], table[3],
+        surface.cracked,
+    )  # fmt: skip
+
+
+def least_certainty(found: Mapping[str, Found]) -> float:
+    """Return the least certainty with which the photos without cracks show few enough.
+
+    Args:
+        found: Of each surface; those with cracks count nothing.
+    """
+    clean = [one for one in found.values() if not one.cracked]
+    values = np.unique(np.concatenate([[0.0], *(one.certainty for one in clean)]))
+    for least in (*values.tolist(), 1.0):
+        above = np.nextafter(least, 2.0)
+        if np.mean([one.alarms(above).mean() for one in clean]) <= WANTED:
+            return float(np.ceil(1000 * above) / 1000)
+    return 1.0
+
+
+def check(found: Found, least: float) -> dict[str, Any]:
+    """Tell what a certainty does on a surface."""
+    if found.cracked:
+        return found.lost(least)
+    row: dict[str, Any] = {"photos": found.photos}
+    for name, at in (("with_a_crack_before", 0.0), ("with_a_crack", least)):
+        one = intervals(as_sums(found.alarms(at)), lambda sums: {"m": mean_of_sums(sums)})["m"]
+        row[name] = [round(value, 4) for value in (one.value, one.low, one.high)]
+    return row
+
+
+def crossed(found: Mapping[str, Found]) -> dict[str, Any]:
+    """Fit on half of the photos without cracks, and count alarms on the other half, both ways."""
+    alarms = {name: 0.0 for name, one in found.items() if not one.cracked}
+    for half in (0, 1):
+        least = least_certainty({n: _half(found[n], half) for n in alarms})
+        for name in alarms:
+            alarms[name] += float(_half(found[name], 1 - half).alarms(least).mean()) / 2
+    return {name: round(value, 4) for name, value in alarms.items()}
+
+
+def _half(one: Found, half: int) -> Found:
+    """Every second photo."""
+    mine = one.photo % 2 == half
+    return Found(
+        (one.photos + 1 - half) // 2, one.photo[mine] // 2, one.certainty[mine], one.length[mine],
+        one.true[mine], one.cracked,
+    )  # fmt: skip
+
+
+def main() -> None:
+    """Fit, check, record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model")
+    parser.add_argument("data", type=Path)
+    asked = parser.parse_args()
+    predictor = Predictor.load(asked.model)
+    threshold = predictor.threshold
+    held = {n: find(own, threshold) for n, own in predicted(predictor, held_back()).items()}
+    least = least_certainty(held)
+    record: dict[str, Any] = {
+        "model": asked.model,
+        "min_prob": least,
+        "held_back": {name: check(one, least) for name, one in held.items()},
+        "photos_left_out_of_the_fit": crossed(held),
+        "unseen": {},
+    }
+    sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+    from generalization import CLEAN, CRACKED, read_sets
+
+    sets = {n: own for n, own in read_sets(asked.data).items() if n in CLEAN or n in CRACKED}
+    for name, own in predicted(predictor, sets).items():
+        record["unseen"][name] = check(find(own, threshold), least)
+    record |= {"versions": versions(), "date": datetime.now(UTC).date().isoformat()}
+    with replacing(RECORD) as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(record, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""The images that recipes/general.yaml keeps out of the training, predicted once for all fits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fissura.data.mixture import read_mixture
+from fissura.data.mixture_images import DRAWN, load_mixture
+from fissura.data.prepared import PreparedSet
+from numpy.typing import NDArray
+
+from fissura.data.synthetic.on_photos import draw_with_widths
+from fissura.inference.predictor import Predictor
+
+MIXTURE = Path(__file__).parent / "general.yaml"
+SEED = 77  # of the cracks that are drawn to measure widths on
+DRAWN_IMAGES = 100  # on each of the sets without cracks
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """Images of one surface, with what a model says of them.
+
+    Attributes:
+        images: RGB.
+        masks: The truth.
+        probs: float32, the model's.
+        branches: Of drawn cracks the row, column and exact width of their points, an array (k, 3)
+            for each image; None where the masks alone are known.
+    """
+
+    images: list[NDArray[np.uint8]]
+    masks: list[NDArray[np.bool_]]
+    probs: list[NDArray[np.float32]]
+    branches: list[NDArray[np.float64]] | None = None
+
+    @property
+    def cracked(self) -> bool:
+        """Whether any of them shows a crack."""
+        return any(mask.any() for mask in self.masks)
+
+
+def by_surface(held: PreparedSet) -> dict[str, PreparedSet]:
+    """The validation images, a set for each surface."""
+    names = [name.split("/")[0] for name in held.names]
+    return {
+        name: held.subset([i for i, own in enumerate(names) if own == name])
+        for name in dict.fromkeys(names)
+    }
+
+
+def held_back() -> dict[str, PreparedSet]:
+    """Read the held-back images, a set for each surface."""
+    return by_surface(load_mixture(read_mixture(MIXTURE))[1])
+
+
+def predicted(predictor: Predictor, surfaces: dict[str, PreparedSet]) -> dict[str, Predicted]:
+    """Predict sets of images."""
+    return {
+        name: Predicted(own.images, own.masks, list(predictor.probs(own.images)))
+        for name, own in surfaces.items()
+    }
+
+
+def drawn(predictor: Predictor, surfaces: dict[str, PreparedSet]) -> Predicted:
+    """Draw cracks of exactly known widths on held-back photos, and predict them."""
+    images, masks, branches = [], [], []
+    for image, mask, lines in _drawn(surfaces):
+        images.append(image)
+        masks.append(mask)
+        branches.append(lines)
+    return Predicted(images, masks, list(predictor.probs(images)), branches)
+
+
+def _drawn(surfaces: dict[str, PreparedSet]) -> Iterator[tuple[Any, Any, Any]]:
+    for number, (_, own) in enumerate(
+        (name, own) for name, own in surfaces.items() if not own.crack_fraction
+    ):
+        for index in range(DRAWN_IMAGES):
+            rng = np.random.default_rng([SEED, number, index])
+            photo = own.images[int(rng.integers(len(own)))]
+            image, mask, branches = draw_with_widths(rng, photo, DRAWN)
+            if branches:
+                yield image, mask, np.concatenate(branches)
