@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fissura.data.mixture import read_mixture
-from fissura.data.mixture_images import DRAWN, load_mixture
-from fissura.data.prepared import PreparedSet
 from numpy.typing import NDArray
 
+from fissura.data.mixtures.images import DRAWN, load_mixture
+from fissura.data.mixtures.mixture import read_mixture
+from fissura.data.preparation.prepared import PreparedSet
 from fissura.data.synthetic.on_photos import draw_with_widths
 from fissura.inference.predictor import Predictor
 

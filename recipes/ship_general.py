@@ -20,6 +20,7 @@ import fit_alarms
 import fit_widths
 import numpy as np
 import torch
+from fit_familiar import familiar_of
 from held_back import by_surface, drawn, predicted
 from numpy.typing import NDArray
 from scipy.optimize import minimize
@@ -73,6 +74,7 @@ def ship(run: Path) -> None:
     )
     measuring = measuring_of(Predictor(model, config), surfaces)
     save_model(FOLDER, model, replace(config, measuring=measuring))
+    familiar_of(Predictor(model, config)).save(FOLDER)
     record: dict[str, Any] = {
         "steps": steps,
         "temperature": round(temperature, 4),

@@ -80,8 +80,9 @@ class Record:
             counts.
         facts: When, where and with what it was taken, and of what.
         correction: What a corrected mask changed; None where the cracks are those of the model.
-        unfamiliarity: How unlike the model's training photos the photo is, see
-            `fissura.inference.engines.familiar`: above 1 it is unfamiliar; None where that is not known.
+        unfamiliarity: How unlike the model's training photos the photo is (see
+            `fissura.inference.engines.familiar`); above 1 it is unfamiliar. None where that is not
+            known.
         files: Files written for it: kind (mask, overlay …) to path below the results' folder.
         failures: Reasons why it fails the limits, a sentence each; empty where it passes.
         judged: Whether there were limits.
