@@ -17,10 +17,11 @@ from torch import nn
 from fissura.checkpoint import CONFIG, WEIGHTS, ModelConfig, find_model, load_model, read_config
 from fissura.errors import InputError, extra
 from fissura.files import replacing
+from fissura.inference.engines.familiar import FILE as FAMILIAR
 from fissura.version import __version__
 
 CARD = "README.md"
-FILES = (CONFIG, WEIGHTS, CARD)
+FILES = (CONFIG, WEIGHTS, FAMILIAR, CARD)
 
 
 def save_pretrained(model: str | Path, folder: str | Path) -> Path:
@@ -45,6 +46,9 @@ def save_pretrained(model: str | Path, folder: str | Path) -> Path:
                 raise InputError(f"{folder} holds a model already. Give a new folder.")
             with replacing(folder / name) as temporary:
                 shutil.copyfile(source / name, temporary)
+        if (source / FAMILIAR).is_file():
+            with replacing(folder / FAMILIAR) as temporary:
+                shutil.copyfile(source / FAMILIAR, temporary)
     if not (folder / CARD).exists():
         with replacing(folder / CARD) as temporary:
             temporary.write_text(card(source), encoding="utf-8")

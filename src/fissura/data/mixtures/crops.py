@@ -41,7 +41,7 @@ class Place:
 
 
 def draw_place(rng: np.random.Generator, mask: NDArray[np.bool_] | None, size_hw: tuple[int, int],
-               side: int, *, tilt: float = 0.5) -> Place:  # fmt: skip
+               side: int, *, tilt: float = 0.5, spread: float = SPREAD) -> Place:  # fmt: skip
     """Draw a crop of a photo.
 
     The scale is log-normal around 1, within 0.25 to 4, and not so small that more than a photo
@@ -53,9 +53,10 @@ def draw_place(rng: np.random.Generator, mask: NDArray[np.bool_] | None, size_hw
         size_hw: Height and width of the photo.
         side: Of the crop, in pixels.
         tilt: Chance of an angle that is no multiple of 90°.
+        spread: Standard deviation of log2 of the scale; 0 takes all photos as they are.
     """
     least = max(SCALES[0], side / (MIRRORED * min(size_hw)))
-    wanted = 2.0 ** float(np.clip(SPREAD * rng.standard_normal(), -2, 2))
+    wanted = 2.0 ** float(np.clip(spread * rng.standard_normal(), -2, 2))
     scale = float(np.clip(wanted, least, max(SCALES[1], least)))
     reach = side / scale
     center = [

@@ -159,7 +159,8 @@ class MixedImages:
         mask = None if photos.masks is None else photos.masks[index]
         if self.mixture.sets[name].backgrounds:
             image, mask = draw_on_photo(rng, image, DRAWN)
-        place = draw_place(rng, mask, (image.shape[0], image.shape[1]), side)
+        size_hw = (image.shape[0], image.shape[1])
+        place = draw_place(rng, mask, size_hw, side, spread=self.mixture.scale_spread)
         crop, pixels = cut(image, mask, place, side)
         return photograph(rng, crop), pixels
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from fissura.data.mixtures.crops import SPREAD
 from fissura.errors import InputError
 
 
@@ -80,6 +81,8 @@ class Mixture:
         crops: Crops that make an epoch.
         seed: Of the groups that are kept out for validation.
         sets: By name.
+        scale_spread: Standard deviation of log2 of the scale of the crops; 0 takes all photos at
+            their own scale.
     """
 
     file: Path
@@ -88,6 +91,7 @@ class Mixture:
     crops: int
     sets: dict[str, MixtureSet]
     seed: int = 0
+    scale_spread: float = SPREAD
 
     @property
     def terms(self) -> str | None:
@@ -112,7 +116,8 @@ class Mixture:
     @property
     def description(self) -> dict[str, Any]:
         """Everything that the training depends on, without places on this machine."""
-        return {"crops": self.crops, "seed": self.seed} | {
+        own = {} if self.scale_spread == SPREAD else {"scale_spread": self.scale_spread}
+        return {"crops": self.crops, "seed": self.seed, **own} | {
             name: _without_defaults(asdict(one)) for name, one in self.sets.items()
         }
 
@@ -137,6 +142,7 @@ class _Entries:
     root: str = "."
     crops: int = 2400
     seed: int = 0
+    scale_spread: float = SPREAD
     unknown: dict[str, Any] = field(default_factory=dict)
 
 
@@ -181,9 +187,18 @@ def read_mixture(file: Path) -> Mixture:
                     f"{file}: {name} draws on {background!r}, which is no set with "
                     "`crack_free: true` in this file."
                 )
+    spread = entries.scale_spread
+    if isinstance(spread, bool) or not isinstance(spread, int | float) or not 0 <= spread <= 2:
+        raise InputError(f"{file}: `scale_spread` is {spread}; it must be a number from 0 to 2.")
     root = (file.parent / entries.root).resolve()
     return Mixture(
-        file=file, name=entries.name, root=root, crops=entries.crops, seed=entries.seed, sets=sets
+        file=file,
+        name=entries.name,
+        root=root,
+        crops=entries.crops,
+        seed=entries.seed,
+        sets=sets,
+        scale_spread=float(spread),
     )
 
 
