@@ -54,14 +54,15 @@ NO_SURFACES = {
 
 def features(predictor: Predictor, images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
     """Return the mean features of images, (n, c)."""
-    network = predictor._streaming
+    network = predictor.network.streaming
     assert isinstance(network, StreamingLite)
     rows = []
     with torch.inference_mode():
         for image in images:
             pooled = Pooled()
             network(
-                predictor._normalized(torch.from_numpy(np.ascontiguousarray(image))[None]), pooled
+                predictor.network.normalized(torch.from_numpy(np.ascontiguousarray(image))[None]),
+                pooled,
             )
             rows.append(pooled.mean())
     return np.concatenate(rows)
