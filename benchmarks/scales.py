@@ -70,7 +70,7 @@ def compare(predictor: Predictor, data: PreparedSet) -> dict[str, dict[str, Any]
             found = predictor(resampled(image, factor))
             scales.append(found.scale)
             shortest = MeasureOptions().min_length * predictor.scale / min(found.scale, 1.0)
-            cracks += len(measure(found.mask, options=MeasureOptions(min_length=shortest)))
+            cracks += len(measure(found, options=MeasureOptions(min_length=shortest)))
             back = brought_back(found.mask, mask.shape)
             if factor == 1:
                 own.append(back)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -48,7 +48,7 @@ class Calibration:
     min_prob: float = 0.0
 
     @classmethod
-    def parse(cls, values: dict[str, Any]) -> Calibration | None:
+    def parse(cls, values: Mapping[str, Any]) -> Calibration | None:
         """Return what config.json has; None where it has nothing.
 
         Args:
@@ -57,8 +57,11 @@ class Calibration:
         if not values:
             return None
         known = {entry.name for entry in fields(cls)} & values.keys()
-        kept = {name: values[name] for name in known}
-        return cls(**{n: tuple(v) if isinstance(v, list) else v for n, v in kept.items()})
+        kept: dict[str, Any] = {
+            name: tuple(values[name]) if isinstance(values[name], list) else values[name]
+            for name in known
+        }
+        return cls(**kept)
 
     def entries(self) -> dict[str, Any]:
         """Return what config.json holds."""
