@@ -56,7 +56,7 @@ def page(browser, address, complaints):
     """Open the page in English; fail where its console holds an error or a violation of the CSP."""
     context = browser.new_context(viewport={"width": 1300, "height": 800}, locale="en-US")
     page = context.new_page()
-    page.set_default_timeout(6000)
+    page.set_default_timeout(20_000)  # the machine may have much else to do
     heard = []
     page.on("console", lambda line: heard.append(line.text) if line.type == "error" else None)
     page.on("pageerror", lambda error: heard.append(str(error)))

@@ -59,7 +59,7 @@ class Photo:
         self.id, self.name, self.photo = f"p{number}", name, photo
         self.mask, self.cracks, self.mm_per_pixel, self.note = mask, [], None, ""
         self.state, self.message, self.revision, self.made = "done", "", 0, 0
-        self.past, self.future = [], []
+        self.past, self.future, self.history = [], [], []
         for line in lines:
             self.crack(line, 6.0, "found")
 
@@ -183,6 +183,9 @@ class Photo:
             both = self.past, self.future
             dirty = self.step(*(both if kind == "undo" else both[::-1]))
         self.revision += 1
+        told = {"revision": self.revision, "at": "2026-11-25T12:00:00.000+00:00", "body": edit}
+        action = "do" if kind == "edits" else kind
+        self.history.append(told | {"action": action, "kind": edit.get("kind", "status")})
         after = {one["id"]: self.told(one) for one in self.cracks}
         answer = {"cracks": [one for key, one in after.items() if before.get(key) != one]}
         answer |= {"removed": [key for key in before if key not in after], "dirty": dirty}
@@ -298,6 +301,8 @@ class Handler(BaseHTTPRequestHandler):
     def photo(self, photo, rest):
         if not rest:
             return self.reply(photo.whole())
+        if rest[0] == "history":
+            return self.reply(photo.history)
         if rest[0] == "thumbnail.jpg":
             small = photo.photo.copy()
             small.thumbnail((240, 240))

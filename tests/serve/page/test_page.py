@@ -39,7 +39,7 @@ def drag(page, points):
     page.mouse.up()
 
 
-def until(page, holds, seconds=6):
+def until(page, holds, seconds=20):
     """Wait until a condition holds; the page's policy forbids to ask by `wait_for_function`."""
     for _ in range(seconds * 20):
         if holds():
@@ -372,6 +372,29 @@ def test_a_refused_edit_is_taken_back(page, complaints):
     page.keyboard.press("Tab")
     page.wait_for_selector("#toasts:has-text('This note is refused.')")
     until(page, lambda: page.input_value("#photo-note") == "")
+
+
+def test_the_history_tells_what_was_done(page, desk):
+    page.click("#panel summary:has-text('History')")
+    page.wait_for_selector(".history:has-text('Nothing was done')")
+    page.keyboard.press(".")
+    page.keyboard.press("x")
+    page.wait_for_selector(".history li:has-text('Rejected: crack c1')")
+
+
+def test_unsaved_edits_are_not_sent_to_another_desk(page, desk, complaints):
+    complaints += ["Failed to load resource", "net::ERR"]
+    page.on("dialog", lambda dialog: dialog.accept())
+    desk.down = True
+    page.keyboard.press(".")
+    page.keyboard.press("a")
+    page.wait_for_selector("#saved[data-state=lost]")
+    desk.down = False
+    desk.photos["p1"].name = "another.jpg"
+    page.reload()
+    page.wait_for_selector("#photo-name:has-text('another')")
+    page.wait_for_timeout(200)
+    assert desk.photos["p1"].revision == 0
 
 
 def test_the_filter_tells_open_from_judged(page):

@@ -6,7 +6,7 @@ import { say } from "./say.js";
 import { takeSummary } from "./photos.js";
 import { t } from "./texts.js";
 
-const AT_ONCE = 2, TRIES = 6;
+const AT_ONCE = 2, TRIES = 3;
 const waiting = [];
 let running = 0, depth = 0;
 

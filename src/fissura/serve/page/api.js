@@ -16,7 +16,7 @@ async function request(method, path, body) {
   let response;
   try {
     response = await fetch(`/v1/${path}`, {
-      method, headers, cache: "no-store", credentials: "same-origin",
+      method, headers, cache: "no-store", credentials: "same-origin", priority: "high",
       body: body === undefined ? undefined : JSON.stringify(body),
     });
   } catch (error) {

@@ -8,16 +8,40 @@ export const MASK_COLOR = "#ff2d6f";
 // The same colors as the dots of the list (panels.css); the dashes tell them apart without color.
 const COLORS = { found: "#ffb000", accepted: "#3fd07f", corrected: "#5cb3ff", added: "#c59bff", rejected: "#c3c9d2" };
 const DASHES = { rejected: [3, 5], found: [], accepted: [], corrected: [12, 4], added: [2, 4] };
-const paths = new WeakMap(); // crack → its lines as Path2D, in pixels of the photo
+const MANY = 150; // cracks in view, from which on those of one status are drawn as one path
+const paths = new WeakMap(); // crack → {level, path}: its lines, in pixels of the photo
+let crowd = { cracks: null, level: null, paths: new Map() };
 
-function pathOf(crack) {
-  let path = paths.get(crack);
-  if (!path) {
-    path = new Path2D();
-    for (const line of crack.lines) line.forEach(([x, y], i) => (i ? path.lineTo(x, y) : path.moveTo(x, y)));
-    paths.set(crack, path);
+// Lines with as many points as the zoom shows: `level` is the power of two of a screen's pixel.
+function pathOf(crack, level) {
+  const known = paths.get(crack);
+  if (known?.level === level) return known.path;
+  const path = new Path2D(), least = 2 ** level;
+  for (const line of crack.lines) {
+    let [lastX, lastY] = line[0];
+    path.moveTo(lastX, lastY);
+    for (let i = 1; i < line.length; i++) {
+      const [x, y] = line[i];
+      if (i < line.length - 1 && Math.abs(x - lastX) + Math.abs(y - lastY) < least) continue;
+      path.lineTo(x, y);
+      [lastX, lastY] = [x, y];
+    }
   }
+  paths.set(crack, { level, path });
   return path;
+}
+
+// All cracks of each status as one path, kept until a crack or the level changes.
+function crowded(level) {
+  const { cracks } = state.photo;
+  if (crowd.cracks !== cracks || crowd.level !== level) {
+    crowd = { cracks, level, paths: new Map() };
+    for (const crack of cracks) {
+      if (!crowd.paths.has(crack.status)) crowd.paths.set(crack.status, new Path2D());
+      crowd.paths.get(crack.status).addPath(pathOf(crack, level));
+    }
+  }
+  return crowd.paths;
 }
 
 function inPhoto(context, ratio) {
@@ -25,25 +49,36 @@ function inPhoto(context, ratio) {
 }
 
 export function drawCracks(context, ratio) {
-  const view = seen(state.photo), unit = 1 / camera.zoom;
+  const view = seen(state.photo), unit = 1 / camera.zoom, level = Math.floor(Math.log2(unit));
+  const marked = (crack) => crack.id === state.selected || crack.id === state.hovered;
+  const inView = state.photo.cracks.filter((crack) => meets(grown(crack.box, 4 * unit), view));
   inPhoto(context, ratio);
   context.lineJoin = context.lineCap = "round";
-  for (const crack of state.photo.cracks) {
-    const marked = crack.id === state.selected || crack.id === state.hovered;
-    if ((!state.showLines && !marked) || !meets(grown(crack.box, 4 * unit), view)) continue;
-    const width = crack.id === state.selected ? 3.5 : marked ? 3 : 2;
-    context.setLineDash([]);
-    context.strokeStyle = crack.id === state.selected ? "#fff" : DASHES[crack.status].length ? "#0007" : "#000b";
-    context.lineWidth = (width + (crack.id === state.selected ? 4 : 2)) * unit;
-    context.stroke(pathOf(crack));
-    context.setLineDash(DASHES[crack.status].map((dash) => dash * unit));
-    context.strokeStyle = COLORS[crack.status];
-    context.lineWidth = width * unit;
-    context.stroke(pathOf(crack));
+  if (state.showLines && inView.length > MANY) {
+    context.lineJoin = "bevel";
+    context.lineCap = "butt";
+    for (const [status, path] of crowded(level)) outlined(context, path, status, 2, unit);
+  } else if (state.showLines) {
+    for (const crack of inView) if (!marked(crack)) outlined(context, pathOf(crack, level), crack.status, 2, unit);
   }
+  context.lineJoin = context.lineCap = "round";
+  for (const crack of inView.filter(marked)) {
+    const chosen = crack.id === state.selected;
+    outlined(context, pathOf(crack, level), crack.status, chosen ? 3.5 : 3, unit, chosen ? "#fff" : null);
+    if (chosen) drawBox(context, crack, unit);
+  }
+}
+
+function outlined(context, path, status, width, unit, edge = null) {
   context.setLineDash([]);
-  const chosen = state.photo.cracks.find((crack) => crack.id === state.selected);
-  if (chosen) drawBox(context, chosen, unit);
+  context.strokeStyle = edge ?? (DASHES[status].length ? "#0007" : "#000b");
+  context.lineWidth = (width + (edge ? 4 : 2)) * unit;
+  context.stroke(path);
+  context.setLineDash(DASHES[status].map((dash) => dash * unit));
+  context.strokeStyle = COLORS[status];
+  context.lineWidth = width * unit;
+  context.stroke(path);
+  context.setLineDash([]);
 }
 
 const grown = ([x0, y0, x1, y1], by) => [x0 - by, y0 - by, x1 + by, y1 + by];
@@ -104,6 +139,12 @@ export function drawTool(context, ratio, work) {
   context.setLineDash([]);
   const points = work.points.map(toScreen), cursor = work.cursor && toScreen(work.cursor);
   if (work.preview) twice(context, () => trace(context, work.preview.map(toScreen)), "#c59bff", 2.4);
+  const end = work.preview && toScreen(work.preview.at(-1));
+  if (end && cursor && Math.hypot(end[0] - cursor[0], end[1] - cursor[1]) > 8) { // the way is late
+    context.setLineDash([6, 5]);
+    twice(context, () => trace(context, [end, cursor]));
+    context.setLineDash([]);
+  }
   const open = cursor && points.length && points.length < work.most && !work.preview;
   if (points.length + (open ? 1 : 0) > 1) {
     const shape = open ? [...points, cursor] : points;

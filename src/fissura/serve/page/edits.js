@@ -1,9 +1,9 @@
 // Edits: shown at once, sent one after the other, called saved only after the server said so.
-// What could not be sent is kept, in the browser's storage too, and tried again.
+// What could not be sent is kept, in the storage of the browser's tab too, and tried again.
 
 import { get, Lost, photoPath, post, Refusal } from "./api.js";
 import { clearNotice, notice, say } from "./say.js";
-import { kept, state, summary, tell } from "./state.js";
+import { byLabel, keptHere, state, summary, tell } from "./state.js";
 import { t } from "./texts.js";
 
 let queue = []; // {photo, kind: "edits" | "undo" | "redo", body, number}
@@ -16,16 +16,26 @@ export const saved = { state: "none", waiting: 0 };
 
 export function startEdits(onMask) {
   maskChanged = onMask;
-  queue = (kept.get("edits") ?? []).map((item) => ({ ...item, number: ++count, uncertain: true }));
   addEventListener("online", retry);
   addEventListener("beforeunload", (event) => { if (queue.length) event.preventDefault(); });
+}
+
+// Take up what was not sent before the page was loaded again, for photos that are the same.
+export function resumeEdits() {
+  const left = keptHere.get("edits");
+  if (!left || left.desk !== state.desk?.name || queue.length) return;
+  queue = left.edits.filter((item) => summary(item.photo)?.name === item.name)
+    .map((item) => ({ ...item, number: ++count, uncertain: true }));
+  if (state.photo) applyWaiting(state.photo);
+  if (queue.length) tell("cracks");
   pump();
 }
 
 function show(now) {
   saved.waiting = queue.length;
   saved.state = now;
-  kept.set("edits", queue.map(({ photo, kind, body }) => ({ photo, kind, body })));
+  keptHere.set("edits", { desk: state.desk?.name, edits: queue.map(({ photo, kind, body, base }) => (
+    { photo, name: summary(photo)?.name, kind, body, base })) });
   tell("saved", saved);
 }
 
@@ -144,8 +154,7 @@ function take(item, answer) {
     const changed = new Map(answer.cracks.map((crack) => [crack.id, crack]));
     const gone = new Set(answer.removed);
     const old = photo.cracks.filter((crack) => !gone.has(crack.id) && !changed.has(crack.id));
-    const order = new Map(photo.cracks.map((crack, i) => [crack.id, i]));
-    photo.cracks = [...old, ...changed.values()].sort((a, b) => (order.get(a.id) ?? 1e9) - (order.get(b.id) ?? 1e9));
+    photo.cracks = [...old, ...changed.values()].sort(byLabel);
     for (const key of ["revision", "verdict", "reasons", "can_undo", "can_redo", "mm_per_pixel", "note"]) {
       if (answer[key] !== undefined) photo[key] = answer[key];
     }

@@ -135,7 +135,8 @@ function onStage(event) {
     follow();
     return true;
   }
-  if (event.key !== "Enter" && event.key !== " ") return false;
+  if (event.key === " ") return true; // held, it moves the photo
+  if (event.key !== "Enter") return false;
   work.cursor ??= toPhoto(camera.width / 2, camera.height / 2);
   work.byKeys = true;
   if (work.stroke) tools.release();

@@ -1,9 +1,10 @@
 // The desk's page: loads the texts, starts the parts, opens the first photo.
 
 import { startAdding } from "./adding.js";
-import { startEdits } from "./edits.js";
+import { resumeEdits, startEdits } from "./edits.js";
 import { all, find } from "./element.js";
 import { startFinishing } from "./finishing.js";
+import { startHistory } from "./history.js";
 import { labelKeys, startKeys } from "./keys.js";
 import { refresh, startLive } from "./live.js";
 import { startOptions } from "./options.js";
@@ -36,6 +37,7 @@ async function start() {
   startTools();
   startPhotos();
   startPanel();
+  startHistory();
   startOptions();
   startPointer();
   startFinishing();
@@ -53,6 +55,7 @@ async function start() {
   startEdits(maskChanged);
   startLive();
   await refresh();
+  resumeEdits();
   tell("photos");
   tell("tool");
   document.body.dataset.ready = "";

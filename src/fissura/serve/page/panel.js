@@ -3,6 +3,7 @@
 import { edit } from "./edits.js";
 import { find, icon, make, perFrame } from "./element.js";
 import { crack, on, set, state } from "./state.js";
+import { historySection } from "./history.js";
 import { length, number, t } from "./texts.js";
 import { badge } from "./photos.js";
 import { chooseTool } from "./tools.js";
@@ -35,7 +36,7 @@ function draw() {
   }
   if (!parts || parts.id !== photo.id || !panel.contains(parts.cracks)) {
     parts = { id: photo.id, verdict: make("section"), scale: make("section"), cracks: make("section", { class: "crack-part" }), note: noteSection(photo) };
-    panel.replaceChildren(parts.verdict, parts.cracks, parts.scale, parts.note);
+    panel.replaceChildren(parts.verdict, parts.cracks, parts.scale, parts.note, historySection());
   }
   const field = find("textarea", parts.note);
   if (document.activeElement !== field) field.value = photo.note ?? "";

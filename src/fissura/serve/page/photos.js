@@ -3,7 +3,7 @@
 import { get, photoPath, thumbnail } from "./api.js";
 import { applyWaiting, isWaiting, latestRevision, note } from "./edits.js";
 import { find, icon, make, perFrame } from "./element.js";
-import { isJudged, kept, on, shownPhotos, state, summary, tell } from "./state.js";
+import { byLabel, isJudged, kept, on, shownPhotos, state, summary, tell } from "./state.js";
 import { say } from "./say.js";
 import { t } from "./texts.js";
 
@@ -66,6 +66,7 @@ export async function open(id, fresh = true) {
   note(photo);
   fresh ||= !state.photo?.levels?.length && Boolean(photo.levels?.length);
   photo.fresh = fresh;
+  photo.cracks.sort(byLabel);
   state.photo = applyWaiting(photo);
   if (fresh) Object.assign(state, { selected: null, hovered: null, keepVisible: id });
   if (state.selected && !photo.cracks.some((crack) => crack.id === state.selected)) state.selected = null;

@@ -38,6 +38,9 @@ export function set(topic, key, value) {
 export const summary = (id) => state.photos.find((photo) => photo.id === id);
 export const crack = (id) => state.photo?.cracks.find((one) => one.id === id) ?? null;
 
+// Cracks as their numbers count: 2 before 10.
+export const byLabel = (a, b) => a.label.localeCompare(b.label, "en", { numeric: true });
+
 // A photo is judged when none of its cracks waits for a decision.
 export function isJudged(photo) {
   if (photo.state !== "done") return false;
@@ -52,11 +55,15 @@ export function shownPhotos() {
 }
 
 // What a browser lets a page keep; without it, settings last as long as the page.
-export const kept = {
-  get(key) {
-    try { return JSON.parse(localStorage.getItem(`fissura.${key}`)); } catch { return null; }
-  },
-  set(key, value) {
-    try { localStorage.setItem(`fissura.${key}`, JSON.stringify(value)); } catch { /* refused */ }
-  },
-};
+function storage(where) {
+  return {
+    get(key) {
+      try { return JSON.parse(where().getItem(`fissura.${key}`)); } catch { return null; }
+    },
+    set(key, value) {
+      try { where().setItem(`fissura.${key}`, JSON.stringify(value)); } catch { /* refused */ }
+    },
+  };
+}
+export const kept = storage(() => localStorage); // by all pages
+export const keptHere = storage(() => sessionStorage); // by this tab, reloads included

@@ -4,7 +4,7 @@ import { camera, meets, seen } from "./camera.js";
 import { photoPath } from "./api.js";
 
 const MOST_KEPT = 640; // 256 × 256 × 4 bytes each: 160 MiB
-const AT_ONCE = 8;
+const AT_ONCE = 4; // of the six connections that a browser opens; edits must not wait
 
 // One pyramid of one photo. `changed` is called when a tile has come.
 export class Pyramid {
@@ -123,7 +123,7 @@ export class Pyramid {
     this.loading++;
     const asked = tile.needed;
     try {
-      const response = await fetch(this.address(tile), { credentials: "same-origin" });
+      const response = await fetch(this.address(tile), { credentials: "same-origin", priority: "low" });
       if (!response.ok) throw new Error(response.status);
       const picture = await createImageBitmap(await response.blob());
       tile.picture?.close();
