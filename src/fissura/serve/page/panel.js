@@ -96,7 +96,7 @@ function cracks(photo) {
   const shown = photo.cracks.slice(0, most);
   if (state.selected && !shown.some((one) => one.id === state.selected)) shown.push(...photo.cracks.filter((one) => one.id === state.selected));
   return [
-    make("div", { class: "head" }, make("h3", {}, t("cracks", { n: photo.cracks.length })),
+    make("div", { class: "head" }, make("h3", {}, t("cracks", { n: photo.cracks.filter((one) => one.status !== "rejected").length })),
       open.length ? make("span", { class: "faint" }, t("open", { n: open.length })) : null,
       open.length > 1 ? make("button", { type: "button", class: "link", "data-focus": "accept-all", onclick: () => acceptAll(open) }, t("accept_all")) : null),
     photo.cracks.length ? make("ul", { class: "cracks" }, ...shown.map((one) => crackRow(one, photo)))
