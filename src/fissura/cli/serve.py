@@ -25,10 +25,11 @@ from fissura.serve.options import Served, ServeOptions
 ServeGroup = Annotated[ServeOptions, Parameter(name="*", group=Group("Server"), negative="")]
 SERVE = ServeOptions()
 TOKEN = "FISSURA_TOKEN"
+FOLDER = Path("desk")
 
 
 def serve(
-    folder: Path = Path("desk"),
+    folder: Path = FOLDER,
     *,
     model: Path = SHIPPED,
     limits: Path | None = None,
@@ -45,8 +46,8 @@ def serve(
     inspected by the HTTP API below /v1; docs/serve.md. Ctrl-C ends it.
 
     Args:
-        folder: Folder of photos, to which more can be dragged in the browser; it is made where
-            there is none.
+        folder: Folder of photos, to which more can be dragged in the browser; the one called desk
+            is made where there is none.
         model: Run folder that `fissura train` wrote, or the name of a model that `fissura models`
             lists.
         limits: YAML file with rules such as `max_width_mm: 0.3`; see docs/inspection.md.
@@ -60,6 +61,8 @@ def serve(
 
     if serving.token is None and os.environ.get(TOKEN):
         serving = replace(serving, token=os.environ[TOKEN])
+    if folder == FOLDER and not api:
+        folder.mkdir(exist_ok=True)
     return run(
         Served(
             folder=None if api else folder,

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -15,6 +13,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from fissura.errors import InputError
+from fissura.serve.desk.routes import Desk, desk_router
 from fissura.serve.guard import Guard
 from fissura.serve.inspect_routes import inspect_router
 from fissura.serve.jobs import Jobs
@@ -48,14 +47,14 @@ def create_app(served: Served | None = None) -> FastAPI:
     metrics = Metrics()
     worker = Worker(served.model, served.predicting, on_batch=metrics.batches.observe)
     jobs = Jobs(worker, served.options, metrics)
-    desk: Any = None
+    desk = None if served.folder is None else Desk(served.folder, served, worker)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            if desk is not None and hasattr(desk, "close"):
+            if desk is not None:
                 desk.close()
             worker.close()
             jobs.close()
@@ -70,13 +69,9 @@ def create_app(served: Served | None = None) -> FastAPI:
     )
     app.state.worker, app.state.jobs, app.state.served = worker, jobs, served
     app.include_router(inspect_router(served, jobs, metrics))
-    if served.folder is not None and find_spec("fissura.serve.desk.routes"):
-        from fissura.serve.desk import routes  # pyright: ignore[reportAttributeAccessIssue]
-
-        desk = routes.Desk(served.folder, served, worker)
-        app.include_router(routes.desk_router(desk))
     app.state.desk = desk
-    if served.folder is not None:
+    if desk is not None:
+        app.include_router(desk_router(desk))
         _add_page(app)
     _tell_in_sentences(app)
     app.add_middleware(Guard, options=served.options, metrics=metrics)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-from typing import Any
 
 import uvicorn
 
 from fissura.errors import InputError
 from fissura.serve.app import create_app
+from fissura.serve.desk.desk import Desk
 from fissura.serve.options import Served
 from fissura.serve.protocol import HEADER_SECONDS, MOST_CONNECTIONS, bounded
 from fissura.serve.security import entrance
@@ -70,14 +70,14 @@ def run(served: Served) -> int:
 class _Server(uvicorn.Server):
     """A server that tells the desk to let its open streams end before it waits for them."""
 
-    def __init__(self, config: uvicorn.Config, desk: Any) -> None:
+    def __init__(self, config: uvicorn.Config, desk: Desk | None) -> None:
         super().__init__(config)
         self.desk = desk
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End."""
-        if hasattr(self.desk, "end_streams"):
-            self.desk.end_streams()
+        if self.desk is not None:
+            self.desk.events.close()
         await super().shutdown(sockets)
 
 
