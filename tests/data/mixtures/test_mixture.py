@@ -6,6 +6,7 @@ import yaml
 from PIL import Image
 
 from fissura.data.mixtures import images as mixture_images
+from fissura.data.mixtures.crops import draw_place
 from fissura.data.mixtures.images import load_mixture
 from fissura.data.mixtures.mixture import is_mixture, read_mixture
 from fissura.data.synthetic.objects import OBJECTS
@@ -224,3 +225,15 @@ def test_objects_change_some_of_a_surface_and_stay_finite(name):
         assert np.isfinite(color).all()
         changed_fractions.append(float((np.abs(color - 0.5) > 0.02).any(axis=2).mean()))
     assert max(changed_fractions) > 0.003
+
+
+def test_photos_are_taken_at_their_own_scale_where_that_is_asked_for(mixture_file):
+    read = yaml.safe_load(mixture_file.read_text())
+    plain = read_mixture(mixture_file)
+    fixed = read_mixture(written(mixture_file, read["sets"], scale_spread=0))
+    assert "scale_spread" not in plain.description  # fingerprints of before hold
+    assert fixed.description["scale_spread"] == 0
+    rng = np.random.default_rng(0)
+    assert {draw_place(rng, None, (300, 300), 64, spread=0).scale for _ in range(9)} == {1.0}
+    with pytest.raises(InputError, match="scale_spread"):
+        read_mixture(written(mixture_file, read["sets"], scale_spread="wide"))

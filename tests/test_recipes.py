@@ -1,0 +1,89 @@
+"""What the recipes fit to a model's own errors, on data whose truth is known."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+
+
+@pytest.fixture(autouse=True)
+def on_path(monkeypatch):
+    monkeypatch.syspath_prepend(RECIPES)
+
+
+def surface(seed, spread, shift=0.0, count=6000):
+    """Widths measured with errors that grow with the width, half of it told by σ."""
+    rng = np.random.default_rng(seed)
+    truth = rng.uniform(1, 12, count)
+    sigma = rng.uniform(0.1, 0.6, count)
+    error = spread * rng.standard_normal(count) * (0.2 + 0.05 * truth + sigma)
+    return np.column_stack([np.maximum(truth + error + shift, 0.2), sigma, truth])
+
+
+def test_the_fitted_error_covers_what_it_says_on_a_surface_that_was_left_out():
+    import fit_widths
+
+    known = fit_widths.fit([surface(1, 0.9), surface(2, 1.0), surface(3, 1.1)])
+    found = fit_widths.check(known, surface(4, 1.0))
+    assert found["within"] == pytest.approx(0.68, abs=0.05)
+    assert found["within_95"] == pytest.approx(0.954, abs=0.03)
+
+
+def test_a_shift_is_taken_where_all_surfaces_agree_and_nowhere_else():
+    import fit_widths
+
+    wide = [surface(seed, 0.3, shift) for seed, shift in ((1, 0.5), (2, 0.8))]
+    known = fit_widths.fit(wide, surface(3, 0.3, 0.6))
+    assert known.shifts
+    assert all(-0.9 < shift < -0.2 for shift in known.shifts)
+    assert abs(fit_widths.check(known, wide[0])["bias"]) < 0.15
+    both = fit_widths.fit([surface(1, 0.3, 0.5), surface(2, 0.3, -0.5)])
+    assert both.shifts == ()
+
+
+def test_the_least_certainty_is_the_least():
+    import fit_alarms
+
+    rng = np.random.default_rng(0)
+    photo = rng.integers(0, 40, 60)
+    clean = fit_alarms.Found(
+        40, photo, rng.uniform(0.5, 1, 60), np.full(60, 20.0), np.zeros(60), cracked=False
+    )
+    cracked = fit_alarms.Found(
+        5, np.arange(5), np.full(5, 0.99), np.full(5, 99.0), np.ones(5), cracked=True
+    )
+    least = fit_alarms.least_certainty({"clean": clean, "cracked": cracked})
+    assert clean.alarms(least).mean() <= 0.05
+    assert clean.alarms(least - 0.002).mean() > 0.05 or least <= 0.502
+    by_hand = sum(
+        any(c >= least for c, p in zip(clean.certainty, photo, strict=True) if p == number)
+        for number in range(40)
+    )
+    assert clean.alarms(least).sum() == by_hand
+
+
+def test_auroc_is_that_of_scikit_learn():
+    import fit_familiar
+
+    rng = np.random.default_rng(2)
+    known, others = rng.normal(0, 1, 50), rng.normal(1, 1, 70)
+    labels = np.concatenate([np.zeros(50), np.ones(70)])
+    wanted = roc_auc_score(labels, np.concatenate([known, others]))
+    assert fit_familiar.auroc(known, others) == pytest.approx(wanted, abs=1e-4)
+
+
+def test_a_training_lacks_what_is_left_out(monkeypatch):
+    monkeypatch.syspath_prepend(RECIPES.parent / "benchmarks")
+    import leave_one_out
+
+    for name in (*leave_one_out.LEFT_OUT, *leave_one_out.ABLATIONS):
+        mixture = leave_one_out.mixture_of(name, RECIPES, 24)
+        assert sum(one["fraction"] for one in mixture["sets"].values()) == pytest.approx(1)
+        assert name not in mixture["sets"]
+    bare = leave_one_out.mixture_of("without photos free of cracks", RECIPES, 24)["sets"]
+    assert bare["textures"]["fraction"] == bare["concrete"]["fraction"] == 0
+    assert bare["drawn"]["fraction"] > 0.24
+    assert leave_one_out.mixture_of("without scales", RECIPES, 24)["scale_spread"] == 0
