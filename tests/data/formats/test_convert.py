@@ -14,8 +14,7 @@ from fissura.data.annotation_options import AnnotationOptions
 from fissura.data.conversion.convert import EXPORTERS, convert
 from fissura.data.conversion.options import ConvertOptions
 from fissura.data.folder import find_pairs
-from fissura.data.formats import read_annotations
-from fissura.data.formats.shapes import rasterize
+from fissura.data.formats import rasterize, read_annotations
 from fissura.errors import InputError
 
 from .layouts import LAYOUTS, save_photos

@@ -5,8 +5,7 @@ import pytest
 from PIL import Image
 
 from fissura.data.folder import find_pairs
-from fissura.data.formats import read_annotations
-from fissura.data.formats.shapes import rasterize
+from fissura.data.formats import rasterize, read_annotations
 from fissura.training.loop import train
 from fissura.training.options import TrainOptions
 

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from fissura.data.formats import AnnotatedImage, Bitmap, Polygon, Polyline, Shape
-from fissura.data.formats.shapes import rasterize
+from fissura.data.formats import AnnotatedImage, Bitmap, Polygon, Polyline, Shape, rasterize
 from fissura.data.formats.shapes.line_width import measured_strokes
 from fissura.data.formats.shapes.rasterize import fill
 
