@@ -39,7 +39,8 @@ from fissura.files import replacing
 from fissura.paper.losses import BASELINES, ours
 from fissura.study.data import panels
 from fissura.study.experiment import Run, experiment
-from fissura.study.runs.one_run import execute, prepared, run_folder
+from fissura.study.runs.images import prepared
+from fissura.study.runs.one_run import execute, run_folder
 from fissura.study.runs.workers import Job, run_in_workers
 
 RESULTS = Path(__file__).parent / "results" / "study.json"

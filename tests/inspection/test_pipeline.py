@@ -18,7 +18,7 @@ from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
 from fissura.inspection import export as export_module
 from fissura.inspection import pipeline as module
-from fissura.inspection.photos import photo as photo_module
+from fissura.inspection.photos import recorder as recorder_module
 from fissura.inspection.pipeline import inspect, measure_files
 from fissura.measurement import measure
 from fissura.measurement.options import MeasureOptions, ResolutionOptions
@@ -231,7 +231,7 @@ class TestOnePhotoThatFails:
         ],
     )
     def test_measuring_or_writing(self, masks, model, tmp_path, monkeypatch, where, error):
-        real, calls = getattr(photo_module, where), []
+        real, calls = getattr(recorder_module, where), []
 
         def failing(*args, **options):
             calls.append(where)
@@ -239,7 +239,7 @@ class TestOnePhotoThatFails:
                 raise error
             return real(*args, **options)
 
-        monkeypatch.setattr(photo_module, where, failing)
+        monkeypatch.setattr(recorder_module, where, failing)
         out = tmp_path / "out"
         done = measure_files(masks, out, kind="mask", model=model)
         reason = {"measure": "too large for the memory", "write_image": "Permission denied"}
@@ -276,7 +276,7 @@ class TestOnePhotoThatFails:
         def full(*args):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr(photo_module, "write_image", full)
+        monkeypatch.setattr(recorder_module, "write_image", full)
         with pytest.raises(OSError, match="No space left"):
             measure_files(masks, tmp_path / "out", kind="mask", model=model)
 

@@ -23,13 +23,14 @@ from fissura.inference.folder import predict
 from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
 from fissura.losses import LOSSES, PerClassLoss, softmax_hybrid_focal_margin_loss
+from fissura.training.build import begin, start_fabric
 from fissura.training.class_step import validate_classes
 from fissura.training.classes import class_targets, rare_fraction
 from fissura.training.inputs import choose_loss, read_inputs
 from fissura.training.loop import resume, train
 from fissura.training.options import TrainOptions
 from fissura.training.run_folder import read_metrics
-from fissura.training.session import Planned, begin, start_fabric
+from fissura.training.session import Planned
 
 CLASSES = "crack,seam,stain"
 OPTIONS = TrainOptions(
@@ -190,7 +191,7 @@ def test_a_training_starts_from_a_model_of_other_classes(drawn, tmp_path):
 
 
 def test_studies_refuse_classes(drawn):
-    from fissura.study.runs.one_run import prepared_for
+    from fissura.study.runs.images import prepared_for
 
     with pytest.raises(InputError, match="Studies compare trainings of crack or not"):
         prepared_for(OPTIONS, drawn, "test")

@@ -27,7 +27,8 @@ from fissura.inspection.options import InspectOptions
 from fissura.inspection.outcome import Inspection, now, print_report, say
 from fissura.inspection.photo_table import Known, known_photos
 from fissura.inspection.photos.given_masks import find_given_masks
-from fissura.inspection.photos.photo import Inspector, InspectorOptions
+from fissura.inspection.photos.photo import Inspector
+from fissura.inspection.photos.recorder import InspectorOptions
 from fissura.inspection.photos.sources import Kind
 from fissura.inspection.report.heading import Heading, read_heading
 from fissura.inspection.report.page import About

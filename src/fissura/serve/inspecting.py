@@ -27,7 +27,8 @@ from fissura.inspection.exporters.tables import (
 )
 from fissura.inspection.facts import read_exif
 from fissura.inspection.limits import Limits, judge
-from fissura.inspection.photos.photo import Inspector, InspectorOptions
+from fissura.inspection.photos.photo import Inspector
+from fissura.inspection.photos.recorder import InspectorOptions
 from fissura.inspection.record import Record
 from fissura.inspection.steps import record_file
 from fissura.inspection.store import save_record

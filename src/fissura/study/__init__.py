@@ -18,6 +18,9 @@ files of this room:
                  progress      how much is done, and the time left
                  workers       hands the runs to worker processes
                  one_run       trains and judges one run
+                 images        the images of a run, read once for all
+                 curve         the test IoU of some epochs, for the record
+                 judge         the result of a finished training
                  logits        mean logits of crack pixels in training and test images
     outputs/     comparison    the table of a study, and each row against the baseline
                  thresholds    whether a difference is more than another threshold

@@ -18,7 +18,8 @@ from fissura.study.outputs.exports import write_study
 from fissura.study.recipe import Recipe, choose_rows, collect
 from fissura.study.results import index, read_results
 from fissura.study.runs.cost import Cost, estimate, written_costs
-from fissura.study.runs.one_run import Advanced, Ended, prepared_for, result_file, run_folder
+from fissura.study.runs.images import prepared_for
+from fissura.study.runs.one_run import Advanced, Ended, result_file, run_folder
 from fissura.study.runs.progress import Clock, progress_bar, tell
 from fissura.study.runs.workers import Job, run_in_workers
 

@@ -18,6 +18,7 @@ from fissura.data.preparation.batches import epoch_batches
 from fissura.errors import InputError
 from fissura.metrics.counts import counts_at, f1, iou
 from fissura.training import run_folder
+from fissura.training.build import begin, start_fabric
 from fissura.training.class_step import validate_classes
 from fissura.training.classes import class_metrics
 from fissura.training.config_file import read_config
@@ -26,7 +27,7 @@ from fissura.training.inputs import read_inputs
 from fissura.training.optimize import learning_rate
 from fissura.training.options import TrainOptions
 from fissura.training.pictures import Pictures
-from fissura.training.session import Planned, Position, Session, begin, start_fabric
+from fissura.training.session import Planned, Position, Session
 from fissura.training.step import (
     check_finite,
     choose_threshold,

@@ -9,7 +9,8 @@ from fissura.study.recipe import at_budget
 from fissura.study.runner import study
 from fissura.study.runs import cost
 from fissura.study.runs.cost import Cost, Timed, estimate, time_kind, written_costs
-from fissura.study.runs.one_run import Advanced, curve_epochs, run_folder
+from fissura.study.runs.curve import curve_epochs
+from fissura.study.runs.one_run import Advanced, run_folder
 from fissura.study.runs.progress import Clock
 from fissura.study.runs.workers import Job
 

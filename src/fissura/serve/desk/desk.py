@@ -23,7 +23,8 @@ from fissura.inference.prediction import Prediction
 from fissura.inference.raster import raster_of
 from fissura.inspection.limits import Limits, read_limits
 from fissura.inspection.photo_table import Known, known_photos
-from fissura.inspection.photos.photo import Inspector, InspectorOptions
+from fissura.inspection.photos.photo import Inspector
+from fissura.inspection.photos.recorder import InspectorOptions
 from fissura.inspection.steps import photo_digest, record_file
 from fissura.inspection.store import SETTINGS, save_record
 from fissura.measurement.options import MeasureOptions, ResolutionOptions

@@ -16,11 +16,14 @@ import torch
 
 from fissura.data.preparation.batches import ImageStore, epoch_batches
 from fissura.errors import InputError
-from fissura.study.runs.one_run import curve_epochs, pixel_ratio, prepared_for, run_folder
+from fissura.study.runs.curve import curve_epochs, pixel_ratio
+from fissura.study.runs.images import prepared_for
+from fissura.study.runs.one_run import run_folder
 from fissura.study.runs.workers import Job, one_thread
+from fissura.training.build import build_session, start_fabric
 from fissura.training.inputs import read_inputs
 from fissura.training.run_folder import read_metrics
-from fissura.training.session import Session, build_session, start_fabric
+from fissura.training.session import Session
 from fissura.training.step import train_step, validate
 
 # Options that change a step's time by little or nothing.
