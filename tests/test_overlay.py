@@ -12,7 +12,6 @@ from fissura.overlay import (
     TRUE_POSITIVE,
     error_overlay,
     overlay,
-    probability_image,
 )
 
 # Machado, Oliveira, Fernandes 2009, severity 1, on linear RGB.
@@ -93,13 +92,6 @@ def test_error_overlay_paints_each_kind():
     assert tuple(drawn[0, 1]) == FALSE_POSITIVE
     assert tuple(drawn[1, 0]) == FALSE_NEGATIVE
     assert len(set(drawn[1, 1].tolist())) == 1, "gray where nothing is called and nothing is"
-
-
-def test_probability_image_rises_in_luminance():
-    drawn = probability_image(np.linspace(0, 1, 256)[None])
-    luminance = drawn[0] @ np.array([0.2126, 0.7152, 0.0722])
-    assert (np.diff(luminance) >= 0).all()
-    assert drawn.dtype == np.uint8
 
 
 def test_wrong_arguments():

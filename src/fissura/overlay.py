@@ -128,24 +128,6 @@ def error_overlay(
     return drawn
 
 
-def probability_image(prob: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Paint probabilities from black (0) over blue and sky blue to white (1).
-
-    Args:
-        prob: Floats (h, w) in [0, 1].
-
-    Returns:
-        RGB, uint8 (h, w, 3), its luminance rising with the probability.
-
-    >>> probability_image(np.array([[0.0, 1.0]])).tolist()
-    [[[0, 0, 0], [255, 255, 255]]]
-    """
-    stops = np.array([[0, 0, 0], [0, 60, 120], SKY_BLUE, [255, 255, 255]], float)
-    at = np.linspace(0, 1, len(stops))
-    channels = [np.interp(prob, at, stops[:, channel]) for channel in range(3)]
-    return np.stack(channels, axis=-1).round().astype(np.uint8)
-
-
 def _mix(pixels: NDArray[np.uint8], color: Color, alpha: float) -> NDArray[np.uint8]:
     """Blend pixels with a color."""
     mixed = (1 - alpha) * pixels.astype(np.float32) + alpha * np.array(color, np.float32)

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fissura.checkpoint import ModelConfig, config_of, find_model, versions
-from fissura.data.folder import MOST_NOTES, find_pairs
+from fissura.data.folder import MOST_NOTES
 from fissura.data.labels import Labels
-from fissura.data.preparation.load import PreparedSet, load_split
+from fissura.data.preparation.load import LabeledFolder, PreparedSet
 from fissura.data.preparation.protocols import PROTOCOLS, Protocol, choose_protocol
 from fissura.device import describe_machine
 from fissura.errors import InputError
@@ -84,23 +84,9 @@ def evaluate(
                 overlapping=config.overlapping,
             )
     else:
-        labels = _labels(config, options)
-        folder = find_pairs(
-            data,
-            skip_bad=options.skip_bad,
-            labels=labels,
-            empty_if_missing=options.empty_if_missing,
-            annotations=options.annotations(),
-        )
-        notes = folder.notes[:MOST_NOTES]
-        images = load_split(
-            folder,
-            options.split,
-            chosen,
-            cache_dir=cache_dir,
-            skip_bad=options.skip_bad,
-            labels=labels,
-        )
+        labeled = LabeledFolder.find(data, _labels(config, options), options)
+        notes = labeled.folder.notes[:MOST_NOTES]
+        images = labeled.load(options.split, chosen, cache_dir)
     # Images prepared as for training are at the model's scale already.
     scale = 1.0 if chosen == own and chosen.size_hw else config.scale / images.scale
     scores: Scores | ClassScores

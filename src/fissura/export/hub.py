@@ -21,7 +21,6 @@ from fissura.inference.engines.familiar import FILE as FAMILIAR
 from fissura.version import __version__
 
 CARD = "README.md"
-FILES = (CONFIG, WEIGHTS, FAMILIAR, CARD)
 
 
 def save_pretrained(model: str | Path, folder: str | Path) -> Path:

@@ -10,10 +10,9 @@ from typing import Any
 
 import torch
 
-from fissura.data.folder import find_pairs
 from fissura.data.mixtures.images import MixedImages, load_mixture
 from fissura.data.mixtures.mixture import is_mixture, read_mixture
-from fissura.data.preparation.load import PreparedSet, default_cache_dir, load_split
+from fissura.data.preparation.load import LabeledFolder, PreparedSet
 from fissura.data.preparation.protocols import choose_protocol
 from fissura.data.splits import FEWEST, VALIDATION, split_groups
 from fissura.errors import InputError
@@ -75,29 +74,12 @@ def read_inputs(data: Path, config: TrainOptions) -> Inputs:
     if is_mixture(data):
         return _read_mixture(data, config)
     protocol = choose_protocol(config.protocol, config.area_threshold)
-    labels = labels_of(config)
-    folder = find_pairs(
-        data,
-        skip_bad=config.skip_bad,
-        labels=labels,
-        empty_if_missing=config.empty_if_missing,
-        annotations=config.annotations(),
-    )
-
-    def load(split: str) -> PreparedSet:
-        return load_split(
-            folder,
-            split,
-            protocol,
-            cache_dir=default_cache_dir(),
-            skip_bad=config.skip_bad,
-            labels=labels,
-        )
-
-    train = load("train")
+    labeled = LabeledFolder.find(data, labels_of(config), config)
+    folder = labeled.folder
+    train = labeled.load("train", protocol)
     if config.validation == 0:
         return Inputs(train, None, folder.described(), "none, as --validation 0 says")
-    own = load("val") if "val" in folder.splits else None
+    own = labeled.load("val", protocol) if "val" in folder.splits else None
     try:
         return _set_aside(train, own, config, folder.described())
     except InputError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -106,12 +107,18 @@ class MixedImages:
     @property
     def images(self) -> list[Tensor]:
         """Four crops, as examples."""
-        return list(self.batch(np.arange(4), crop=CROP, rng=np.random.default_rng(0))[0])
+        return self._examples[0]
 
     @property
     def masks(self) -> list[Tensor]:
         """The masks of `images`."""
-        return list(self.batch(np.arange(4), crop=CROP, rng=np.random.default_rng(0))[1])
+        return self._examples[1]
+
+    @cached_property
+    def _examples(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Four crops and their masks, drawn once."""
+        images, masks = self.batch(np.arange(4), crop=CROP, rng=np.random.default_rng(0))
+        return list(images), list(masks)
 
     @property
     def fingerprint(self) -> str:

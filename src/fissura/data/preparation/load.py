@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import typing
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from fissura.bit_depth import common_depth
 from fissura.data import cache
-from fissura.data.folder import CRACK_OR_NOT, Folder, Pair, Skipped, refuse_bad
+from fissura.data.annotation_options import AnnotationOptions
+from fissura.data.folder import CRACK_OR_NOT, Folder, Pair, Skipped, find_pairs, refuse_bad
 from fissura.data.images import read_size
 from fissura.data.labels import Labels
 from fissura.data.preparation.prepare import decode_rule, prepare_pairs
@@ -19,7 +21,7 @@ from fissura.data.splits import group_of, split_groups
 from fissura.data.walk import below
 from fissura.errors import InputError
 
-__all__ = ["PreparedSet", "default_cache_dir", "load_split"]
+__all__ = ["LabeledFolder", "PreparedSet", "default_cache_dir", "load_split"]
 
 TEST_FRACTION = 0.2
 
@@ -110,6 +112,80 @@ def load_split(
         classes=labels.classes,
         overlapping=labels.overlapping,
     )
+
+
+class Reading(typing.Protocol):
+    """Options by which a folder of labeled photos is read, of a training or an evaluation."""
+
+    @property
+    def skip_bad(self) -> bool:
+        """Go on without files that cannot be used."""
+        ...
+
+    @property
+    def empty_if_missing(self) -> bool:
+        """Photos without a mask show no crack."""
+        ...
+
+    def annotations(self) -> AnnotationOptions:
+        """Return how annotations become masks."""
+        ...
+
+
+@dataclass(frozen=True)
+class LabeledFolder:
+    """A folder of labeled photos, and how its splits are read.
+
+    Attributes:
+        folder: Its pairs.
+        labels: What the values of masks stand for.
+        skip_bad: Go on without files that cannot be used.
+    """
+
+    folder: Folder
+    labels: Labels
+    skip_bad: bool
+
+    @classmethod
+    def find(cls, data: Path, labels: Labels, options: Reading) -> LabeledFolder:
+        """Find the pairs of a folder, as `fissura.data.folder.find_pairs` does.
+
+        Args:
+            data: The folder, or a file with annotations.
+            labels: What the values of masks stand for.
+            options: How the folder is read.
+
+        Raises:
+            InputError: As `find_pairs` does.
+        """
+        folder = find_pairs(
+            data,
+            skip_bad=options.skip_bad,
+            labels=labels,
+            empty_if_missing=options.empty_if_missing,
+            annotations=options.annotations(),
+        )
+        return cls(folder, labels, options.skip_bad)
+
+    def load(self, split: str, protocol: Protocol, cache_dir: Path | None = None) -> PreparedSet:
+        """Read and prepare the images of a split, as `load_split` does.
+
+        Args:
+            split: "train", "val", "test" or "all".
+            protocol: How photos become images.
+            cache_dir: Where prepared images are kept; None is `default_cache_dir()`.
+
+        Raises:
+            InputError: As `load_split` does.
+        """
+        return load_split(
+            self.folder,
+            split,
+            protocol,
+            cache_dir=cache_dir,
+            skip_bad=self.skip_bad,
+            labels=self.labels,
+        )
 
 
 def default_cache_dir() -> Path:
