@@ -327,6 +327,7 @@ class Desk:
             measuring=self.options.measuring,
             kind="photo",
             known=self._known,
+            overlays=False,  # the page draws its own, and the report has those of the end
         )
         found = found_folder(self.home)
         predictor = getattr(self.worker, "predictor", None)
