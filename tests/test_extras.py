@@ -100,6 +100,14 @@ def test_training_names_its_extra(photo, tmp_path):
     assert "pip install 'fissura[train]'" in " ".join(result.stderr.split())
 
 
+def test_the_desk_names_its_extra(tmp_path):
+    result = without_extras("serve", tmp_path)
+    assert result.returncode == 2, result.stdout
+    assert "Traceback" not in result.stderr
+    assert "pip install 'fissura[serve]'" in " ".join(result.stderr.split())
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_other_networks_name_their_extra():
     models = ["smp:Unet", "efficient_unet", "transunet"]
     code = PRELUDE + (

@@ -114,6 +114,7 @@ def load_split(
     )
 
 
+@typing.runtime_checkable  # for the checks of types in the tests
 class Reading(typing.Protocol):
     """Options by which a folder of labeled photos is read, of a training or an evaluation."""
 
