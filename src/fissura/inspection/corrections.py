@@ -209,11 +209,11 @@ def shared_pixels(
     labels: NDArray[np.int32], before: NDArray[np.int32]
 ) -> dict[tuple[int, int], int]:
     """Return the number of pixels that a new and an old crack share, by their numbers."""
-    both = (labels > 0) & (before > 0)
-    pairs, counts = np.unique(
-        np.stack([labels[both], before[both]], axis=1), axis=0, return_counts=True
-    )
-    return {(int(new), int(old)): int(n) for (new, old), n in zip(pairs, counts, strict=True)}
+    both = np.flatnonzero((labels > 0) & (before > 0))
+    most = int(before.max(initial=0)) + 1
+    keys = labels.ravel()[both].astype(np.int64) * most + before.ravel()[both]
+    found, counts = np.unique(keys, return_counts=True)
+    return {divmod(key, most): n for key, n in zip(found.tolist(), counts.tolist(), strict=True)}
 
 
 def _alike(crack: Crack, old: Crack, labels: NDArray[np.int32], before: NDArray[np.int32]) -> bool:

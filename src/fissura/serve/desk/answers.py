@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fissura.inspection.kinds import crack_kind
 from fissura.inspection.limits import Limits, judge
 from fissura.measurement import Crack
 from fissura.measurement.flatten import flatten
@@ -63,7 +64,7 @@ def _crack(entry: Entry, crack: Crack) -> dict[str, Any]:
         "box": [left, top, right, bottom],
         "lines": [np.round(line[:, ::-1] + HALF, DIGITS).tolist() for line in crack.lines],
         "angle": round(crack.orientation, 1),
-        "kind": "",
+        "kind": crack_kind(crack),
     }
 
 

@@ -140,6 +140,10 @@ class Desk:
         self._thread = threading.Thread(target=self._find_cracks, name="fissura-desk", daemon=True)
         self._thread.start()
 
+    def end_streams(self) -> None:
+        """End the pages' streams of events, so that the server can end."""
+        self.events.close()
+
     def close(self) -> None:
         """End the desk's thread and close the store."""
         self._closed.set()

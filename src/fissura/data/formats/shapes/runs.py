@@ -25,8 +25,9 @@ def crack_runs(labels: NDArray[np.int32], count: int) -> list[NDArray[np.int64]]
     >>> [runs.tolist() for runs in crack_runs(labels, 2)]
     [[[2, 4]], [[1, 2]]]
     """
-    columns, rows = np.nonzero(labels.T)
-    positions = columns * labels.shape[0] + rows
+    # Of a copy that lies in the order of the columns: searching across it is ten times as slow.
+    positions = np.flatnonzero(np.ascontiguousarray((labels != 0).T))
+    columns, rows = np.divmod(positions, labels.shape[0])
     numbers = labels[rows, columns]
     order = np.argsort(numbers, kind="stable")
     ends = np.searchsorted(numbers[order], np.arange(1, count + 2))
