@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, runtime_checkable
 
@@ -259,7 +259,7 @@ class Desk:
     def _stale_settings(self) -> None:
         """Write down how the model's cracks are measured, or find it written."""
         found = found_folder(self.home)
-        settings: dict[str, Any] = {"measuring": asdict(self.options.measuring)}
+        settings: dict[str, Any] = {"measuring": self.options.measuring.settings()}
         try:
             claim(found / SETTINGS, settings, OutputOptions(resume=True))
         except InputError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -85,7 +85,7 @@ class ModelFound:
         found = Found(
             cracks,
             crack_runs(labels, len(cracks)),
-            asdict(self.measuring),
+            self.measuring.settings(),
             crack_runs(specks, 1)[0],
         )
         return found, labels

@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,13 +98,12 @@ def unpack_pixels(packed: bytes) -> Pixels:
     return Pixels((top, left, bottom, right), inside)
 
 
-def stroke(
-    points: Sequence[tuple[float, float]], radius: float, size_hw: tuple[int, int]
-) -> Pixels | None:
+def stroke(points: Any, radius: float, size_hw: tuple[int, int]) -> Pixels | None:
     """Return the pixels whose center a round brush passes over.
 
     Args:
-        points: x and y of the way of the brush's middle; (0, 0) is the corner of the first pixel.
+        points: The way of the brush's middle, x and y each; (0, 0) is the corner of the first
+            pixel. They come from outside, and are looked at before they are used.
         radius: That of the brush, in pixels.
         size_hw: Height and width of the photo.
 
@@ -132,7 +132,7 @@ def stroke(
     return trimmed(Pixels(whole, inside))
 
 
-def _checked(points: Sequence[tuple[float, float]], radius: float) -> NDArray[np.float64]:
+def _checked(points: Any, radius: float) -> NDArray[np.float64]:
     """Return points (n, 2) as an array, or say what is wrong with them."""
     try:
         way = np.asarray(points, np.float64)
