@@ -30,6 +30,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_what_was_answered_is_there_after_a_kill(photos, opened):
     desk = opened(photos)
     mask = desk.opened("p1").mask.copy()
