@@ -295,6 +295,16 @@ def test_by_keyboard_alone(page, desk):
     assert names == []
 
 
+def test_a_tool_that_is_chosen_by_its_key_takes_the_keys(page, desk):
+    page.click("[data-photo=p2] button")
+    page.wait_for_selector("#photo-name:has-text('pier 2')")
+    page.keyboard.press("b")
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    until(page, lambda: desk.photos["p2"].revision == 1)
+
+
 def test_single_keys_can_be_turned_off(page):
     page.keyboard.press("?")
     page.uncheck("#single-keys")

@@ -14,6 +14,8 @@ import { actualSize, fitPhoto, goTo, pan, zoom } from "./viewer.js";
 
 const MAC = /Mac|iP(hone|ad)/.test(navigator.platform);
 const toggle = (key) => { state[key] = !state[key]; tell("view"); };
+// Arrows and Enter belong to the photo as soon as a tool is in hand.
+const take = (tool) => { tools.chooseTool(tool); find("#stage").focus({ preventScroll: true }); };
 const focusOn = (selector) => { showTab("panel"); find(selector)?.focus(); };
 
 // name → [group, keys, action]; the first key is the one that is shown. "Mod" is Ctrl or ⌘.
@@ -28,12 +30,12 @@ const COMMANDS = {
   reject: ["cracks_group", ["x"], () => judge("rejected")],
   note: ["cracks_group", ["n"], () => focusOn(state.selected ? "[name=crack-note]" : "#photo-note")],
   class: ["cracks_group", ["c"], () => focusOn("#crack-class")],
-  hand: ["tools", ["v"], () => tools.chooseTool("hand")],
-  paint: ["tools", ["b"], () => tools.chooseTool("paint")],
-  erase: ["tools", ["e"], () => tools.chooseTool("erase")],
-  line: ["tools", ["l"], () => tools.chooseTool("line")],
-  length: ["tools", ["s"], () => tools.chooseTool("length")],
-  corners: ["tools", ["r"], () => tools.chooseTool("corners")],
+  hand: ["tools", ["v"], () => take("hand")],
+  paint: ["tools", ["b"], () => take("paint")],
+  erase: ["tools", ["e"], () => take("erase")],
+  line: ["tools", ["l"], () => take("line")],
+  length: ["tools", ["s"], () => take("length")],
+  corners: ["tools", ["r"], () => take("corners")],
   smaller: ["tools", ["["], () => tools.resizeBrush(state.radius / 1.25)],
   larger: ["tools", ["]"], () => tools.resizeBrush(state.radius * 1.25 + 0.3)],
   undo: ["tools", ["Mod+z"], undo],
