@@ -43,8 +43,18 @@ def jpeg(photo_of):
 
 @pytest.fixture(scope="session")
 def serve():
-    """Starts servers, see `Server`."""
-    return Server
+    """Starts servers, see `Server`; those that a failed test has left are killed at the end."""
+    started = []
+
+    def start(*arguments, **options):
+        started.append(Server(*arguments, **options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.process.kill()
+            one.process.communicate()
 
 
 class Server:
