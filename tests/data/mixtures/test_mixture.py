@@ -236,4 +236,4 @@ def test_photos_are_taken_at_their_own_scale_where_that_is_asked_for(mixture_fil
     rng = np.random.default_rng(0)
     assert {draw_place(rng, None, (300, 300), 64, spread=0).scale for _ in range(9)} == {1.0}
     with pytest.raises(InputError, match="scale_spread"):
-        read_mixture(written(mixture_file, read["sets"], scale_spread="wide"))
+        read_mixture(written(mixture_file, read["sets"], scale_spread=7))
