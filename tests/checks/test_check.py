@@ -135,3 +135,54 @@ def test_the_options_of_the_check_are_those_of_the_training(surfaces, write, tmp
     assert checked.command.startswith(f"fissura train '{data}'")
     assert checked.summary["split"]["val"] == 0
     assert 0.01 < checked.summary["crack_fraction"] < 0.2
+
+
+def with_classes(data, overlapping=False):
+    """Masks of crack to the left and joint to the right; as index masks, or as a folder of each."""
+    for file in sorted((data / "masks").iterdir()):
+        crack = cv2.imread(str(file), 0) // 255
+        joint = crack.copy()
+        crack[:, 80:] = 0
+        joint[:, :80] = 0
+        if not overlapping:
+            cv2.imwrite(str(file), crack + 2 * joint)
+            continue
+        file.unlink()
+        for name, mask in {"crack": crack, "joint": joint, "damage": crack}.items():
+            (data / "masks" / name).mkdir(exist_ok=True)
+            cv2.imwrite(str(data / "masks" / name / file.name), mask * 255)
+    return data
+
+
+def test_each_class_has_its_amounts(surfaces, write, tmp_path, capsys):
+    data = with_classes(write(tmp_path / "data", surfaces[:8]))
+    (data / "masks" / "a.png").write_bytes((data / "masks" / "b.png").read_bytes())
+    options = fissura.CheckOptions(classes="crack,joint", validation=0.0)
+    checked = fissura.check(data, options=options, out=tmp_path / "out")
+    told = checked.summary["classes"]
+    assert list(told) == ["crack", "joint"]
+    values = [cv2.imread(str(file), 0) for file in (data / "masks").iterdir()]
+    assert told["joint"]["fraction"] == np.mean([mask == 2 for mask in values])
+    assert sum(told["crack"]["photos"].values()) == 8
+    assert 3 <= told["crack"]["thickness_px"] <= 7
+    assert checked.summary["overlaps_iou"] == {}
+    page = (tmp_path / "out" / "check.html").read_text(encoding="utf-8")
+    assert "<td>joint</td>" in page
+    words = ["check", str(data), "--classes", "crack,joint", "--out", str(tmp_path / "again")]
+    assert run_command(words) in (0, 1)
+    printed = capsys.readouterr().out
+    assert "joint: " in printed
+    assert "marked pixels" in printed
+
+
+def test_classes_that_lack_or_are_the_same_are_told(surfaces, write, tmp_path):
+    data = with_classes(write(tmp_path / "data" / "train", surfaces[:8]), overlapping=True)
+    with_classes(write(tmp_path / "data" / "test", surfaces[8:14]), overlapping=True)
+    for file in (data / "masks" / "joint").iterdir():
+        cv2.imwrite(str(file), np.zeros((160, 160), np.uint8))
+    options = fissura.CheckOptions(classes="crack,joint,damage", overlapping=True, validation=0.0)
+    checked = fissura.check(data.parent, options=options, out=tmp_path / "out")
+    kinds = {finding.kind: finding.text for finding in checked.findings}
+    assert "No training photo shows joint" in kinds["class missing"]
+    assert "crack and damage mark nearly the same pixels (IoU 1.00)" in kinds["same class"]
+    assert checked.summary["overlaps_iou"]["crack ~ damage"] == 1.0

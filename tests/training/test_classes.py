@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -404,3 +405,32 @@ def test_the_commands_from_drawing_to_report(tmp_path, capsys):
     assert "seam is 2" in " ".join(capsys.readouterr().out.split())
     assert cli(["evaluate", run, data, "--out", out, "--bootstrap", "2"]) == 0
     assert "mean" in capsys.readouterr().out
+
+
+SMALLER = {
+    "synth": ["--count", "24", "--size-hw", "48", "48", "--crack-fraction", "0.08", "--seed", "3"],
+    "train": ["--width", "2", "--epochs", "1", "--batch-size", "4"],
+    "evaluate": ["--bootstrap", "2"],
+}
+
+
+def test_the_documented_commands_go_from_drawing_to_report(tmp_path, monkeypatch, capsys):
+    page = (Path(__file__).parents[2] / "docs" / "classes.md").read_text(encoding="utf-8")
+    block = page.partition("## Try it")[2]
+    lines = [line.split()[1:] for line in block.splitlines() if line.startswith("    fissura ")]
+    names = ["synth", "check", "train", "evaluate", "predict", "measure", "inspect"]
+    assert [line[0] for line in lines] == names
+    monkeypatch.chdir(tmp_path)
+    for name, *words in lines:
+        if "--epochs" in words:
+            at = words.index("--epochs")
+            words = words[:at] + words[at + 2 :]
+        # A check of drawn panels may find something, which its status says.
+        allowed = (0, 1) if name == "check" else (0,)
+        assert cli([name, *words, *SMALLER.get(name, [])]) in allowed, name
+    told = capsys.readouterr()
+    assert "seam: " in told.out
+    assert "read as an index mask (seam is 2)" in told.err
+    assert (tmp_path / "check-drawn" / "check.html").is_file()
+    assert (tmp_path / "report" / "report.html").is_file()
+    assert list((tmp_path / "runs" / "drawn").glob("evaluation*/report.html"))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fissura.checks.advice import Advice, advise, command
+from fissura.checks.classes import amounts, overlaps
 from fissura.checks.finding import Finding
 from fissura.checks.judge import judge
 from fissura.checks.options import CheckOptions
@@ -114,6 +115,7 @@ def summarize(
         "crack_fraction": sum(look.crack for look in looks) / max(pixels, 1),
         "crack_fraction_percentiles": _percentiles(fractions),
         "thickness_percentiles_px": _percentiles(thick),
+        **_by_class(found),
         "stored_as": found.modes,
         "split": {part: found.planned.count(part) for part in ("train", "val", "test")},
         "split_rule": found.plan,
@@ -137,6 +139,27 @@ def summarize(
             for look, part in zip(looks, found.planned, strict=True)
         ],
         "versions": {"fissura": __version__},
+    }
+
+
+def _by_class(found: Survey) -> dict[str, Any]:
+    """How much of each class there is, and what overlaps; nothing of crack or not."""
+    if not found.labels.classes:
+        return {}
+    told = amounts(found.looks, found.planned, found.labels)
+    return {
+        "classes": {
+            one.name: {
+                "fraction": one.fraction,
+                "photos": one.photos,
+                "thickness_px": one.thickness,
+            }
+            for one in told
+        },
+        "overlaps_iou": {
+            f"{one} ~ {other}": iou
+            for (one, other), iou in overlaps(found.looks, found.labels).items()
+        },
     }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fissura.checks.alike import Alike
+from fissura.checks.classes import amounts, class_findings, overlaps
 from fissura.checks.finding import Finding, shown
 from fissura.checks.judge_labels import label_findings
 from fissura.checks.photo import PhotoLook
@@ -31,10 +32,17 @@ def judge(found: Survey) -> list[Finding]:
         *_leaks(found),
         *alike_findings(found.alike, found.looks, found.planned),
         *label_findings(found.looks),
-        *cracks_findings(found.looks),
+        *cracks_findings(found.looks, kind="class" if found.labels.classes else "crack"),
+        *_classes(found),
         *_amounts(found),
     ]
     return sorted(findings, key=lambda finding: -finding.weight)
+
+
+def _classes(found: Survey) -> list[Finding]:
+    """Classes that lack, are few, or are the same as another."""
+    told = amounts(found.looks, found.planned, found.labels)
+    return class_findings(told, overlaps(found.looks, found.labels), found.planned)
 
 
 def _files(found: Survey) -> list[Finding]:
@@ -204,11 +212,12 @@ def _parts(pairs: list[Alike], parts: Sequence[str]) -> str:
     return " and ".join(names[part] for part in names if part in seen)
 
 
-def cracks_findings(looks: Sequence[PhotoLook]) -> list[Finding]:
+def cracks_findings(looks: Sequence[PhotoLook], *, kind: str = "crack") -> list[Finding]:
     """Photos without crack, and photos far more of which is crack than of the others.
 
     Args:
         looks: All photos.
+        kind: What the masks mark: "crack", or "class" for several classes together.
     """
     findings = []
     empty = [look.name for look in looks if not look.crack]
@@ -218,8 +227,8 @@ def cracks_findings(looks: Sequence[PhotoLook]) -> list[Finding]:
                 "no crack",
                 0.5 if len(empty) > 0.5 * len(looks) else 0.0,
                 f"{counted(len(empty), 'photo')} of {len(looks)} "
-                f"{'shows' if len(empty) == 1 else 'show'} no crack.",
-                "That teaches what is none, as long as no crack was left unmarked there.",
+                f"{'shows' if len(empty) == 1 else 'show'} no {kind}.",
+                f"That teaches what is none, as long as no {kind} was left unmarked there.",
                 tuple(empty),
             )
         )
@@ -230,12 +239,13 @@ def cracks_findings(looks: Sequence[PhotoLook]) -> list[Finding]:
             (look for look in looks if look.fraction > most), key=lambda one: -one.fraction
         )
         if large:
+            what = "crack" if kind == "crack" else "marked"
             files = tuple(look.name for look in large)
             findings.append(
                 Finding(
                     "large",
                     1.0,
-                    f"On {counted(len(large), 'photo')} far more is crack than on the others "
+                    f"On {counted(len(large), 'photo')} far more is {what} than on the others "
                     f"(up to {large[0].fraction:.0%}): {shown(files)}.",
                     "Look whether an area was filled in, or the mask is inverted.",
                     files,

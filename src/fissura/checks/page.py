@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fissura.checks.advice import Advice
+from fissura.checks.classes import amounts, overlaps
 from fissura.checks.finding import Finding
 from fissura.checks.lines import dark_lines, unmarked_lines, working_copy
 from fissura.checks.survey import Reader, Survey
@@ -65,6 +66,8 @@ def page(
         ],
         advice=advice,
         command=command,
+        classes=amounts(found.looks, found.planned, found.labels),
+        overlaps=overlaps(found.looks, found.labels),
         histograms=_histograms(found),
         samples=list(_samples(found, reader)),
         parts=parts,
@@ -100,8 +103,14 @@ def _tiles(found: Survey) -> list[tuple[str, str]]:
     tiles = [
         ("photos with a mask", f"{len(looks):,}"),
         ("size in pixels", f"{width}×{height}" if len(sizes) == 1 else f"{len(sizes)} sizes"),
-        ("crack pixels", f"{sum(look.crack for look in looks) / max(pixels, 1):.2%}"),
-        ("photos without crack", f"{sum(not look.crack for look in looks):,}"),
+        (
+            f"{'marked' if found.labels.classes else 'crack'} pixels",
+            f"{sum(look.crack for look in looks) / max(pixels, 1):.2%}",
+        ),
+        (
+            f"photos without {'a class' if found.labels.classes else 'crack'}",
+            f"{sum(not look.crack for look in looks):,}",
+        ),
     ]
     if thick:
         tiles.append(("typical thickness", f"{np.median(thick):.0f} px"))

@@ -17,6 +17,19 @@ SMALL_MASK = 64  # pixels of the side of the reduced mask, by which masks of cop
 
 
 @dataclass(frozen=True)
+class ClassLook:
+    """A class on one photo.
+
+    Attributes:
+        pixels: Its pixels.
+        thickness: Median of its thickness in pixels; None where there is none of it.
+    """
+
+    pixels: int
+    thickness: float | None
+
+
+@dataclass(frozen=True)
 class PhotoLook:
     """All that is kept of a photo and its mask once they have been looked at.
 
@@ -32,6 +45,8 @@ class PhotoLook:
         fit: How the mask lies on dark lines, or None where there is too little crack to tell.
         wide: Pixels on each side by which the mask is too wide, or None where that is unclear.
         unmarked: Number of long dark lines off the mask, or None.
+        classes: A look at each class, of masks of several.
+        shared: int64 (k, k), the pixels that each two of k classes have in common, or None.
     """
 
     name: str
@@ -45,6 +60,8 @@ class PhotoLook:
     fit: Fit | None = None
     wide: float | None = None
     unmarked: int | None = None
+    classes: tuple[ClassLook, ...] = ()
+    shared: NDArray[np.int64] | None = None
 
     @property
     def fraction(self) -> float:
@@ -58,6 +75,7 @@ def look_at(
     image: NDArray[np.uint8],
     mask: NDArray[np.bool_],
     valid: NDArray[np.bool_] | None = None,
+    cracks: NDArray[np.bool_] | None = None,
 ) -> PhotoLook:
     """Look at a photo and its mask.
 
@@ -67,8 +85,10 @@ def look_at(
         image: RGB (h, w, 3).
         mask: Bool (h, w).
         valid: Pixels with a label, or None where all have one.
+        cracks: What of the mask is to lie on dark lines, bool (h, w); all of it unless given.
     """
     glance = glance_at(name, split, image, mask, valid)
+    mask = mask if cracks is None else cracks
     strokes = thickness(mask)
     if not strokes.size:
         return glance

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from PIL import Image
 
 from fissura.bit_depth import Depth, common_depth
 from fissura.checks.alike import Alike, find_alike
+from fissura.checks.classes import crack_mask, look_at_classes, masks_of
 from fissura.checks.options import CheckOptions
 from fissura.checks.photo import PhotoLook, look_at
 from fissura.data.cache import THREADS
@@ -63,6 +65,7 @@ class Survey:
         skipped: Files that cannot be used.
         unread: Endings of files that nothing reads, and how many there are.
         modes: How photos and masks are stored, such as "RGB photos", and how many there are.
+        labels: What the values of the masks stand for.
     """
 
     folder: Folder
@@ -74,6 +77,7 @@ class Survey:
     skipped: list[Skipped]
     unread: dict[str, int]
     modes: dict[str, int]
+    labels: Labels
 
     def reader(self, options: CheckOptions) -> Reader:
         """Return a reader of the same photos and masks.
@@ -132,8 +136,21 @@ class Reader:
         Raises:
             InputError: A file cannot be read.
         """
-        image, mask, valid = read_labeled(self.pairs[name][1], self.rule, self.labels, self.depth)
+        image, mask, valid = self.labeled(name)
         return image, np.asarray(mask > 0), valid
+
+    def labeled(
+        self, name: str
+    ) -> tuple[NDArray[np.uint8], NDArray[Any], NDArray[np.bool_] | None]:
+        """Read a photo as `read` does, with its mask as training has it.
+
+        Args:
+            name: Name of the photo.
+
+        Raises:
+            InputError: A file cannot be read.
+        """
+        return read_labeled(self.pairs[name][1], self.rule, self.labels, self.depth)
 
 
 def survey(data: Path, options: CheckOptions) -> Survey:
@@ -160,7 +177,7 @@ def survey(data: Path, options: CheckOptions) -> Survey:
     def work(each: tuple[str, Pair]) -> PhotoLook | Skipped:
         split, pair = each
         try:
-            return look_at(pair.name, split, *reader.read(pair.name))
+            return _looked_at(split, pair.name, reader)
         except InputError as error:
             return Skipped(pair.image, str(error).removeprefix(f"{pair.image}: ").rstrip("."))
 
@@ -182,7 +199,20 @@ def survey(data: Path, options: CheckOptions) -> Survey:
         skipped=folder.skipped + reader.bad + skipped,
         unread=_unread(folder),
         modes=dict(Counter(_modes(listed)).most_common()),
+        labels=reader.labels,
     )
+
+
+def _looked_at(split: str, name: str, reader: Reader) -> PhotoLook:
+    """Look at a photo with all its classes together, and at each of them."""
+    image, values, valid = reader.labeled(name)
+    if not reader.labels.classes:
+        return look_at(name, split, image, np.asarray(values > 0), valid)
+    masks = masks_of(values, reader.labels)
+    cracks = crack_mask(masks, reader.labels)
+    classes, shared = look_at_classes(masks)
+    look = look_at(name, split, image, np.asarray(values > 0), valid, cracks)
+    return replace(look, classes=classes, shared=shared)
 
 
 def _plan(folder: Folder, names: list[str], options: CheckOptions) -> tuple[list[str], str]:

@@ -56,10 +56,17 @@ def check(
         return FOUND if checked.serious else 0
     summary = checked.summary
     print(
-        f"{summary['photos']} photos, {summary['crack_fraction']:.2%} crack pixels. Masks: "
+        f"{summary['photos']} photos, {summary['crack_fraction']:.2%} "
+        f"{'marked' if 'classes' in summary else 'crack'} pixels. Masks: "
         f"{summary['mask_rule']}. Layout: {summary['layout']}."
     )
     print("Split: " + ", ".join(f"{count} {part}" for part, count in summary["split"].items()))
+    for name, one in summary.get("classes", {}).items():
+        thick = "" if one["thickness_px"] is None else f", {one['thickness_px']:.0f} px thick"
+        photos = ", ".join(f"{count} {part}" for part, count in one["photos"].items())
+        print(f"{name}: {one['fraction']:.2%} of the pixels{thick}; on photos: {photos}")
+    for pair, iou in summary.get("overlaps_iou", {}).items():
+        print(f"{pair} overlap: IoU {iou:.2f}")
     for finding in checked.findings:
         print(f"- {level(finding)}, {finding.kind}: {finding.text} {finding.advice}".rstrip())
     if not checked.findings:

@@ -18,7 +18,9 @@ class PredictOptions:
 
     of_class: str | None = None
     """Class that counts as crack, of a model of several classes: that one is found, drawn and
-    measured, where its probability is at least the threshold."""
+    measured, where its probability is at least the threshold. Of masks that tell classes apart
+    `fissura measure` measures one, too: its name in maps of Fissura, rust=3 in other index masks.
+    """
 
     scale: float | Literal["auto"] | None = None
     """Factor by which photos are resized for the network; by default as in training. auto halves a

@@ -26,10 +26,11 @@ from fissura.inspection.limits import Limits, read_limits
 from fissura.inspection.options import InspectOptions
 from fissura.inspection.outcome import Inspection, now, print_report, say
 from fissura.inspection.photo_table import Known, known_photos
+from fissura.inspection.photos.class_masks import given_class
 from fissura.inspection.photos.given_masks import find_given_masks
 from fissura.inspection.photos.photo import Inspector
 from fissura.inspection.photos.recorder import InspectorOptions
-from fissura.inspection.photos.sources import Kind
+from fissura.inspection.photos.sources import Kind, own_result
 from fissura.inspection.report.heading import Heading, read_heading
 from fissura.inspection.report.page import About
 from fissura.inspection.severity import Classes, find_profile
@@ -215,8 +216,8 @@ def _run(task: _Task) -> Inspection:
     if output.resume:
         _check_format(out / SETTINGS)
     earlier = Earlier(out, _previous(task.inspecting))
-    unneeded = task.kind in ("mask", "probability") or set(names) <= set(given.of_photo)
-    predictor = None if unneeded else Predictor.load(task.model, **asdict(task.predicting))
+    unneeded = _unneeded(task, files) or set(names) <= set(given.of_photo)
+    predictor = None if unneeded else _predictor(task)
     if predictor is not None:
         predictor.refuse_classes("fissura predict tells them apart")
     claim(
@@ -287,6 +288,27 @@ def _classes(inspecting: InspectOptions) -> Classes:
     return Classes(profile, inspecting.axis)
 
 
+def _predictor(task: _Task) -> Predictor:
+    """Load the model; say how a class of masks is chosen where it does not know the class."""
+    try:
+        return Predictor.load(task.model, **asdict(task.predicting))
+    except InputError as error:
+        asked = task.predicting.of_class
+        if task.kind != "auto" or asked is None or f"no class {asked!r}" not in str(error):
+            raise
+        raise InputError(
+            f"{error} Of index masks, give the value of the class too: --of-class {asked}=2."
+        ) from error
+
+
+def _unneeded(task: _Task, files: list[Path]) -> bool:
+    """Whether no file can be a photo, on which a model had to find the cracks."""
+    if task.kind == "auto":
+        of_class = given_class(task.predicting.of_class) is not None
+        return of_class or all(own_result(file) is not None for file in files)
+    return task.kind != "photo"
+
+
 def _photos(task: _Task) -> list[Path]:
     """Return the files to inspect: neither earlier results nor the masks that were given."""
     files = [file for file in find_images(task.inputs) if not is_result(file, task.out)]
@@ -329,6 +351,7 @@ def _inspector(
         kind=task.kind,
         told=not task.report,
         threshold=task.predicting.threshold,
+        of_class=None if task.kind == "photo" else task.predicting.of_class,
         overwrite=task.output.overwrite,
         depth=depth,
         known=known,

@@ -13,7 +13,7 @@ from fissura.data.labels import UNLABELED
 from fissura.data.masks.colors import choose_colors
 from fissura.data.masks.looks import FLAT_PIXELS, MaskLook, well_known
 from fissura.data.masks.rule import MaskRule, Scale
-from fissura.data.masks.sentences import CONVERT, differing, inverted, listed, named
+from fissura.data.masks.sentences import CLASSES, CONVERT, differing, inverted, listed, named
 from fissura.data.masks.values import is_jpeg, read_mask
 from fissura.errors import InputError
 
@@ -195,9 +195,11 @@ def _refuse(
         gap = top.values[-1] - top.values[-2]
         if gap > 0.5 * top.values[-1]:
             ignored = f" If {top.values[-1]} marks areas without labels: --ignore {top.values[-1]}."
+    classes = f"{CLASSES} " if is_bad is MaskLook.has_classes else ""
     raise InputError(
         f"{where}: it is unclear which pixels are crack, since {named(bad, where)} "
-        f"{'has' if len(bad) == 1 else 'have'} {what}: {listed(values)}.{ignored} {CONVERT}"
+        f"{'has' if len(bad) == 1 else 'have'} {what}: {listed(values)}.{ignored} "
+        f"{classes}{CONVERT}"
     )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fissura.data.masks.looks import CLASS_FRACTION, FLAT_FRACTION, MaskLook
 from fissura.data.masks.rule import Color, MaskRule, along, upper_8_bits
-from fissura.data.masks.sentences import differing, inverted, listed, named
+from fissura.data.masks.sentences import CLASSES, differing, inverted, listed, named
 from fissura.errors import InputError
 
 # Two colors are told apart from this distance on (of 442 between black and white).
@@ -51,7 +51,8 @@ def choose_colors(looks: Sequence[tuple[Path, MaskLook]], where: Path) -> MaskRu
         raise InputError(
             f"{where}: it is unclear which pixels are crack, since {named(colored, where)} "
             f"{'has' if len(colored) == 1 else 'have'} several colors: (red, green, blue) "
-            f"{listed(seen)}. Save masks with two colors, one for crack and one for background."
+            f"{listed(seen)}. Save masks with two colors, one for crack and one for background. "
+            f"{CLASSES}"
         )
     if max(names[crack]) < 48:
         raise inverted(where, counts[0] / counts.sum())

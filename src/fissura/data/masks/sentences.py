@@ -15,6 +15,10 @@ CONVERT = (
     'is crack, as with instance ids, this does it for one file: python -c "from PIL import Image; '
     "Image.open('IN.png').point(lambda v: 255 * (v > 0), 'L').save('OUT.png')\""
 )
+CLASSES = (
+    "Where they are classes, name them: `fissura train --classes crack,rust` (1 crack, 2 rust); "
+    "`fissura measure --of-class rust=2` measures one of them."
+)
 
 
 def differing(used: list[tuple[Path, MaskLook]], where: Path) -> InputError:

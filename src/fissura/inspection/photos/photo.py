@@ -83,7 +83,8 @@ class Inspector:
         Raises:
             InputError: The file cannot be read, or its resolution not be found as asked for.
         """
-        source = recognize(file, self._kind(file), self.options.threshold)
+        options = self.options
+        source = recognize(file, self._kind(file), options.threshold, options.of_class)
         with raster_of(file, depth=self.options.depth) as raster:
             if raster is not None:
                 if source.kind == "photo":
@@ -267,7 +268,7 @@ class Inspector:
 
     def _stored_raster(self, raster: Raster, name: str, source: Source) -> Record:
         """Measure a mask or probabilities by windows; their coordinates are kept."""
-        if source.kind == "mask":
+        if source.kind == "mask" and source.one is None:
             check_raster_mask(raster, own=source.own)
         threshold = source.threshold or 0.5
 
@@ -275,6 +276,8 @@ class Inspector:
             values = raster.stored(top, left, bottom, right)
             if len(values) != 1:
                 raise InputError(f"{raster.path}: has colors, but probabilities are gray.")
+            if source.one is not None:
+                return (values[0] == source.one.value).astype(np.float32)
             if source.kind == "mask":
                 return (values[0] > 0).astype(np.float32)
             return as_probabilities(raster.path, values[0])

@@ -51,6 +51,7 @@ class InspectorOptions:
         kind: Kind of the files; "auto" tells it by the pixels of each.
         told: Whether the user said the kind, so that masks are taken for photos without a word.
         threshold: Of probabilities; by default that of the results they belong to.
+        of_class: The class that is measured, of masks that tell several apart.
         overwrite: Replace results of other settings.
         known: What is known of single photos; their resolution comes before that of all.
         limits: Rules of the inspection; the colors of overlays end at twice the greatest width.
@@ -64,6 +65,7 @@ class InspectorOptions:
     kind: Kind = "auto"
     told: bool = False
     threshold: float | None = None
+    of_class: str | None = None
     overwrite: bool = False
     depth: Depth | None = None
     known: Mapping[Path, Known] = field(default_factory=dict)

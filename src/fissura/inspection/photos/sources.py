@@ -7,7 +7,6 @@ unclear, the file is refused instead of guessed at.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +22,15 @@ from fissura.errors import InputError
 from fissura.files import MASKS, PROBABILITIES
 from fissura.gdal import has_raster, open_dataset
 from fissura.inference.raster_files import CHUNKS
+from fissura.inspection.photos.class_masks import (
+    FLAT,
+    OneClass,
+    class_of_map,
+    flatness,
+    given_class,
+    read_class,
+    read_settings,
+)
 from fissura.raster import Raster
 
 Kind = Literal["auto", "photo", "mask", "probability"]
@@ -32,9 +40,6 @@ TELL = "Say what it is with --kind photo, --kind mask or --kind probability."
 # value everywhere but beside those, where resampling and JPEG leave others; a photo has noise.
 DARK, NEAR_BRIGHTEST, MOSTLY = 1 / 4, 2 / 3, 0.5  # of the highest value; fraction of those pixels
 BESIDE, EVEN = 16, 0.995  # pixels; fraction of the others that has the one value
-# Fraction of pixels that have the value of all their neighbors: at least 0.6 of 2000 masks, saved
-# as JPEG and resampled ones among them, at most 0.43 of 1500 photos.
-FLAT = 0.5
 MASK_COLORS = 4  # an image of more colors is a photo
 RESULTS = ("prediction.json", "inspection.json")
 OLD_CHUNKS = "parts"  # the name of the folder of chunks until version 0.2
@@ -50,15 +55,19 @@ class Source:
         words: How its values are understood.
         threshold: Of probabilities, from which a pixel is crack; None of others.
         own: Whether Fissura wrote the file.
+        one: The class that is measured, of a mask that tells several apart; None of others.
     """
 
     kind: Kind
     words: str
     threshold: float | None = None
     own: bool = False
+    one: OneClass | None = None
 
 
-def recognize(file: Path, kind: Kind = "auto", threshold: float | None = None) -> Source:
+def recognize(
+    file: Path, kind: Kind = "auto", threshold: float | None = None, of_class: str | None = None
+) -> Source:
     """Recognize what an image file is.
 
     Args:
@@ -66,11 +75,18 @@ def recognize(file: Path, kind: Kind = "auto", threshold: float | None = None) -
         kind: What the user says it is; "auto" to recognize it.
         threshold: Of probabilities, as the user gave it; by default that of the results which the
             file belongs to, or 0.5.
+        of_class: The class that is measured, of masks that tell several apart: its name of maps
+            that Fissura wrote, and `NAME=VALUE` of other index masks, which all files are then.
 
     Raises:
         InputError: Where that is unclear.
     """
+    one = given_class(of_class)
+    if one is not None:
+        return Source("mask", f"an index mask ({one})", one=one)
     known = own_result(file)
+    if known == "mask" and (one := _class_of_own(file, of_class)) is not None:
+        return Source("mask", f"an index mask ({one})", own=True, one=one)
     if kind == "auto":
         kind = known or _kind_by_values(file)
     if kind != "probability":
@@ -120,6 +136,9 @@ def read_source(file: Path, source: Source) -> tuple[NDArray[np.float32], NDArra
     Raises:
         InputError: Where the file cannot be read, or where it is unclear which pixels are crack.
     """
+    if source.one is not None:
+        mask, words = read_class(file, source.one)
+        return mask.astype(np.float32), mask, words
     if source.kind == "mask":
         mask, words = (_own_mask(file) if source.own else None) or read_mask_alone(file)
         words = f"a mask ({words})"
@@ -209,6 +228,13 @@ def own_result(file: Path) -> Kind | None:
     return None
 
 
+def _class_of_own(file: Path, of_class: str | None) -> OneClass | None:
+    """The class of a map that Fissura wrote into a folder of results; None of other masks."""
+    results = _results_of(file)
+    told = {} if results is None else read_settings(results[0] / RESULTS[0])
+    return class_of_map(file, told, of_class)
+
+
 def _kind_by_values(file: Path) -> Kind:
     """What a file of unknown origin is."""
     try:
@@ -223,7 +249,7 @@ def _kind_by_values(file: Path) -> Kind:
         return "probability"
     values = read_mask(file)
     if values.ndim == 3:
-        many = _flatness(values) < FLAT or len(MaskLook.of(values).colors) > MASK_COLORS
+        many = flatness(values) < FLAT or len(MaskLook.of(values).colors) > MASK_COLORS
         return "photo" if many else "mask"
     highest = int(values.max(initial=0))
     count = np.count_nonzero(np.bincount(values.ravel()))
@@ -235,20 +261,13 @@ def _kind_by_values(file: Path) -> Kind:
         return "mask"
     if deep and mode.startswith("I;16") and not highest <= 255:
         return "probability"
-    if _flatness(values) < FLAT:
+    if flatness(values) < FLAT:
         return "photo"
     try:
         read_mask_alone(file)
     except InputError as error:
         raise InputError(f"{error} Or is it no mask? {TELL}") from error
     return "mask"
-
-
-def _flatness(values: NDArray[Any]) -> float:
-    """The fraction of pixels that have the value of all their neighbors."""
-    square = np.ones((3, 3), np.uint8)
-    same = cv2.dilate(values, square) == cv2.erode(values, square)
-    return float((same if values.ndim == 2 else same.all(2)).mean())
 
 
 def _own_mask(file: Path) -> tuple[NDArray[np.bool_], str] | None:
@@ -305,7 +324,7 @@ def _threshold_beside(file: Path) -> tuple[float, str]:
         *(folder / each for each in RESULTS),
         *(folder / chunks / name / "settings.json" for chunks in (CHUNKS, OLD_CHUNKS)),
     ):
-        told = _json(settings)
+        told = read_settings(settings)
         threshold = told.get("threshold")
         if threshold is None and "model" in told:
             model = Path(str(told["model"]))
@@ -314,12 +333,3 @@ def _threshold_beside(file: Path) -> tuple[float, str]:
         if threshold is not None:
             return float(threshold), f"that of {settings.name}"
     return THRESHOLD, "the default; give another with --threshold"
-
-
-def _json(file: Path) -> dict[str, Any]:
-    """The content of a JSON file, empty where there is none."""
-    try:
-        told = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return told if isinstance(told, dict) else {}
