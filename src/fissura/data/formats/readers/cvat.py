@@ -23,6 +23,7 @@ from fissura.data.formats.annotation import (
     Shape,
 )
 from fissura.data.formats.readers.coco import note_outside
+from fissura.data.formats.readers.cvat_video import read_tracks
 from fissura.data.formats.shapes.points import ellipse, number, polygon, polyline, rectangle
 from fissura.data.formats.shapes.runs import pixels_of_runs
 from fissura.data.formats.source import Gathered
@@ -45,7 +46,8 @@ def is_cvat(root: Element) -> bool:
 def read_cvat(path: Path, root: Element, gathered: Gathered) -> None:
     """Read one file.
 
-    Later shapes lie above earlier ones of the same `z_order`.
+    Later shapes lie above earlier ones of the same `z_order`. Tracks of a video ("CVAT for video
+    1.1") belong to the images whose names end with the numbers of its frames.
 
     Args:
         path: The file.
@@ -53,17 +55,22 @@ def read_cvat(path: Path, root: Element, gathered: Gathered) -> None:
         gathered: Takes the images.
 
     Raises:
-        InputError: It is an annotation of a video.
+        InputError: It has neither images nor tracks, or those of a video whose frames are not here.
     """
-    if root.find("image") is None:
-        told = "is an annotation of a video" if root.find("track") is not None else "has no images"
-        raise InputError(f"{path}: {told}. Export the task as 'CVAT for images 1.1' instead.")
+    if root.find("image") is None and root.find("track") is None:
+        raise InputError(f"{path}: has no images. Export the task as 'CVAT for images 1.1'.")
     listed = [
         name.strip()
         for element in root.iterfind("./meta//labels/label/name")
         if (name := element.text)
     ]
     gathered.labels |= {name: None for name in listed if name.casefold() not in BACKGROUND_LABELS}
+    if root.find("track") is not None:
+
+        def make(entry: Element, size_hw: tuple[int, int]) -> list[Shape]:
+            return list(shapes_of(entry, listed, size_hw, gathered))
+
+        read_tracks(path, root, make, gathered)
     for entry in root.iterfind("image"):
         try:
             image = gathered.source.find_image(entry.get("name"), path)
@@ -76,16 +83,26 @@ def read_cvat(path: Path, root: Element, gathered: Gathered) -> None:
             continue
 
         def shapes(size_hw: tuple[int, int], entry: Element = entry) -> list[Shape]:
-            return list(_shapes(entry, listed, size_hw, gathered))
+            return list(shapes_of(entry, listed, size_hw, gathered))
 
         split = SPLITS.get((entry.get("subset") or "").casefold())
         gathered.add(image, shapes, path, size_hw=stated, split=split)
 
 
-def _shapes(
+def shapes_of(
     entry: Element, listed: list[str], size_hw: tuple[int, int], gathered: Gathered
 ) -> Iterator[Shape]:
-    """Yield the shapes of an image from the lowest to the topmost."""
+    """Yield the shapes of an image from the lowest to the topmost.
+
+    Args:
+        entry: The element of the image, with its shapes.
+        listed: The labels of the task; none: any label.
+        size_hw: Height and width of the image.
+        gathered: Takes notes.
+
+    Raises:
+        InputError: A shape cannot be understood.
+    """
     drawn = [element for element in entry if element.tag in DRAWN]
     for element in sorted(
         drawn, key=lambda element: number(element.get("z_order") or 0, "z_order")

@@ -1,4 +1,4 @@
-"""VGG Image Annotator 1 and 2: JSON of projects and of annotations, and CSV.
+"""VGG Image Annotator 1, 2 and 3: JSON of projects and of annotations, and CSV.
 
 The format: https://www.robots.ox.ac.uk/~vgg/software/via. Circles, ellipses and rectangles are
 filled, polylines are lines, points mark nothing.
@@ -22,6 +22,18 @@ from fissura.errors import InputError
 
 NAME = "VIA"
 CSV_COLUMNS = {"filename", "region_shape_attributes", "region_attributes"}
+# Kinds of regions by VIA 3's numbers, with the names of their numbers in VIA 2.
+KINDS_3 = {
+    1: ("point", ("cx", "cy")),
+    2: ("rect", ("x", "y", "width", "height")),
+    3: ("circle", ("cx", "cy", "r")),
+    4: ("ellipse", ("cx", "cy", "rx", "ry")),
+    5: ("polyline", ()),
+    6: ("polyline", ()),
+    7: ("polygon", ()),
+    8: ("rect", ("x", "y", "width", "height")),
+    9: ("circle", ("cx", "cy", "r")),
+}
 # Attributes that name the class of a region, before all others.
 CLASS = ("label", "labels", "class", "type", "name", "category", "defect", "damage")
 
@@ -30,6 +42,8 @@ def is_via(content: Any) -> bool:
     """Whether the content of a JSON file is VIA's."""
     if not isinstance(content, dict):
         return False
+    if _is_via_3(content):
+        return True
     listed = content.get("_via_img_metadata", content)
     return (
         isinstance(listed, dict)
@@ -49,11 +63,57 @@ def read_via(path: Path, content: Any, gathered: Gathered) -> None:
         content: What it holds.
         gathered: Takes the images.
     """
+    if _is_via_3(content):
+        for name, regions in _images_of_via_3(path, content, gathered).items():
+            _add(path, name, regions, gathered)
+        return
     for entry in content.get("_via_img_metadata", content).values():
         regions = entry["regions"]
         if isinstance(regions, dict):  # version 1 numbers them
             regions = list(regions.values())
         _add(path, entry["filename"], regions, gathered)
+
+
+def _is_via_3(content: dict[str, Any]) -> bool:
+    """Whether the content of a JSON file is a project of VIA 3."""
+    parts = [content.get(name) for name in ("file", "view", "metadata", "attribute")]
+    return "project" in content and all(isinstance(part, dict) for part in parts)
+
+
+def _images_of_via_3(
+    path: Path, content: dict[str, Any], gathered: Gathered
+) -> dict[str, list[dict[str, Any]]]:
+    """The regions of each image of a project of VIA 3, as VIA 2 writes them."""
+    try:
+        names = {
+            view: str(content["file"][str(shown["fid_list"][0])]["fname"])
+            for view, shown in content["view"].items()
+        }
+        images: dict[str, list[dict[str, Any]]] = {name: [] for name in names.values()}
+        for one in content["metadata"].values():
+            if one.get("z"):
+                gathered.notes.append(f"{path.name} marks times of videos, which are not read.")
+            elif one.get("xy"):
+                region = _region_of_via_3(one["xy"], one.get("av"), content["attribute"])
+                images[names[str(one["vid"])]].append(region)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: is damaged, it is no whole project of VIA 3.") from error
+    return images
+
+
+def _region_of_via_3(xy: list[Any], chosen: Any, attributes: dict[str, Any]) -> dict[str, Any]:
+    """A region as VIA 2 writes it; the names of its attributes and options instead of numbers."""
+    name, sides = KINDS_3[int(xy[0])]
+    values = xy[1:]
+    shape = {"name": name, **dict(zip(sides, values, strict=bool(sides)))}
+    if not sides:
+        shape |= {"all_points_x": values[::2], "all_points_y": values[1::2]}
+    labels = {}
+    for number, value in (chosen or {}).items():
+        attribute = attributes[str(number)]
+        options = attribute.get("options") or {}
+        labels[str(attribute.get("aname"))] = options.get(str(value), value)
+    return {"shape_attributes": shape, "region_attributes": labels}
 
 
 def is_via_csv(path: Path) -> bool:
