@@ -113,7 +113,10 @@ def overlaps(looks: Sequence[PhotoLook], labels: Labels) -> dict[tuple[str, str]
     """
     if not labels.overlapping:
         return {}
-    shared = sum((look.shared for look in looks if look.shared is not None), start=np.int64(0))
+    shared = np.zeros((len(labels.classes),) * 2, np.int64)
+    for look in looks:
+        if look.shared is not None:
+            shared += look.shared
     found = {}
     for one, other in combinations(range(len(labels.classes)), 2):
         both = int(shared[one, other])
