@@ -71,7 +71,8 @@ Every column says its unit. Where no resolution is known, that is the pixel. In 
 | dark with few bright pixels, and of one value elsewhere: a mask that was resampled or saved as JPEG | a mask |
 | floats from 0 to 1 with more than two values; 16-bit gray | probabilities |
 | pixels that differ from their neighbors nearly everywhere, since photos have noise, however dark or pale they are | a photo |
-| everything else: several classes, inverted masks, opacity beside colors | refused with a sentence |
+| with `--of-class rust=3`: every file | an index mask, of which one class is measured; maps of [several classes](classes.md) that `predict` wrote need the name alone |
+| everything else: several classes without that, inverted masks, opacity beside colors | refused with a sentence |
 
 A mask is read as in training: of two values the greater one is crack; of many, as soft and noisy edges bring, crack is from the middle on ([data](data.md)). A mask that would be crack for more than half is refused as inverted, unless Fissura wrote it. Masks and probabilities that are georeferenced or large are read by windows and keep their place on the ground.
 
