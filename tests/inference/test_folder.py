@@ -15,7 +15,7 @@ from rich.console import Console
 from fissura.checkpoint import ModelConfig, save_model
 from fissura.errors import InputError
 from fissura.files import OutputOptions
-from fissura.inference import folder as batch
+from fissura.inference import folder_work as batch
 from fissura.inference.folder import predict as predict_photos
 from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor

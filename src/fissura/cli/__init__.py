@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import io
 import os
+import re
 import sys
 import threading
 from pathlib import Path
@@ -42,6 +43,8 @@ from fissura.version import __version__
 
 if TYPE_CHECKING:
     from cyclopts.argument import ArgumentCollection
+
+RAY_ADDRESS = re.compile(r"auto|local|ray://.+|[\w.-]+:\d+")
 
 
 def _options_from_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
@@ -89,7 +92,7 @@ def run(arguments: list[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     words = sys.argv[1:] if arguments is None else arguments
     # Of standard input cyclopts would say that it is no option; the path of both is the same.
-    words = ["./-" if word == "-" else word for word in words]
+    words = ["./-" if word == "-" else word for word in with_ray_address(words)]
     try:
         return app(words, result_action="return_value", exit_on_error=False) or 0
     except CycloptsError:  # which cyclopts has told of
@@ -105,6 +108,22 @@ def run(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("fissura: stopped.", file=sys.stderr)
         return STOPPED
+
+
+def with_ray_address(words: list[str]) -> list[str]:
+    """Give `--ray` an address where none follows it.
+
+    >>> with_ray_address(["inspect", "--ray", "photos"]), with_ray_address(["--ray", "local", "x"])
+    (['inspect', '--ray=auto', 'photos'], ['--ray=local', 'x'])
+    """
+    given: list[str] = []
+    for word in words:
+        if given and given[-1] == "--ray":
+            given[-1] = f"--ray={word}" if RAY_ADDRESS.fullmatch(word) else "--ray=auto"
+            if given[-1] != "--ray=auto" or word == "auto":
+                continue
+        given.append(word)
+    return [*given[:-1], "--ray=auto"] if given and given[-1] == "--ray" else given
 
 
 def _tell_of_thread(failed: threading.ExceptHookArgs) -> None:

@@ -61,7 +61,7 @@ def inspect(
         model: Run folder that `fissura train` wrote, or the name of a model that `fissura models`
             lists.
     """
-    check_photos(photos, "inspect")
+    check_photos(photos, "inspect", spreading=spreading)
     from fissura.checkpoint import name_of_model
     from fissura.inspection.pipeline import inspect as inspect_photos
 

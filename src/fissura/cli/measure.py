@@ -51,7 +51,7 @@ def measure(
         model: Model that finds the cracks in photos: run folder that `fissura train` wrote, or the
             name of a model that `fissura models` lists.
     """
-    check_photos(inputs, "measure", "photos or masks")
+    check_photos(inputs, "measure", "photos or masks", spreading=spreading)
     from fissura.inspection.pipeline import measure_files
 
     out = out or results_folder("measurement", spreading)

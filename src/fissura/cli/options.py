@@ -47,12 +47,19 @@ def resumable(out: Path) -> Iterator[None]:
         raise SystemExit(STOPPED) from None
 
 
-def check_photos(photos: tuple[Path, ...], command: str, kinds: str = "photos") -> None:
+def check_photos(
+    photos: tuple[Path, ...],
+    command: str,
+    kinds: str = "photos",
+    *,
+    spreading: SpreadOptions = SPREAD,
+) -> None:
     """Raise `InputError` where no photos are given, or where one of them is none but a model."""
     from fissura.shipped import MODELS
 
     for path in photos:
-        refuse_address(path)
+        if spreading.ray is None:
+            refuse_address(path)
         if str(path) == "-":
             raise InputError(
                 "- (standard input) is for one photo alone, and for `fissura predict -`. Give "

@@ -61,7 +61,7 @@ def predict(
         return predict_standard_input(
             out, model, predicting, probabilities=probabilities, overwrite=output.overwrite
         )
-    check_photos(photos, "predict")
+    check_photos(photos, "predict", spreading=spreading)
     from fissura.checkpoint import name_of_model
     from fissura.inference.folder import predict as run
 

@@ -18,7 +18,7 @@ UNFINISHED = re.compile(r"\..+\.\d+\.tmp(\.\w+)?")
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, flush: bool = True) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success it becomes `path`, on error it goes away.
 
     The file is flushed to disk before it is renamed, so that after a power cut `path` holds
@@ -26,6 +26,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Args:
         path: The file to write. Its folder is made where it does not exist.
+        flush: Whether it is on the disk before it has its name. Without that it is whole after a
+            crash of the program, but maybe not after one of the machine: for the many small files
+            that are made again from others at any time.
 
     Yields:
         The path of the temporary file, with the same suffix as `path`.
@@ -45,8 +48,9 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
+        if flush:
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
         raise _naming(error, path, temporary) from error

@@ -13,7 +13,7 @@ from rich.console import Console
 from fissura.errors import InputError
 from fissura.files import OutputOptions, claim, replacing
 from fissura.files.failures import Failure
-from fissura.inference.results import PARTIAL_TABLE, SETTINGS, TABLE
+from fissura.inference.results import PARTIAL_TABLE, SETTINGS, TABLE, table_order
 from fissura.spread.manifest import (
     Manifest,
     join_files,
@@ -106,14 +106,14 @@ def _rows(shards: Sequence[Manifest]) -> list[list[str]]:
     """Return the heads and rows of all tables, in the order of one run: rasters go first."""
     number_of = {photo.name: photo.number for photo, _ in own_photos(shards)}
     heads: list[str] = []
-    keyed: list[tuple[bool, int, list[str]]] = []
+    keyed: list[tuple[tuple[bool, int], list[str]]] = []
     for shard in shards:
         path = shard.folder / TABLE
         try:
             with path.open(newline="", encoding="utf-8") as file:
                 heads, *rows = csv.reader(file)
             masks = [row[heads.index("mask")] for row in rows]
-            numbers = [_number(mask, number_of) for mask in masks]
+            keys = [table_order(mask, number_of) for mask in masks]
         except (OSError, ValueError, KeyError, IndexError, csv.Error) as error:
             raise InputError(
                 f"{path} cannot be read ({error}). Run the command of shard {shard.text} again "
@@ -125,15 +125,5 @@ def _rows(shards: Sequence[Manifest]) -> list[list[str]]:
                 f"{path} has {len(rows)} rows, but shard {shard.text} has {expected} photos. Run "
                 "its command again with --resume."
             )
-        keyed += [
-            (not mask.endswith(".tif"), number, row)
-            for mask, number, row in zip(masks, numbers, rows, strict=True)
-        ]
-    return [heads, *(row for *_, row in sorted(keyed, key=lambda entry: entry[:2]))]
-
-
-def _number(mask: str, number_of: Mapping[str, int]) -> int:
-    """Return the number of the photo that a mask is of, in masks/ or in the folder of a class."""
-    parts = mask.rpartition(".")[0].split("/")
-    whole, below = "/".join(parts[1:]), "/".join(parts[2:])
-    return number_of[whole] if whole in number_of else number_of[below]
+        keyed += zip(keys, rows, strict=True)
+    return [heads, *(row for _, row in sorted(keyed, key=lambda entry: entry[0]))]

@@ -151,7 +151,7 @@ def predict_raster(
         InputError: The image cannot be read, or other results are in the way.
     """
     if predictor.auto_scale:
-        predictor = predictor.at(predictor.scale * scale_by_windows(raster.read, raster.size_hw))
+        predictor = _at_own_scale(predictor, raster)
         if console is not None:
             words = f"{raster.path}: predicted at scale {in_words(predictor.scale)}."
             console.print(words, highlight=False, markup=False, soft_wrap=True)
@@ -174,6 +174,58 @@ def predict_raster(
     return RasterPrediction(
         files.probability, files.mask, **finished, computed=computed, scale=predictor.scale
     )
+
+
+def chunks_to_do(
+    predictor: Predictor,
+    raster: Raster,
+    files: RasterFiles,
+    *,
+    model: str | Path,
+    overwrite: bool = False,
+) -> list[int]:
+    """Prepare an image for `predict_chunk` in other processes.
+
+    When they have done the chunks, `predict_raster` with the same arguments joins them.
+
+    Args:
+        predictor: Of the model, as for `predict_raster`.
+        raster: The image.
+        files: The files to write.
+        model: The model of the predictor.
+        overwrite: Replace results of other settings.
+
+    Returns:
+        The numbers of the chunks that are still to be predicted.
+    """
+    predictor = _at_own_scale(predictor, raster)
+    settings = _settings(predictor, raster.path, model, CHUNK_ROWS)
+    if start(files, settings, overwrite) is not None:
+        return []
+    chunks = intervals(raster.size_hw[0], CHUNK_ROWS, predictor.scale, _halo(predictor))
+    return [chunk.index for chunk in chunks if not files.chunk(chunk.index).exists()]
+
+
+def predict_chunk(predictor: Predictor, raster: Raster, files: RasterFiles, index: int) -> None:
+    """Predict one chunk of an image into its file, after `chunks_to_do`.
+
+    Args:
+        predictor: Of the model.
+        raster: The image.
+        files: The files to write.
+        index: Number of the chunk.
+    """
+    predictor = _at_own_scale(predictor, raster)
+    chunks = intervals(raster.size_hw[0], CHUNK_ROWS, predictor.scale, _halo(predictor))
+    prob, valid = _predict_chunk(predictor, raster, chunks[index], lambda rows: None)
+    write_chunk(files.chunk(index), prob, valid)
+
+
+def _at_own_scale(predictor: Predictor, raster: Raster) -> Predictor:
+    """Return the predictor at the scale of an image, where each chooses its own."""
+    if not predictor.auto_scale:
+        return predictor
+    return predictor.at(predictor.scale * scale_by_windows(raster.read, raster.size_hw))
 
 
 @contextmanager

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,33 @@ from fissura.inference.prediction import CompactPrediction, Prediction
 from fissura.inference.raster import RasterPrediction
 from fissura.overlay import outline_of, overlay
 from fissura.raster import Raster, open_raster, preview
+from fissura.spread.stores import shown
 
 TABLE, PARTIAL_TABLE, SETTINGS = "predictions.csv", "predictions.partial.csv", "prediction.json"
 BAND = 512  # rows that are drawn at once
 COLUMNS = ("file", "mask", "crack_fraction", "threshold", "seconds")
 OLD_COLUMNS = {"crack_share": "crack_fraction"}  # their names until version 0.2
 
-Predicted = Prediction | CompactPrediction | RasterPrediction
+
+@dataclass(frozen=True)
+class TableRow:
+    """What the table tells of a photo that another process predicted.
+
+    Attributes:
+        fractions: Fraction of crack, or of each class.
+        threshold: 0 to 1.
+    """
+
+    fractions: tuple[float, ...]
+    threshold: float
+
+    @property
+    def crack_fraction(self) -> float:
+        """Fraction of crack, or of the first class."""
+        return self.fractions[0]
+
+
+Predicted = Prediction | CompactPrediction | RasterPrediction | TableRow
 
 
 def start_results(
@@ -83,13 +104,43 @@ def write_table(
         def add(photo: Path, mask: str, found: Predicted, seconds: float) -> None:
             each = getattr(found, "fractions", ()) or (found.crack_fraction,)
             fractions = [f"{fraction:.6f}" for fraction in each]
-            row = (printable(photo), mask, *fractions, found.threshold, f"{seconds:.3f}")
-            writer.writerow(row)
+            writer.writerow(
+                (printable(shown(photo)), mask, *fractions, found.threshold, f"{seconds:.3f}")
+            )
 
         yield add
         file.flush()
         os.fsync(file.fileno())
     path.replace(out / TABLE)
+
+
+def table_order(mask: str, number_of: Mapping[str, int]) -> tuple[bool, int]:
+    """Return the key that sorts the rows of a table as one run writes them: rasters go first.
+
+    Args:
+        mask: Path of a mask below the folder of results, as the table has it.
+        number_of: Number of each photo by the name of its results.
+    """
+    parts = mask.rpartition(".")[0].split("/")
+    whole, below = "/".join(parts[1:]), "/".join(parts[2:])  # a class may have its own folder
+    return not mask.endswith(".tif"), number_of[whole if whole in number_of else below]
+
+
+def order_table(out: Path, names: Iterable[str]) -> None:
+    """Sort the table of photos that several processes predicted.
+
+    Args:
+        out: The folder of the results.
+        names: Of the results of all photos, in their order.
+    """
+    number_of = {name: number for number, name in enumerate(names)}
+    path = out / TABLE
+    with path.open(newline="", encoding="utf-8") as file:
+        heads, *rows = csv.reader(file)
+    mask = heads.index("mask")
+    rows.sort(key=lambda row: table_order(row[mask], number_of))
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([heads, *rows])
 
 
 def write_photo(

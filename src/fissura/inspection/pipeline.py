@@ -9,20 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import track
 
 from fissura.bit_depth import common_depth
 from fissura.checkpoint import find_model, name_of_model, versions
-from fissura.data.folder import find_images
 from fissura.device import describe_machine
 from fissura.errors import InputError, extra
 from fissura.files import OutputOptions, claim, free_folder, is_result, output_names
-from fissura.files.failures import Failure, failure
+from fissura.files.failures import Failure
 from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
 from fissura.inspection.export import counted, export
-from fissura.inspection.facts import read_exif
 from fissura.inspection.limits import Limits, read_limits
+from fissura.inspection.measuring import measure_all
+from fissura.inspection.on_cluster import Setup, measure_on_cluster
 from fissura.inspection.options import InspectOptions
 from fissura.inspection.outcome import Inspection, now, print_report, say
 from fissura.inspection.photo_table import Known, known_photos
@@ -35,8 +34,8 @@ from fissura.inspection.report.heading import Heading, read_heading
 from fissura.inspection.report.page import About
 from fissura.inspection.severity import Classes, find_profile
 from fissura.inspection.shards import Said, finish_shard
-from fissura.inspection.steps import Earlier, Step, photo_digest, plan, record_file
-from fissura.inspection.store import FORMAT, MEASURED, MODEL_FOUND, SETTINGS, save_record
+from fissura.inspection.steps import Earlier, plan, record_file
+from fissura.inspection.store import FORMAT, MEASURED, MODEL_FOUND, SETTINGS
 from fissura.measurement.options import MeasureOptions, ResolutionOptions
 from fissura.memory import give_back_freed_memory
 from fissura.raster import lost_places
@@ -44,6 +43,7 @@ from fissura.shipped import DEFAULT
 from fissura.spread.manifest import begin_shard
 from fissura.spread.options import Shard, SpreadOptions
 from fissura.spread.parts import part_of
+from fissura.spread.stores import find_photos, shown
 
 Photos = str | Path | Iterable[str | Path]
 
@@ -238,7 +238,11 @@ def _run(task: _Task) -> Inspection:
     for sentence in said:
         if sentence:
             say(console, sentence, style="yellow")
-    failures = _measure_all(inspector, steps.steps, earlier, console)
+    if task.spreading.ray is None:
+        failures = measure_all(inspector, steps.steps, earlier, console)
+    else:
+        setup = Setup(task.predicting, _previous(task.inspecting), predictor is not None)
+        failures = measure_on_cluster(inspector, steps.steps, setup, task.spreading, console)
     if not task.report:
         _tell_kinds(inspector.understood, console)
     give_back_freed_memory()
@@ -246,7 +250,8 @@ def _run(task: _Task) -> Inspection:
     stored = {file: record_file(out, name) for file, name in names.items() if file not in left_out}
     about = _about(task, predictor, failures, steps.missing) if task.report else None
     if about is not None:
-        about = replace(about, heading=heading)
+        machines = {"machine": "; ".join(inspector.machines)} if inspector.machines else {}
+        about = replace(about, heading=heading, settings={**about.settings, **machines})
     told = {file: one.facts for file, one in known.of_photo.items()}
     model = task.model_name if "photos" in inspector.understood else None
     xlsx = task.inspecting.xlsx
@@ -311,7 +316,10 @@ def _unneeded(task: _Task, files: list[Path]) -> bool:
 
 def _photos(task: _Task) -> list[Path]:
     """Return the files to inspect: neither earlier results nor the masks that were given."""
-    files = [file for file in find_images(task.inputs) if not is_result(file, task.out)]
+    stores = task.spreading.ray is not None
+    files = [
+        file for file in find_photos(task.inputs, stores=stores) if not is_result(file, task.out)
+    ]
     if not files:
         raise InputError(f"There are no photos to inspect but earlier results in {task.out}.")
     masks = task.inspecting.masks
@@ -384,34 +392,6 @@ def _check_format(settings: Path) -> None:
         )
 
 
-def _measure_all(
-    inspector: Inspector, steps: list[Step], earlier: Earlier, console: Console
-) -> list[Failure]:
-    """Inspect the photos that have no record, or an old one; return those that could not be."""
-    failures: list[Failure] = []
-    # An image that is read by windows shows its rows in a second bar below.
-    shown = console.is_terminal and len(steps) > 1
-    for step in track(steps, description="Inspecting", console=console, disable=not shown):
-        try:
-            if step.mask is None:
-                record = inspector(step.file, step.name)
-            else:
-                found = earlier.found(step.file, step.name)
-                record = inspector.corrected(step.file, step.name, step.mask, found)
-            known = inspector.options.known.get(step.file, Known())
-            record = replace(
-                record,
-                photo_digest=photo_digest(step.file),
-                resolution_asked=known.asked,
-                facts=read_exif(step.file),
-            )
-            save_record(record_file(inspector.out, step.name), record)
-        except Exception as error:
-            failures.append(failure(step.file, error))
-            say(console, f"Left out: {failures[-1].reason}", style="red")
-    return failures
-
-
 def _about(
     task: _Task, predictor: Predictor | None, failures: list[Failure], edited: list[str]
 ) -> About:
@@ -419,7 +399,7 @@ def _about(
     card = task.model / "card.md"
     settings = {
         "model": task.model_name,
-        "photos": ", ".join(str(path) for path in task.inputs),
+        "photos": ", ".join(shown(path) for path in task.inputs),
         **{name: value for name, value in asdict(task.predicting).items() if value is not None},
         **{name: value for name, value in asdict(task.resolution).items() if value is not None},
         **task.measuring.settings(),

@@ -51,6 +51,10 @@ class StudyOptions:
     """Trainings at once, each in a process of its own; one per core on a CPU, and one on a GPU,
     unless given."""
 
+    ray: str | None = None
+    """Do the trainings on a Ray cluster: its address, or nothing for the one at hand, as of
+    `fissura inspect`; docs/machines.md. They are as many at once as it has processors, or GPUs."""
+
     device: str = "auto"
     """Where to compute: auto, cpu or cuda."""
 

@@ -19,6 +19,7 @@ from fissura.study.recipe import Recipe, choose_rows, collect
 from fissura.study.results import index, read_results
 from fissura.study.runs.cost import Cost, estimate, written_costs
 from fissura.study.runs.images import prepared_for
+from fissura.study.runs.on_ray import run_on_ray
 from fissura.study.runs.one_run import Advanced, Ended, result_file, run_folder
 from fissura.study.runs.progress import Clock, progress_bar, tell
 from fissura.study.runs.workers import Job, run_in_workers
@@ -93,7 +94,10 @@ def study(
     costs = _tell_costs(jobs, out, workers, console)
     if options.estimate:
         return Study([], [], None)
-    failed, stopped = _train(costs, out, workers, console) if jobs else ([], None)
+    if options.ray is not None:
+        failed, stopped = _train_on_ray(costs, out, options.ray, device != "cpu", console), None
+    else:
+        failed, stopped = _train(costs, out, workers, console) if jobs else ([], None)
     if stopped is not None:
         console.print("Stopped; nothing is lost. The same command goes on from here.")
         return Study([], failed, stopped)
@@ -138,6 +142,25 @@ def _train(
         jobs = [cost.job for cost in costs]
         stopped = run_in_workers(jobs, out, workers=workers, report=report, advance=advance)
     return failed, stopped
+
+
+def _train_on_ray(
+    costs: Sequence[Cost], out: Path, address: str, gpu: bool, console: Console
+) -> list[Ended]:
+    """Do the runs on a cluster; return those that failed."""
+    failed: list[Ended] = []
+    with progress_bar(console) as progress:
+        clock = Clock(costs, len(costs))
+        task = progress.add_task("", total=1.0, left=clock.left())
+
+        def report(ended: Ended) -> None:
+            clock.end(ended.run.key)
+            tell(progress, ended, clock.left())
+            progress.update(task, completed=clock.fraction(), left=clock.left())
+            failed.extend([ended] if ended.error is not None else [])
+
+        run_on_ray([cost.job for cost in costs], out, address, gpu=gpu, report=report)
+    return failed
 
 
 def _missing(

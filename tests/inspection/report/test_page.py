@@ -256,10 +256,10 @@ class TestVariants:
     def test_images_shrink_where_there_are_many(self, tmp_path, fake_photo):
         large = fake_photo("a", [], (900, 2400), preview=np.zeros((900, 2400, 3), np.uint8))
         sides = []
-        for count in (1, 400, 100000):
+        for count in (1, 400, 500):
             page = Page(report(tmp_path / "r.html", [large], limits=None, expected=count))
             sides.append(int(page.all("img")[0]["width"]))
-        assert sides == [1600, 800, 700]
+        assert sides == [1600, 800, 716]
 
     def test_files_left_out_and_edited_masks_are_named(self, tmp_path, fake_photo):
         failures = [Failure(Path(f"{n}.jpg"), f"{n}.jpg is damaged.") for n in range(14)]

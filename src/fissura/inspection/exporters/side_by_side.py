@@ -62,7 +62,7 @@ def world_files(out: Path) -> Iterator[Add]:
             side = record.size_hw[1] / image.width  # an overlay may be enlarged
         left, top = record.transform[2], record.transform[5]
         lines = (side, 0.0, 0.0, -side, left + side / 2, top - side / 2)
-        with replacing(overlay.with_suffix(".jgw")) as temporary:
+        with replacing(overlay.with_suffix(".jgw"), flush=False) as temporary:
             temporary.write_text("".join(f"{value:.10g}\n" for value in lines), encoding="utf-8")
 
     yield add

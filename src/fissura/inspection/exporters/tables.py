@@ -23,6 +23,7 @@ from fissura.inspection.exporters import Add, Exporter
 from fissura.inspection.record import Record
 from fissura.inspection.totals import totals, verdict
 from fissura.measurement.crack import Crack, metric_names
+from fissura.spread.stores import shown
 
 CRACK_COLUMNS = [
     "photo",
@@ -245,7 +246,7 @@ def photo_row(record: Record) -> dict[str, Any]:
     found, mm_per_pixel, area = totals(record), record.mm_per_pixel, record.area_m2
     row: dict[str, Any] = {
         "photo": record.text_name,
-        "file": printable(str(record.file)),
+        "file": printable(shown(record.file)),
         "verdict": verdict(record),
         "reasons": " ".join(record.failures),
         "cracks": len(record.cracks),

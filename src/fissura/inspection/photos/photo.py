@@ -52,6 +52,7 @@ class Inspector:
 
     Attributes:
         understood: Files by what they were taken for, in words.
+        machines: Machines that computed for it, in words, where that was a cluster.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Inspector:
         self.console = console
         self.recorder = Recorder(predictor, out, options, console)
         self.understood: dict[str, list[Path]] = {}
+        self.machines: dict[str, None] = {}
 
     def __call__(self, file: Path, name: str) -> Record:
         """Inspect one file.

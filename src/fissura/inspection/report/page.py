@@ -23,6 +23,7 @@ from fissura.inspection.limits import RULES, Limits
 from fissura.inspection.record import Record
 from fissura.inspection.report.heading import Heading
 from fissura.inspection.report.histogram import Widths, histogram_svg
+from fissura.inspection.report.photo_pages import PhotoPages
 from fissura.inspection.report.summary import NAMED, Sums, cautions, resolutions, tiles
 from fissura.inspection.report.tables import (
     UNITS,
@@ -37,6 +38,7 @@ from fissura.inspection.report.viewer import SHOWN_REASONS, TOOLS, photo_view
 from fissura.inspection.severity import WIDTH_WORDS, Classes, Profile
 
 LONGEST, SHORTEST = 1600, 700  # bounds of the longer side of an image, in pixels
+ON_ONE_PAGE = 500  # photos, beyond which each has a page of its own
 MANY = 100  # photos from which on images are smaller, so that the page keeps its size
 CHUNK = 2**20  # letters that are copied at a time
 SPOOLED = 2**20  # bytes that wait in memory, before they wait in a file
@@ -90,7 +92,8 @@ def report(
 ) -> Iterator[Add]:
     """Write the report of an inspection; an exporter.
 
-    A Content Security Policy forbids the page every request.
+    A Content Security Policy forbids the page every request. Of more than 500 photos each has a
+    page of its own, below the folder `report` beside the page, which is their index then.
 
     Args:
         path: The page.
@@ -114,12 +117,19 @@ def report(
         macros: Any = pages.get_template(
             "macros.html", globals={"shown": SHOWN_REASONS, "tools": TOOLS}
         ).module
+        own = None
+        if expected > ON_ONE_PAGE:
+            classed = profile is not None
+            own = PhotoPages(path.parent, macros, limits, corrected=corrected, classed=classed)
 
         def add(record: Record) -> None:
             gathered.sums.add(record)
             number, unit = gathered.sums.photos, record.unit
             for crack in record.cracks:
                 gathered.widths[unit].add(crack.widths * (record.mm_per_pixel or 1.0))
+            if own is not None:
+                own.add(record, number)
+                return
             row = photo_row(record, number, judged=limits is not None)
             gathered.photo_rows[unit].write(macros.photo_row(row))
             rows = crack_rows(record, number, limits)
@@ -127,9 +137,18 @@ def report(
             gathered.photos.write(macros.photo_section(photo_view(record, number, longest=longest)))
 
         yield add
+        if own is not None:
+            for unit, rows in own.finish().items():
+                for row in rows:
+                    gathered.photo_rows[unit].write(row)
         page = pages.get_template("report.html")
+        context = _context(gathered, about, limits, corrected, classes)
+        if own is not None:
+            context["sections"] = {key: SECTIONS[key] for key in SECTIONS if key != "photos"}
         for text in page.generate(
-            _context(gathered, about, limits, corrected, classes), open_table=macros.open_table
+            context,
+            open_table=macros.open_table,
+            own_pages=own,
         ):
             file.write(text)
 

@@ -81,6 +81,7 @@ class PhotoRow:
         more: Number of further reasons.
         classed: Whether there are classes of severity.
         severity: The most severe class of its cracks; empty where none is known.
+        link: Address of its section or page.
     """
 
     number: int
@@ -92,6 +93,7 @@ class PhotoRow:
     resolution: str
     reason: str
     more: int
+    link: str
     classed: bool = False
     severity: str = ""
 
@@ -154,8 +156,8 @@ def crack_heads(unit: str, corrected: bool, classed: bool = False) -> list[Head]
     return [Head(text) for text in [*heads, *(["Status"] if corrected else [])]]
 
 
-def photo_row(record: Record, number: int, *, judged: bool) -> PhotoRow:
-    """Return the row of a photo, which stands at #photo-NUMBER."""
+def photo_row(record: Record, number: int, *, judged: bool, link: str = "") -> PhotoRow:
+    """Return the row of a photo, which stands at #photo-NUMBER unless it has another address."""
     found, mm_per_pixel = totals(record), record.mm_per_pixel
     widest = found.widest.width_max if found.widest else math.nan
     per_pixel = mm_per_pixel or 1.0
@@ -173,6 +175,7 @@ def photo_row(record: Record, number: int, *, judged: bool) -> PhotoRow:
         more=max(0, len(record.failures) - 1),
         classed=record.classes.profile is not None,
         severity=worst_class(record),
+        link=link or f"#photo-{number}",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -82,25 +83,26 @@ class PhotoView:
     told: str
 
 
-def photo_view(record: Record, number: int, *, longest: int) -> PhotoView:
+def photo_view(
+    record: Record, number: int, *, longest: int, overlay: tuple[Path, str] | None = None
+) -> PhotoView:
     """Return a photo as its section shows it.
 
     Args:
         record: Its record.
         number: Its number in the report, from 1.
         longest: Pixels of the longer side that images are shrunk to.
+        overlay: File of its drawing, and the address by which the page links to it; by default the
+            preview is drawn anew, and lies in the page.
     """
-    drawing = draw_cracks(
-        record.preview,
-        record.cracks,
-        scale=record.preview_scale,
-        mm_per_pixel=record.mm_per_pixel,
-        widest=record.widest_shown,
-        limit=record.limit_shown,
-        slanted=record.perspective is not None,
-    )
+    drawing = _drawing(record) if overlay is None else None
     thumbnail = max(LEAST_THUMBNAIL, longest // THUMBNAIL)
-    drawn, plain = _shrunk(drawing, longest), _shrunk(record.preview, longest)
+    plain = _shrunk(record.preview, longest)
+    if drawing is not None:
+        drawn = _image(_shrunk(drawing, longest))
+    else:
+        assert overlay is not None
+        drawn = _linked(*overlay)
     listed = (f"{kind}: {path}" for kind, path in record.files.items())
     return PhotoView(
         number=number,
@@ -109,9 +111,9 @@ def photo_view(record: Record, number: int, *, longest: int) -> PhotoView:
         facts=facts(record),
         reasons=list(_reasons(record, drawing, thumbnail)),
         plain=_image(plain),
-        drawn=_image(drawn),
+        drawn=drawn,
         pixels=max(plain.shape) <= LOSSLESS,
-        ratio=f"{drawn.shape[1] / drawn.shape[0]:.4f}",
+        ratio=f"{drawn.width / drawn.height:.4f}",
         files=printable(" · ".join(listed)),
         corrected=printable(_sentence(record.correction.words())) if record.correction else "",
         rejected=list(_rejected(record)),
@@ -119,17 +121,38 @@ def photo_view(record: Record, number: int, *, longest: int) -> PhotoView:
     )
 
 
-def _reasons(record: Record, drawing: NDArray[np.uint8], side: int) -> Iterator[Reason]:
-    """Yield the reasons; the first ones with an image of their crack, once for each crack."""
+def _reasons(record: Record, drawing: NDArray[np.uint8] | None, side: int) -> Iterator[Reason]:
+    """Yield the reasons; the first ones with an image of their crack, where there is a drawing."""
     pictured: set[int] = set()
     over = [*record.over, *[0] * (len(record.failures) - len(record.over))]
     for index, (text, number) in enumerate(zip(record.failures, over, strict=True)):
         image = None
-        if index < SHOWN_REASONS and number and number not in pictured:
+        if drawing is not None and index < SHOWN_REASONS and number and number not in pictured:
             pictured.add(number)
             crack = record.cracks[number - 1]
             image = _image(locator_and_close_up(drawing, record, crack, side))
         yield Reason(text, image)
+
+
+def _drawing(record: Record) -> NDArray[np.uint8]:
+    """Draw the cracks on the preview."""
+    return draw_cracks(
+        record.preview,
+        record.cracks,
+        scale=record.preview_scale,
+        mm_per_pixel=record.mm_per_pixel,
+        widest=record.widest_shown,
+        limit=record.limit_shown,
+        slanted=record.perspective is not None,
+    )
+
+
+def _linked(file: Path, address: str) -> Image:
+    """Return an image file that a page links to."""
+    from PIL.Image import open as open_image
+
+    with open_image(file) as image:
+        return Image(image.width, image.height, address)
 
 
 def _sentence(words: str) -> str:
