@@ -211,10 +211,11 @@ def main() -> None:
     result: dict[str, Any] = {"question": QUESTION}
     if path.is_file():
         result = json.loads(path.read_text(encoding="utf-8"))
-    result |= {"command": "python benchmarks/machines.py", "seed": SEED, "photos": options.photos}
+    result |= {"command": "python benchmarks/machines.py", "seed": SEED}
     for name, measure in (("bytes", same_bytes), ("speed", speed)):
         if options.only in (None, name):
             result[name] = measure(photos) | {
+                "photos": options.photos,
                 "date": f"{datetime.now(UTC):%Y-%m-%d}",
                 "machine": describe_machine(choose_device("cpu")),
                 "versions": versions(PACKAGES),
