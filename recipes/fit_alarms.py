@@ -11,21 +11,17 @@ is told as the length of true cracks that is lost with it. The record is alarms.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from held_back import Predicted, held_back, predicted
+from held_back import Predicted, held_back, predicted, write_record
 from numpy.typing import NDArray
 
-from fissura.checkpoint import versions
-from fissura.files import replacing
 from fissura.inference.predictor import Predictor
 from fissura.measurement import measure
 from fissura.measurement.calibration import certainty
@@ -166,10 +162,7 @@ def main() -> None:
     sets = {n: own for n, own in read_sets(asked.data).items() if n in CLEAN or n in CRACKED}
     for name, own in predicted(predictor, sets).items():
         record["unseen"][name] = check(find(own, threshold), least)
-    record |= {"versions": versions(), "date": datetime.now(UTC).date().isoformat()}
-    with replacing(RECORD) as temporary:
-        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(record, indent=1))
+    write_record(RECORD, record)
 
 
 if __name__ == "__main__":

@@ -15,26 +15,23 @@ AUROCs, of some fifty variants that differed by up to 0.2; nothing else was.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from held_back import MIXTURE
+from held_back import MIXTURE, write_record
 from numpy.typing import NDArray
 from scipy.stats import rankdata, spearmanr
 
-from fissura.checkpoint import find_model, versions
+from fissura.checkpoint import find_model
 from fissura.data.images import read_image
 from fissura.data.mixtures.images import DRAWN, MixedImages, load_mixture
 from fissura.data.mixtures.mixture import read_mixture
 from fissura.data.synthetic.on_photos import draw_on_photo
-from fissura.files import replacing
 from fissura.inference.engines.familiar import Familiar, Pooled, fit_familiar
 from fissura.inference.engines.lite_streaming import StreamingLite
 from fissura.inference.predictor import Predictor
@@ -163,12 +160,8 @@ def main() -> None:
             },
         },
         "cost": cost(asked.model),
-        "versions": versions(),
-        "date": datetime.now(UTC).date().isoformat(),
     }
-    with replacing(RECORD) as temporary:
-        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(record, indent=1))
+    write_record(RECORD, record)
 
 
 def _correlation(distance: NDArray[np.float64], quality: NDArray[np.float64]) -> float:

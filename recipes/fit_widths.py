@@ -12,23 +12,19 @@ that an error of who drew it counts as one of the model. The record is width_cal
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from held_back import Predicted, drawn, held_back, predicted
+from held_back import Predicted, drawn, held_back, predicted, write_record
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.spatial import KDTree
 
-from fissura.checkpoint import versions
-from fissura.files import replacing
 from fissura.inference.predictor import Predictor
 from fissura.measurement import measure
 from fissura.measurement.calibration import Calibration
@@ -196,10 +192,7 @@ def main() -> None:
     sets = {name: own for name, own in read_sets(asked.data).items() if name in CRACKED}
     for name, own in predicted(predictor, sets).items():
         record["unseen"][name] = check(calibration, samples_of(own, predictor.threshold))
-    record |= {"versions": versions(), "date": datetime.now(UTC).date().isoformat()}
-    with replacing(RECORD) as temporary:
-        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(record, indent=1))
+    write_record(RECORD, record)
 
 
 if __name__ == "__main__":

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fissura.checkpoint import versions
 from fissura.data.mixtures.images import DRAWN, load_mixture
 from fissura.data.mixtures.mixture import read_mixture
 from fissura.data.preparation.prepared import PreparedSet
 from fissura.data.synthetic.on_photos import draw_with_widths
+from fissura.files import replacing
 from fissura.inference.predictor import Predictor
 
 MIXTURE = Path(__file__).parent / "general.yaml"
@@ -86,3 +90,12 @@ def _drawn(surfaces: dict[str, PreparedSet]) -> Iterator[tuple[Any, Any, Any]]:
             image, mask, branches = draw_with_widths(rng, photo, DRAWN)
             if branches:
                 yield image, mask, np.concatenate(branches)
+
+
+def write_record(path: Path, record: dict[str, Any]) -> None:
+    """Write what was fitted and measured, with versions and date, and print it."""
+    record = record | {"versions": versions(), "date": datetime.now(UTC).date().isoformat()}
+    text = json.dumps(record, indent=1)
+    with replacing(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+    print(text)

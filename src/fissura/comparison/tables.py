@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +16,7 @@ from fissura.comparison.limits import GrowthLimits
 from fissura.comparison.options import CompareOptions
 from fissura.files import replacing
 from fissura.files.failures import printable
+from fissura.files.spreadsheet import spreadsheet
 from fissura.version import __version__
 
 LENGTHS = ("old_length", "new_length", "length", "length_error")
@@ -209,14 +209,10 @@ def _change_row(pair: Pair, change: Change) -> dict[str, Any]:
 
 def _write(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Write a CSV file; what is not known is empty."""
-    with (
-        replacing(path) as temporary,
-        temporary.open("w", newline="", encoding="utf-8-sig", errors="backslashreplace") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(columns)
+    with spreadsheet(path) as write:
+        write(columns)
         for row in rows:
-            writer.writerow([_cell(row.get(column)) for column in columns])
+            write([_cell(row.get(column)) for column in columns])
 
 
 def _cell(value: Any) -> str:

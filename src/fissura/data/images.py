@@ -112,6 +112,15 @@ def read_size(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
     return stored, (width, height) if orientation >= 5 else stored
 
 
+def count_pixels(path: Path) -> int:
+    """Count the pixels of an image by its header; 0 where that is damaged, which reading tells."""
+    try:
+        (height, width), _ = read_size(path)
+    except Exception:
+        return 0
+    return height * width
+
+
 def upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     """Undo an EXIF orientation (1 to 8; others count as 1).
 

@@ -6,8 +6,12 @@ import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fissura.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 # Errors that all photos to come would meet as well: a full disk, one that cannot be written to.
 OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -64,6 +68,17 @@ def printable(text: str | Path) -> str:
     """
     encoded = str(text).encode("utf-8", "surrogateescape" if os.name == "posix" else "replace")
     return encoded.decode("utf-8", "backslashreplace")
+
+
+def say(console: Console, sentence: str, style: str | None = None) -> None:
+    """Print a sentence as it is, without breaking it.
+
+    Args:
+        console: The console.
+        sentence: May hold names of files.
+        style: Of rich, such as "yellow".
+    """
+    console.print(printable(sentence), style=style, highlight=False, markup=False, soft_wrap=True)
 
 
 def _reason(file: Path, error: Exception) -> str:

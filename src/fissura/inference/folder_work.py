@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from fissura.bit_depth import Depth
-from fissura.data.images import read_image, read_size
+from fissura.data.images import count_pixels, read_image
 from fissura.files import MASKS, OutputOptions
-from fissura.files.failures import Failure, failure, printable
+from fissura.files.failures import Failure, failure, say
 from fissura.files.images import LONGEST_JPEG
 from fissura.inference.class_results import mask_path, write_classes
 from fissura.inference.engines.familiar import UNFAMILIAR
@@ -59,8 +59,7 @@ class Work:
 
     def say(self, text: str, style: str = "") -> None:
         """Print a sentence with a file name in it."""
-        text = printable(text)
-        self.console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+        say(self.console, text, style)
 
     def predict_raster(
         self, file: Path, model: str | Path, output: OutputOptions, done: Done
@@ -167,7 +166,7 @@ def _read_ahead(
 
     A photo that is too large for that is read when nothing else is in memory.
     """
-    coming = ((file, _pixels(file)) for file in files)
+    coming = ((file, count_pixels(file)) for file in files)
 
     def read(file: Path) -> NDArray[np.uint8]:
         return read_image(file, depth=work.depth)
@@ -201,15 +200,6 @@ def _read_ahead(
 def _fits(pixels: int, ahead: _Ahead) -> bool:
     """Whether a photo may be read while those before it wait."""
     return len(ahead) < AHEAD and pixels + sum(entry[1] for entry in ahead) <= AHEAD_PIXELS
-
-
-def _pixels(file: Path) -> int:
-    """Count a photo's pixels by its header; 0 where that is damaged, which reading will tell."""
-    try:
-        (height, width), _ = read_size(file)
-    except Exception:
-        return 0
-    return height * width
 
 
 def _pixels_of(written: Iterable[tuple[Future[float], Path, CompactPrediction]]) -> int:

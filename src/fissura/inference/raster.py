@@ -23,7 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from fissura.bit_depth import Depth
 from fissura.checkpoint import weight_files
 from fissura.errors import InputError
-from fissura.files.failures import printable
+from fissura.files.failures import printable, say
 from fissura.gdal import has_raster, limited_cache, open_dataset
 from fissura.inference.network import WIDEST
 from fissura.inference.prediction import HIGHEST_8
@@ -153,8 +153,7 @@ def predict_raster(
     if predictor.auto_scale:
         predictor = _at_own_scale(predictor, raster)
         if console is not None:
-            words = f"{raster.path}: predicted at scale {in_words(predictor.scale)}."
-            console.print(words, highlight=False, markup=False, soft_wrap=True)
+            say(console, f"{raster.path}: predicted at scale {in_words(predictor.scale)}.")
     if chunk_rows < ALIGN:
         raise InputError(f"A chunk has {chunk_rows} rows, but must have at least {ALIGN}.")
     settings = _settings(predictor, raster.path, model, chunk_rows)

@@ -161,6 +161,21 @@ class _OnceMoreError(Exception):
     """Files that hold a photo in part are thrown away."""
 
 
+def judged(record: Record, limits: Limits | None) -> Record:
+    """Return a record with its verdict; the same record where there are no limits."""
+    if limits is None:
+        return record
+    found = find_failures(
+        limits,
+        record.cracks,
+        size_hw=record.size_hw,
+        mm_per_pixel=record.mm_per_pixel,
+        perspective=record.perspective,
+    )
+    reasons, over = [reason for reason, _ in found], [number for _, number in found]
+    return replace(record, failures=reasons, over=over, judged=True)
+
+
 @dataclass(frozen=True)
 class _Look:
     """How all photos are judged and shown: classes, limits, and widest crack by unit."""
@@ -182,17 +197,7 @@ class _Look:
             widest_shown=2 * limit if limit else self.widest.get(record.unit),
             limit_shown=limit or None,
         )
-        if self.limits is None:
-            return record
-        found = find_failures(
-            self.limits,
-            record.cracks,
-            size_hw=record.size_hw,
-            mm_per_pixel=record.mm_per_pixel,
-            perspective=record.perspective,
-        )
-        reasons, over = [reason for reason, _ in found], [number for _, number in found]
-        return replace(record, failures=reasons, over=over, judged=True)
+        return judged(record, self.limits)
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from fissura.files.failures import Failure, failure
+from fissura.files.failures import Failure, failure, say
 from fissura.inspection.facts import read_exif
-from fissura.inspection.outcome import say
 from fissura.inspection.photo_table import Known
 from fissura.inspection.photos.photo import Inspector
 from fissura.inspection.steps import Earlier, Step, photo_digest, record_file

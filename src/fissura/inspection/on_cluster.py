@@ -18,13 +18,12 @@ from rich.console import Console
 
 from fissura.device import describe_machine
 from fissura.errors import InputError
-from fissura.files.failures import Failure, printable
+from fissura.files.failures import Failure, printable, say
 from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
 from fissura.inference.raster import SUFFIXES, chunks_to_do, predict_chunk, raster_of
 from fissura.inference.raster_files import RasterFiles
 from fissura.inspection.measuring import measure_photo
-from fissura.inspection.outcome import say
 from fissura.inspection.photos.given_masks import GivenMask
 from fissura.inspection.photos.photo import Inspector, InspectorOptions
 from fissura.inspection.photos.sources import own_result, two_values

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from fissura.errors import InputError
-from fissura.files.failures import Failure, printable
+from fissura.files.failures import Failure, say
 from fissura.inspection.export import Exported
 from fissura.inspection.report.pdf import print_pdf
 
@@ -56,11 +56,6 @@ class Inspection:
             statuses=dict(exported.statuses),
             **others,
         )
-
-
-def say(console: Console, sentence: str, style: str | None = None) -> None:
-    """Print a sentence as it is, without breaking it."""
-    console.print(printable(sentence), style=style, highlight=False, markup=False, soft_wrap=True)
 
 
 def print_report(out: Path, console: Console) -> None:

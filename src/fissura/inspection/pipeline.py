@@ -15,7 +15,7 @@ from fissura.checkpoint import find_model, name_of_model, versions
 from fissura.device import describe_machine
 from fissura.errors import InputError, extra
 from fissura.files import OutputOptions, claim, free_folder, is_result, output_names
-from fissura.files.failures import Failure
+from fissura.files.failures import Failure, say
 from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
 from fissura.inspection.export import counted, export
@@ -23,7 +23,7 @@ from fissura.inspection.limits import Limits, read_limits
 from fissura.inspection.measuring import measure_all
 from fissura.inspection.on_cluster import Setup, measure_on_cluster
 from fissura.inspection.options import InspectOptions
-from fissura.inspection.outcome import Inspection, now, print_report, say
+from fissura.inspection.outcome import Inspection, now, print_report
 from fissura.inspection.photo_table import Known, known_photos
 from fissura.inspection.photos.class_masks import given_class
 from fissura.inspection.photos.given_masks import find_given_masks

@@ -76,9 +76,10 @@ _MBEI = (
     "AASHTO, Manual for Bridge Element Inspection, 1st edition 2013 with 2015 interim revisions, "
     "defect 1130 (cracking of reinforced concrete) and 1110 (of prestressed concrete)"
 )
-_NOT_READ = (
+_MBEI_CAUTION = (
     "The bounds are as this program's authors know them; the manual is not free, and they could "
-    "not be read in it. Check them against your copy."
+    "not be read in it. Check them against your copy. The manual's condition states look at "
+    "spacing, sealing and pattern as well, which are not judged here."
 )
 PROFILES: dict[str, Profile] = {
     "aashto-reinforced": Profile(
@@ -86,16 +87,14 @@ PROFILES: dict[str, Profile] = {
         title="AASHTO bridge elements, reinforced concrete",
         classes={"insignificant": 0.0, "moderate": 0.3, "wide": 1.27},
         source=f"{_MBEI}: 0.012 and 0.05 inches.",
-        caution=f"{_NOT_READ} The manual's condition states look at spacing, sealing and pattern "
-        "as well, which are not judged here.",
+        caution=_MBEI_CAUTION,
     ),
     "aashto-prestressed": Profile(
         name="aashto-prestressed",
         title="AASHTO bridge elements, prestressed concrete",
         classes={"insignificant": 0.0, "moderate": 0.1, "wide": 0.23},
         source=f"{_MBEI}: 0.004 and 0.009 inches.",
-        caution=f"{_NOT_READ} The manual's condition states look at spacing, sealing and pattern "
-        "as well, which are not judged here.",
+        caution=_MBEI_CAUTION,
     ),
     "astm-d6433": Profile(
         name="astm-d6433",

@@ -73,7 +73,9 @@ def assemble(
                 longest_path=_longest_path(branches),
                 **metrics_of_widths(widths, errors, measured.samples[mine]),
                 area=float(skeleton.area[members[index]].sum()),
-                orientation=_orientation(branches),
+                orientation=mean_direction(
+                    np.concatenate([np.diff(branch.points, axis=0) for branch in branches])
+                ),
                 branches=len(branches) - sum(number in bridged for number in numbers[index]),
                 box=_box(skeleton.box[members[index]]),
                 lines=[branch.points for branch in branches],
@@ -119,9 +121,14 @@ def _box(boxes: NDArray[np.int64]) -> tuple[int, int, int, int]:
     return top, left, bottom, right
 
 
-def _orientation(branches: list[Branch]) -> float:
-    """Mean direction of the steps, weighted by length; opposite directions are the same."""
-    steps = np.concatenate([np.diff(branch.points, axis=0) for branch in branches])
+def mean_direction(steps: NDArray[np.float64]) -> float:
+    """Return the mean direction of steps, weighted by length, as `Crack.orientation` has it.
+
+    Opposite directions are the same.
+
+    Args:
+        steps: (n, 2) rows and columns.
+    """
     length, angle = np.hypot(*steps.T), np.arctan2(-steps[:, 0], steps[:, 1])
     double = np.arctan2((length * np.sin(2 * angle)).sum(), (length * np.cos(2 * angle)).sum())
     return float(np.degrees(double / 2) % 180)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from fissura.measurement.assemble import mean_direction, metrics_of_widths
 from fissura.measurement.crack import Crack
 from fissura.measurement.perspective import Perspective
 
@@ -54,11 +54,11 @@ def _flat(crack: Crack, perspective: Perspective, mm_per_pixel: float) -> Crack:
         length=crack.length * longer,
         longest_path=crack.longest_path * longer,
         area=crack.area * area,
-        orientation=_orientation(flat) if after else crack.orientation,
+        orientation=mean_direction(np.concatenate(flat)[:, ::-1]) if after else crack.orientation,
         widths=widths,
         width_errors=errors,
         mm_per_pixel=mm_per_pixel,
-        **_figures(crack, widths, errors),
+        **metrics_of_widths(widths, errors, crack.samples),
     )
 
 
@@ -83,33 +83,6 @@ def _directions(line: NDArray[np.float64]) -> NDArray[np.float64]:
     ahead = line[np.minimum(at + APART, len(line) - 1)] - line[np.maximum(at - APART, 0)]
     size = np.hypot(*ahead.T)[:, None]
     return np.where(size > 0, ahead / np.where(size > 0, size, 1.0), [0.0, 1.0])
-
-
-def _figures(
-    crack: Crack, widths: NDArray[np.float64], errors: NDArray[np.float64]
-) -> dict[str, float | tuple[float, float]]:
-    """Return the fields of a crack that sum up its widths."""
-    if not len(widths):
-        return {}
-    widest = int(widths.argmax())
-    return {
-        "width_mean": float(widths.mean()),
-        "width_median": float(np.median(widths)),
-        "width_p95": float(np.percentile(widths, 95)),
-        "width_max": float(widths[widest]),
-        "width_error": float(np.median(errors)),
-        "widest_at": (float(crack.samples[widest, 0]), float(crack.samples[widest, 1])),
-    }
-
-
-def _orientation(steps: Sequence[NDArray[np.float64]]) -> float:
-    """Return the mean direction of steps (k, 2), x and y, as `Crack.orientation` has it."""
-    x, y = np.concatenate(steps).T
-    length, angle = np.hypot(x, y), np.arctan2(-y, x)
-    double = math.atan2(
-        float((length * np.sin(2 * angle)).sum()), float((length * np.cos(2 * angle)).sum())
-    )
-    return math.degrees(double / 2) % 180
 
 
 def _middle(crack: Crack) -> tuple[float, float]:

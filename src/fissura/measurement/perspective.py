@@ -80,8 +80,7 @@ class Perspective:
 
     def area_mm2(self, size_hw: tuple[int, int]) -> float:
         """Return the area of the surface that a photo of this size shows."""
-        x, y = self.to_mm(outline(size_hw)).T
-        return abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2
+        return _area(self.to_mm(outline(size_hw)))
 
     def mean_mm_per_pixel(self, size_hw: tuple[int, int]) -> float:
         """Return the root of the area that the mean pixel shows."""

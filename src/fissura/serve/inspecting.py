@@ -17,7 +17,7 @@ from fissura.errors import InputError
 from fissura.files import replacing
 from fissura.inference.predictor import Prediction
 from fissura.inspection.corrections import ADDED, CORRECTED, FOUND, REJECTED
-from fissura.inspection.export import export
+from fissura.inspection.export import export, judged
 from fissura.inspection.exporters.tables import (
     CRACK_COLUMNS,
     FACT_COLUMNS,
@@ -26,7 +26,7 @@ from fissura.inspection.exporters.tables import (
     photo_row,
 )
 from fissura.inspection.facts import read_exif
-from fissura.inspection.limits import Limits, judge
+from fissura.inspection.limits import Limits
 from fissura.inspection.photos.photo import Inspector
 from fissura.inspection.photos.recorder import InspectorOptions
 from fissura.inspection.record import Record
@@ -118,16 +118,7 @@ def inspect_upload(
 
 def _answered(record: Record, upload: Upload, out: Path, asked: Asked) -> Answered:
     """Judge a record, and return what is told of it."""
-    record = replace(record, facts=read_exif(upload.file))
-    if asked.limits is not None:
-        failures = judge(
-            asked.limits,
-            record.cracks,
-            size_hw=record.size_hw,
-            mm_per_pixel=record.mm_per_pixel,
-            perspective=record.perspective,
-        )
-        record = replace(record, failures=failures, judged=True)
+    record = judged(replace(record, facts=read_exif(upload.file)), asked.limits)
     stored = None
     if asked.whole:
         stored = record_file(out, upload.stem)

@@ -93,6 +93,11 @@ class Served:
     measuring: MeasureOptions = field(default_factory=MeasureOptions)
     options: ServeOptions = field(default_factory=ServeOptions)
 
+    @property
+    def max_megapixels(self) -> float:
+        """The largest photo that is taken."""
+        return self.options.max_megapixels
+
 
 def is_loopback(host: str) -> bool:
     """Tell whether an address is that of the machine itself.

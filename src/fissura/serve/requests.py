@@ -21,7 +21,7 @@ from fissura.serve.uploads import keep_upload, shown_name
 
 MOST_PHOTOS = 64  # of a request
 MOST_TEXT = 2**16  # bytes of a field that is no photo
-RESOLUTION = (*("mm_per_pixel", "distance_mm", "focal_length_mm", "sensor_width_mm", "marker_mm"),)
+RESOLUTION = ("mm_per_pixel", "distance_mm", "focal_length_mm", "sensor_width_mm", "marker_mm")
 PHOTO, LIMITS = "photo", "limits"
 FORMATS = {"json": "application/json", "mask": "image/png", "zip": "application/zip"}
 YAML_ALIASES = "&*"

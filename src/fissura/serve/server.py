@@ -77,7 +77,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End."""
         if self.desk is not None:
-            self.desk.events.close()
+            self.desk.end_streams()
         await super().shutdown(sockets)
 
 

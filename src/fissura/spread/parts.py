@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from fissura.data.images import read_size
+from fissura.data.images import count_pixels
 from fissura.spread.options import Shard
 
 READERS = 16  # headers that are read at once: on a network the answer takes longer than the work
@@ -46,7 +46,7 @@ def part_of(names: Mapping[Path, str], shard: Shard) -> Part:
         shard: The shard.
     """
     with ThreadPoolExecutor(READERS) as readers:
-        pixels = list(readers.map(_pixels, names))
+        pixels = list(readers.map(count_pixels, names))
     listed = list(names.values())
     said = "".join(f"{name}\t{size}\n" for name, size in zip(listed, pixels, strict=True))
     shards = assign(listed, pixels, shard.count)
@@ -90,12 +90,3 @@ def assign(names: Sequence[str], pixels: Sequence[int], count: int) -> list[int]
         shards[number] = index
         heapq.heappush(loads, (load + pixels[number] + FIXED, index))
     return shards
-
-
-def _pixels(file: Path) -> int:
-    """Count a photo's pixels by its header; 0 where it cannot be read, which inspecting tells."""
-    try:
-        (height, width), _ = read_size(file)
-    except Exception:
-        return 0
-    return height * width

@@ -23,6 +23,7 @@ class Options:
     limits: Path | None = None
     measuring: MeasureOptions = field(default_factory=MeasureOptions)
     resolution: ResolutionOptions = field(default_factory=ResolutionOptions)
+    max_megapixels: float = 100.0
 
 
 class DarkIsCrack:

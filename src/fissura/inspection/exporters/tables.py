@@ -8,7 +8,6 @@ than any measurement. The files begin with a byte order mark, by which Excel kno
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,8 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fissura.files import replacing
 from fissura.files.failures import printable
+from fissura.files.spreadsheet import spreadsheet
 from fissura.inspection.corrections import ADDED, CORRECTED, FOUND, REJECTED, ModelCrack
 from fissura.inspection.exporters import Add, Exporter
 from fissura.inspection.record import Record
@@ -151,15 +150,12 @@ def _table(
     rows_of: Callable[[Record], Iterable[Mapping[str, Any]]],
 ) -> Iterator[Add]:
     """Write a CSV file with the rows that `rows_of` makes of each record."""
-    with (
-        replacing(path) as temporary,
-        temporary.open("w", newline="", encoding="utf-8-sig", errors="backslashreplace") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(columns)
+    with spreadsheet(path) as write:
+        write(columns)
 
         def add(record: Record) -> None:
-            writer.writerows(_cells(columns, row) for row in rows_of(record))
+            for row in rows_of(record):
+                write(_cells(columns, row))
 
         yield add
 

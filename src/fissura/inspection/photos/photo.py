@@ -12,7 +12,7 @@ from rich.console import Console
 from fissura.data.images import read_image
 from fissura.errors import InputError
 from fissura.files import MASKS, PROBABILITIES
-from fissura.files.failures import printable
+from fissura.files.failures import say
 from fissura.inference.engines.familiar import UNFAMILIAR
 from fissura.inference.predictor import Prediction, Predictor
 from fissura.inference.raster import LARGE, predict_raster, probability_reader, raster_of
@@ -149,19 +149,13 @@ class Inspector:
     def _tell_scale(self, file: Path, scale: float) -> None:
         """Say at which scale a photo was predicted, where the photo chose one below 1."""
         if scale < 1 and self.console is not None:
-            text = f"{printable(file)}: predicted at scale {in_words(scale)}; no detail is finer."
-            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+            words = f"{file}: predicted at scale {in_words(scale)}; no detail is finer."
+            say(self.console, words)
 
     def _tell_unfamiliar(self, file: Path, prediction: Prediction) -> None:
         """Say where a photo is unlike those that the model was trained on."""
         if (prediction.unfamiliarity or 0.0) > 1 and self.console is not None:
-            self.console.print(
-                f"{printable(file)}: {UNFAMILIAR}",
-                style="yellow",
-                highlight=False,
-                markup=False,
-                soft_wrap=True,
-            )
+            say(self.console, f"{file}: {UNFAMILIAR}", style="yellow")
 
     @property
     def _must_be_photo(self) -> bool:

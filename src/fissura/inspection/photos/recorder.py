@@ -15,6 +15,7 @@ from rich.console import Console
 from fissura.bit_depth import Depth
 from fissura.data.formats.shapes.runs import crack_runs
 from fissura.files import MASKS, OVERLAYS
+from fissura.files.failures import say
 from fissura.files.images import write_image
 from fissura.inference.predictor import Prediction, Predictor
 from fissura.inference.raster import LARGE, probability_reader
@@ -266,13 +267,8 @@ class Recorder:
             crack_fraction: Fraction of its pixels that are crack.
         """
         if crack_fraction > 0.5 and self.console:
-            self.console.print(
-                f"{file}: {crack_fraction:.0%} of the image is crack. Is the mask inverted?",
-                style="yellow",
-                highlight=False,
-                markup=False,
-                soft_wrap=True,
-            )
+            words = f"{file}: {crack_fraction:.0%} of the image is crack. Is the mask inverted?"
+            say(self.console, words, style="yellow")
 
     def _resolution(
         self,
@@ -291,9 +287,7 @@ class Recorder:
             found = replace(found, source=f"{found.source}, by {own.source.name}")
         found = found or known
         if found and found.warning and self.console:
-            self.console.print(
-                found.warning, style="yellow", highlight=False, markup=False, soft_wrap=True
-            )
+            say(self.console, found.warning, style="yellow")
         return found
 
     def _overlay(self, name: str) -> dict[str, str]:

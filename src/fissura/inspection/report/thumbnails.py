@@ -7,12 +7,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fissura.inspection.record import Record
+from fissura.inspection.report.drawing import draw_cracks
 from fissura.measurement.crack import Crack
 
 MARGIN, LEAST = 0.25, 48  # of a crack's box around it; pixels of the photo that are shown at least
 SPOT, CASING = (0, 179, 255), (16, 16, 20)
 GAP = 4  # pixels between the two images
 PAPER = 250
+
+
+def drawing_of(record: Record) -> NDArray[np.uint8]:
+    """Return the preview of a photo with its cracks drawn, above a legend."""
+    return draw_cracks(
+        record.preview,
+        record.cracks,
+        scale=record.preview_scale,
+        mm_per_pixel=record.mm_per_pixel,
+        widest=record.widest_shown,
+        limit=record.limit_shown,
+        slanted=record.perspective is not None,
+    )
 
 
 def locator(record: Record, crack: Crack, side: int) -> NDArray[np.uint8]:

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from fissura.files.failures import printable
 from fissura.html.pages import counted, data_address
 from fissura.inspection.record import Record
-from fissura.inspection.report.drawing import draw_cracks
 from fissura.inspection.report.tables import number_text
-from fissura.inspection.report.thumbnails import locator_and_close_up
+from fissura.inspection.report.thumbnails import drawing_of, locator_and_close_up
 from fissura.inspection.totals import totals, verdict
 
 QUALITY = 85
@@ -95,7 +94,7 @@ def photo_view(
         overlay: File of its drawing, and the address by which the page links to it; by default the
             preview is drawn anew, and lies in the page.
     """
-    drawing = _drawing(record) if overlay is None else None
+    drawing = drawing_of(record) if overlay is None else None
     thumbnail = max(LEAST_THUMBNAIL, longest // THUMBNAIL)
     plain = _shrunk(record.preview, longest)
     if drawing is not None:
@@ -132,19 +131,6 @@ def _reasons(record: Record, drawing: NDArray[np.uint8] | None, side: int) -> It
             crack = record.cracks[number - 1]
             image = _image(locator_and_close_up(drawing, record, crack, side))
         yield Reason(text, image)
-
-
-def _drawing(record: Record) -> NDArray[np.uint8]:
-    """Draw the cracks on the preview."""
-    return draw_cracks(
-        record.preview,
-        record.cracks,
-        scale=record.preview_scale,
-        mm_per_pixel=record.mm_per_pixel,
-        widest=record.widest_shown,
-        limit=record.limit_shown,
-        slanted=record.perspective is not None,
-    )
 
 
 def _linked(file: Path, address: str) -> Image:

@@ -27,9 +27,8 @@ from fissura.inspection.exporters.tables import (
 from fissura.inspection.kinds import KINDS
 from fissura.inspection.limits import RULES, Limits
 from fissura.inspection.record import Record
-from fissura.inspection.report.drawing import draw_cracks
 from fissura.inspection.report.page import About
-from fissura.inspection.report.thumbnails import close_up
+from fissura.inspection.report.thumbnails import close_up, drawing_of
 from fissura.inspection.severity import WIDTH_WORDS, Classes
 
 PICTURED = 400  # cracks that have an image; the first of each photo, so that all photos have some
@@ -99,7 +98,7 @@ def workbook(
         photos.add(photo_row(record))
         pictured = min(left, OF_PHOTO, len(record.cracks))
         left -= pictured
-        drawing = _drawing(record) if pictured else None
+        drawing = drawing_of(record) if pictured else None
         for index, crack in enumerate(record.cracks):
             image = None
             if drawing is not None and index < pictured:
@@ -190,17 +189,6 @@ def _value(column: str, value: Any) -> Any:
     text = ILLEGAL_CHARACTERS_RE.sub("", str(value))
     # A cell that begins so would be a formula.
     return f"'{text}" if text[:1] in ("=", "+", "@") else text
-
-
-def _drawing(record: Record) -> NDArray[np.uint8]:
-    """Return the photo with its cracks drawn."""
-    return draw_cracks(
-        record.preview,
-        record.cracks,
-        scale=record.preview_scale,
-        mm_per_pixel=record.mm_per_pixel,
-        widest=record.widest_shown,
-    )
 
 
 def _about(

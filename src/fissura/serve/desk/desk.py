@@ -49,7 +49,6 @@ from fissura.serve.uploads import keep_upload
 
 HOME = DESK
 AT_ONCE = 2  # photos that wait for the model or its results, so that few are in memory
-MOST_MEGAPIXELS = 100.0  # of an uploaded photo, where the options do not say
 SMOOTH = 0.7  # of the earlier estimate of seconds per photo in the next one
 
 
@@ -84,6 +83,11 @@ class DeskOptions(Protocol):
     @property
     def resolution(self) -> ResolutionOptions:
         """How millimeters per pixel are found."""
+        ...
+
+    @property
+    def max_megapixels(self) -> float:
+        """The largest photo that is received."""
         ...
 
 
@@ -130,8 +134,6 @@ class Desk:
         self._known: dict[Path, Known] = {}
         self._adding = threading.Lock()
         self._filing, self._receiving = threading.Lock(), threading.Lock()
-        served = getattr(options, "options", None)
-        self._most_megapixels: float = getattr(served, "max_megapixels", MOST_MEGAPIXELS)
         self._closed = threading.Event()
         self._waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._seconds: float | None = None
@@ -165,8 +167,9 @@ class Desk:
         Returns:
             What is stored of them.
         """
-        rows = []
+        rows, files = [], list(files)
         with self._adding:
+            self._known |= known_photos(files, [self.folder], None).of_photo
             known = self.store.photos()
             by_file, taken = (
                 {row.file: row for row in known},
@@ -184,7 +187,6 @@ class Desk:
                     name += "_"
                 taken.add(name.casefold())
                 rows.append(self.store.add_photo(below, name))
-                self._known |= known_photos([file], [self.folder], None).of_photo
                 self._waiting.put(rows[-1].id)
         for row in rows:
             self.events.tell("photo", shown_photo(row))
@@ -203,7 +205,7 @@ class Desk:
         """
         with self._receiving:
             taken = {file.stem.lower() for file in self.folder.iterdir()}
-            kept = keep_upload(content, name, self.folder, taken, self._most_megapixels)
+            kept = keep_upload(content, name, self.folder, taken, self.options.max_megapixels)
         (row,) = self.add([kept.file])
         return row
 
@@ -249,7 +251,6 @@ class Desk:
         except InputError:
             files = []  # an empty folder waits for photos to be dropped
         files = [file for file in files if self.home not in file.parents]
-        self._known = dict(known_photos(files, [self.folder], None).of_photo)
         for row in self.store.photos():
             if row.state in ("queued", "running"):
                 self.store.change_photo(row.id, state="queued", message="")
@@ -420,7 +421,8 @@ class Desk:
             KeyError: There is no such photo.
             InputError: It cannot be read.
         """
-        return self.tiles.get(self.store.photo(photo).name, self.file_of(self.store.photo(photo)))
+        row = self.store.photo(photo)
+        return self.tiles.get(row.name, self.file_of(row))
 
     def photo(self, photo: str) -> dict[str, Any]:
         """Return a photo with its cracks, as the page has it."""

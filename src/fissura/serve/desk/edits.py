@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -151,13 +151,17 @@ def _brushed(photo: OpenPhoto, kind: str, body: Mapping[str, Any]) -> Pixels | N
     return trimmed(replace(found, inside=found.inside & (there if kind == "erase" else ~there)))
 
 
-def _drawn(photo: OpenPhoto, row: PhotoRow, turned: Pixels | None) -> Done:
-    """Turn pixels over and measure again."""
+def _drawn(
+    photo: OpenPhoto, row: PhotoRow, turned: Pixels | None, revived: Sequence[Entry] = ()
+) -> Done:
+    """Turn pixels over and measure again; rejected cracks that come back by it keep their ids."""
     if turned is None:
         return Done()
     turned.turn(photo.mask)
     try:
-        change = remeasure(photo.mask, turned, photo.entries, photo.model, row.next_label)
+        change = remeasure(
+            photo.mask, turned, photo.entries, photo.model, row.next_label, revived=revived
+        )
     except BaseException:
         turned.turn(photo.mask)
         raise
@@ -217,16 +221,7 @@ def _restored(photo: OpenPhoto, row: PhotoRow, entries: list[Entry]) -> Done:
     turned = trimmed(replace(whole, inside=whole.inside & ~photo.mask[whole.window]))
     if turned is None:  # all of it was painted again meanwhile: it is part of other cracks
         return Done(before=entries)
-    turned.turn(photo.mask)
-    try:
-        change = remeasure(
-            photo.mask, turned, photo.entries, photo.model, row.next_label, revived=entries
-        )
-    except BaseException:
-        turned.turn(photo.mask)
-        raise
-    labels = (row.next_label, change.next_label)
-    return Done(turned, change.before, change.after, {"next_label": labels})
+    return _drawn(photo, row, turned, revived=entries)
 
 
 def _pixels_of(mask: NDArray[np.bool_], entry: Entry) -> Pixels:

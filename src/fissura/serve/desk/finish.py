@@ -6,8 +6,6 @@ The numbers of the report are those of `fissura inspect PHOTOS --masks MASKS --p
 
 from __future__ import annotations
 
-import csv
-import io
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -21,6 +19,7 @@ from numpy.typing import NDArray
 from fissura.errors import InputError
 from fissura.files import MASKS, OutputOptions, free_folder, output_names, replacing
 from fissura.files.images import write_image
+from fissura.files.spreadsheet import spreadsheet
 from fissura.inspection.options import InspectOptions
 from fissura.inspection.outcome import Inspection
 from fissura.inspection.photo_table import Known
@@ -124,12 +123,12 @@ def finish(
     rows, judged, trained, idle = [], [], 0, 0
     for give in photos:
         photo = give()
-        pixels = photo.mask.astype(np.uint8) * np.uint8(255)
-        write_image(home / MASKS / f"{names[photo.file]}.png", pixels)
+        mask = home / MASKS / f"{names[photo.file]}.png"
+        write_image(mask, photo.mask.astype(np.uint8) * np.uint8(255))
         rows.append(_row(photo, known.get(photo.file, Known())))
         judged.append((photo.file, list(photo.entries)))
         if options.training and photo.row.revision:
-            _add_to_training(home / "training", photo, names[photo.file])
+            _add_to_training(home / "training", photo.file, mask)
             trained += 1
         else:
             idle += 1
@@ -190,11 +189,10 @@ def _write_table(path: Path, rows: list[dict[str, str]]) -> None:
 
 
 def _write_csv(path: Path, lines: Iterable[Sequence[object]]) -> None:
-    """Write a CSV file that spreadsheets read as UTF-8."""
-    text = io.StringIO()
-    csv.writer(text).writerows(lines)
-    with replacing(path) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8-sig", newline="")
+    """Write lines as a CSV file."""
+    with spreadsheet(path) as write:
+        for line in lines:
+            write(line)
 
 
 def _write_heading(path: Path, heading: Mapping[str, Any]) -> Path | None:
@@ -219,14 +217,14 @@ def _write_heading(path: Path, heading: Mapping[str, Any]) -> Path | None:
     return path
 
 
-def _add_to_training(folder: Path, photo: Finished, name: str) -> None:
-    """Copy a photo, and write its mask, as `fissura train` takes them; newer ones replace older."""
-    image = folder / "images" / f"{name}{photo.file.suffix}"
-    image.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(image) as temporary:
-        shutil.copyfile(photo.file, temporary)
-    mask = photo.mask.astype(np.uint8) * np.uint8(255)
-    write_image(folder / MASKS / f"{name}.png", mask)
+def _add_to_training(folder: Path, photo: Path, mask: Path) -> None:
+    """Copy a photo and its mask as `fissura train` takes them; newer ones replace older."""
+    for file, place in (
+        (photo, folder / "images" / f"{mask.stem}{photo.suffix}"),
+        (mask, folder / MASKS / mask.name),
+    ):
+        with replacing(place) as temporary:
+            shutil.copyfile(file, temporary)
 
 
 def _write_judged(

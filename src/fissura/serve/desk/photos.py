@@ -114,11 +114,6 @@ class OpenPhotos:
                 self._open.popitem(last=False)
             return kept
 
-    def drop(self, photo: str) -> None:
-        """Hold a photo open no longer."""
-        with self._lock:
-            self._open.pop(photo, None)
-
 
 class TileFiles:
     """The tiles of photos, in a file each; they are written where they are missing.
