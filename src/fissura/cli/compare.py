@@ -7,13 +7,12 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from fissura.cli.options import LIMITS_EXCEEDED, PHOTOS_FAILED, counted
+from fissura.cli.options import LIMITS_EXCEEDED, PHOTOS_FAILED
 from fissura.comparison.options import CompareOptions
 from fissura.files import free_folder
 
 CompareGroup = Annotated[CompareOptions, Parameter(name="*", group=Group("Comparing"), negative="")]
 COMPARE = CompareOptions()
-SHOWN = 10  # sentences of a kind
 
 
 def compare(
@@ -44,19 +43,9 @@ def compare(
 
     out = out or free_folder("comparison")
     found = compare_inspections(old, new, out, limits=limits, options=comparing)
-    refused = [failure.reason for failure in found.refused]
-    for sentence in [*found.failing[:SHOWN], *found.undecided[:SHOWN], *refused, *found.edited]:
+    for sentence in found.sentences():
         print(sentence)
-    for names, which in ((found.only_old, "old"), (found.only_new, "new")):
-        if names:
-            shown = ", ".join(names[:SHOWN])
-            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-            print(f"Without a partner in the {which} inspection: {shown}{more}.")
-    told = ", ".join(f"{count} {verdict}" for verdict, count in found.counts.items() if count)
-    print(
-        f"{counted(len(found.pairs), 'pair')} of photos; cracks: {told or 'none'}. The page is "
-        f"{found.page}."
-    )
+    print(f"{found.summary()}. The page is {found.page}.")
     if found.failing:
         return LIMITS_EXCEEDED
     return 0 if found.complete else PHOTOS_FAILED

@@ -33,6 +33,7 @@ def serve(
     *,
     model: Path = SHIPPED,
     limits: Path | None = None,
+    growth: Path | None = None,
     api: Switch = False,
     predicting: PredictGroup = PREDICT,
     resolution: ResolutionGroup = RESOLUTION,
@@ -51,6 +52,8 @@ def serve(
         model: Run folder that `fissura train` wrote, or the name of a model that `fissura models`
             lists.
         limits: YAML file with rules such as `max_width_mm: 0.3`; see docs/inspection.md.
+        growth: YAML file with rules such as `max_growth_mm_per_year: 5`, for comparisons with
+            earlier inspections; see docs/compare.md.
         api: Serve the HTTP API alone, without a desk; nothing is kept.
     """
     with extra("serve", "fissura serve"):
@@ -68,6 +71,7 @@ def serve(
             folder=None if api else folder,
             model=model,
             limits=limits,
+            growth=growth,
             predicting=predicting,
             resolution=resolution,
             measuring=measuring,

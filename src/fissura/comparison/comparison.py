@@ -12,6 +12,7 @@ from fissura.comparison.registration import Registration
 from fissura.files.failures import Failure
 
 DAYS_PER_YEAR = 365.25
+SHOWN = 10  # sentences of a kind, where not all are said
 FOUND = ("new", "grown", "unchanged", "reduced", "closed")  # verdicts that name a crack's fate
 
 
@@ -112,3 +113,20 @@ class Comparison:
     def complete(self) -> bool:
         """Whether all photos were compared and all rules judged."""
         return not (self.refused or self.only_old or self.only_new or self.undecided or self.edited)
+
+    def summary(self) -> str:
+        """Return the number of pairs and of each verdict, in words without a full stop."""
+        pairs = len(self.pairs)
+        told = ", ".join(f"{count} {verdict}" for verdict, count in self.counts.items() if count)
+        return f"{pairs} {'pair' if pairs == 1 else 'pairs'} of photos; cracks: {told or 'none'}"
+
+    def sentences(self) -> list[str]:
+        """Return what is beyond the limits, not judged, not compared or edited, in sentences."""
+        refused = [failure.reason for failure in self.refused]
+        said = [*self.failing[:SHOWN], *self.undecided[:SHOWN], *refused, *self.edited]
+        for names, which in ((self.only_old, "old"), (self.only_new, "new")):
+            if names:
+                shown = ", ".join(names[:SHOWN])
+                more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+                said.append(f"Without a partner in the {which} inspection: {shown}{more}.")
+        return said

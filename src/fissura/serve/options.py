@@ -51,6 +51,10 @@ class ServeOptions:
     keep_seconds: float = 3600.0
     """Time for which the results of finished jobs are kept to be fetched."""
 
+    earlier: tuple[Path, ...] = ()
+    """Folder of earlier inspections that the desk offers for comparison, or of one; also may be
+    given several times. Those beside FOLDER are offered anyhow, to this machine alone."""
+
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise InputError(f"--port is {self.port}; it must be from 0 to 65535.")
@@ -79,6 +83,7 @@ class Served:
             alone, which keeps nothing.
         model: Run folder, model folder, or a name of `fissura.shipped.MODELS`.
         limits: A limits.yaml that photos are judged by.
+        growth: Rules of growth for comparisons with earlier inspections.
         predicting: How the model is applied.
         resolution: How millimeters per pixel are found, unless a request says so.
         measuring: How cracks are measured.
@@ -88,6 +93,7 @@ class Served:
     folder: Path | None = None
     model: Path = Path(DEFAULT)
     limits: Path | None = None
+    growth: Path | None = None
     predicting: PredictOptions = field(default_factory=PredictOptions)
     resolution: ResolutionOptions = field(default_factory=ResolutionOptions)
     measuring: MeasureOptions = field(default_factory=MeasureOptions)
@@ -97,6 +103,18 @@ class Served:
     def max_megapixels(self) -> float:
         """The largest photo that is taken."""
         return self.options.max_megapixels
+
+    @property
+    def earlier(self) -> tuple[Path, ...]:
+        """Folders in which the desk looks for earlier inspections.
+
+        What lies beside the folder of photos was not handed to the server; so only pages of this
+        machine are shown it.
+        """
+        if self.folder is None:
+            return ()
+        beside = (self.folder.resolve().parent,) if self.options.loopback else ()
+        return (*self.options.earlier, self.folder, *beside)
 
 
 def is_loopback(host: str) -> bool:

@@ -100,8 +100,8 @@ class Worker:
 
     def submit(
         self, path: Path, *, on_stage: OnStage | None = None, depth: Depth | None = None
-    ) -> Future[Prediction]:
-        """Predict a photo of the desk when its turn comes.
+    ) -> Future[tuple[Image, Prediction]]:
+        """Read a photo of the desk and predict it when its turn comes.
 
         Args:
             path: The photo.
@@ -109,7 +109,7 @@ class Worker:
             depth: The depth of the set that the photo belongs to.
 
         Returns:
-            The prediction; `InputError` where the file cannot be read.
+            The photo and its prediction; `InputError` where the file cannot be read.
         """
         tell = on_stage or (lambda _: None)
 
@@ -119,7 +119,7 @@ class Worker:
             tell("predicting")
             return image
 
-        return self._put(_Task(read=read, finish=lambda _, prediction: prediction), desk=True)
+        return self._put(_Task(read=read, finish=lambda *both: both), desk=True)
 
     def call(self, function: Callable[[], Any], *, desk: bool = True) -> Future[Any]:
         """Run a function in the worker's thread when its turn comes.

@@ -21,6 +21,8 @@ from fissura.serve.desk.desk import Desk
 @dataclass(frozen=True)
 class Options:
     limits: Path | None = None
+    growth: Path | None = None
+    earlier: tuple[Path, ...] = ()
     measuring: MeasureOptions = field(default_factory=MeasureOptions)
     resolution: ResolutionOptions = field(default_factory=ResolutionOptions)
     max_megapixels: float = 100.0
@@ -33,13 +35,14 @@ class DarkIsCrack:
     model = Path("crackseg-small")
 
     def submit(self, path, *, on_stage=None):
-        future: Future[Prediction] = Future()
+        future: Future = Future()
 
         def predict():
             try:
                 if on_stage:
                     on_stage("predicting")
-                future.set_result(predicted(read_image(path)))
+                image = read_image(path)
+                future.set_result((image, predicted(image)))
             except Exception as error:
                 future.set_exception(error)
 

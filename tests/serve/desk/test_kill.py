@@ -18,7 +18,8 @@ from fissura.measurement.options import MeasureOptions, ResolutionOptions
 from fissura.serve.desk.desk import Desk
 
 options = SimpleNamespace(
-    limits=None, measuring=MeasureOptions(), resolution=ResolutionOptions(), max_megapixels=100.0
+    limits=None, growth=None, earlier=(), measuring=MeasureOptions(),
+    resolution=ResolutionOptions(), max_megapixels=100.0
 )
 desk = Desk(Path(sys.argv[1]), options, SimpleNamespace(name="none", model=Path("none")))
 revision = desk.store.photo("p1").revision

@@ -10,10 +10,13 @@ import pytest
 CHROMIUM = shutil.which("chromium")
 
 
-def load(name):
-    """Return a module that lies beside the tests."""
+HERE = Path(__file__).parent
+
+
+def load(name, file=None):
+    """Return a module that lies beside the tests, or elsewhere among them."""
     if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
+        spec = importlib.util.spec_from_file_location(name, file or HERE / f"{name}.py")
         sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[name])
     return sys.modules[name]
@@ -28,6 +31,25 @@ def browser():
         chromium = api.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="session")
+def real_desk():
+    """Return the functions that run the desk itself, with a browser on it."""
+    pytest.importorskip("uvicorn", reason="fissura[serve] is not installed")
+    return load("real_desk")
+
+
+@pytest.fixture(scope="session")
+def fake_desk():
+    """Return the module of the desk that only speaks as one."""
+    return load("fake_desk")
+
+
+@pytest.fixture(scope="session")
+def kit():
+    """Return the walls with cracks that have grown, of the comparison's tests."""
+    return load("walls_of_comparison", HERE.parents[1] / "comparison" / "conftest.py").Kit
 
 
 @pytest.fixture

@@ -208,6 +208,8 @@ class Desk:
         self.deaf = False  # edits are made, and the answer is lost
         self.silent = False  # no server-sent events
         self.asked, self.filed = [], None
+        told = {"id": "e1", "name": "pier 2025/report", "own": False, "day": "2025-11-20"}
+        self.earlier = [told | {"photos": 3}]
         self.lock = threading.Lock()
 
     def told(self):
@@ -246,6 +248,9 @@ class Desk:
         self.filed = body
         time.sleep(0.2)
         self.finished = {"report": "report.html", "pdf": "report.pdf" if body["pdf"] else None}
+        if body.get("earlier"):
+            self.finished["comparison"] = "comparison/comparison.html"
+            self.finished["compared"] = ["Compared with pier 2025/report: 3 pairs of photos."]
         self.finished["training"] = "/photos/fissura-desk/training" if body["training"] else None
         self.say("finished", self.finished)
 
@@ -292,6 +297,8 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/v1/events":
             self.events()
             return None
+        if path == "/v1/earlier":
+            return self.reply(self.desk.earlier)
         if parts[1] == "results":
             return self.reply(b"<title>Report</title>", "text/html")
         if path == "/v1/photos":

@@ -104,6 +104,26 @@ def test_from_drop_to_filed_report(page, desk):
     addresses = [link.get_attribute("href") for link in links.all()]
     assert addresses == ["/v1/results/report.html", "/v1/results/report.pdf"]
     assert "fissura-desk/training" in page.inner_text("#finish-result")
+    assert "earlier" not in desk.filed
+
+
+def test_the_report_is_compared_with_an_earlier_inspection(page, desk):
+    page.click("[data-command=finish]")
+    assert not page.is_visible("[name=old_date]")
+    page.select_option("#earlier", label="pier 2025/report · 3 photos · Nov 20, 2025")
+    page.fill("[name=old_date]", "2025-11-19")
+    page.click("#finish-go")
+    page.wait_for_selector("#finish-result .results")
+    asked = {name: desk.filed.get(name) for name in ("earlier", "old_date", "new_date")}
+    assert asked == {"earlier": "e1", "old_date": "2025-11-19", "new_date": None}
+    link = page.locator("#finish-result a", has_text="Open the comparison")
+    assert link.get_attribute("href") == "/v1/results/comparison/comparison.html"
+    assert "Compared with pier 2025" in page.inner_text("#finish-result")
+    page.click("#finish [data-close] >> nth=0")
+    desk.earlier = []
+    page.click("[data-command=finish]")
+    page.wait_for_selector("#earlier-none")
+    assert page.is_disabled("#earlier")
 
 
 def test_a_click_selects_and_hover_shows_figures(page, desk):

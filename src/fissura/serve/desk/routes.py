@@ -168,9 +168,23 @@ def _add_edits(router: APIRouter, desk: Desk) -> None:
 def _add_filing(router: APIRouter, desk: Desk) -> None:
     """Add the routes of the report."""
 
+    @router.get("/earlier")
+    def earlier() -> list[Answer]:
+        """The inspections that the photos can be compared with, the latest first."""
+        return [
+            {
+                "id": one.id,
+                "name": one.name,
+                "own": one.own,
+                "day": one.day.isoformat(),
+                "photos": one.photos,
+            }
+            for one in desk.earlier()
+        ]
+
     @router.post("/finish", status_code=202)
     def finish(body: Annotated[dict[str, Any] | None, Body()] = None) -> Answer:
-        """Begin to write report, corrected masks and training folder."""
+        """Begin to write report, corrected masks, training folder and comparison."""
         desk.finish(body or {})
         return {"state": "running"}
 

@@ -1,20 +1,23 @@
 // The dialog that files the report, and the links to what was written.
 
-import { post, result } from "./api.js";
+import { get, post, result } from "./api.js";
 import { find, make } from "./element.js";
 import { refresh } from "./live.js";
 import { isWaiting, saved } from "./edits.js";
 import { kept, on, state } from "./state.js";
-import { t } from "./texts.js";
+import { language, t } from "./texts.js";
 
 const FIELDS = ["title", "inspector", "object", "client"];
-let working = false, before = null;
+const DAYS = ["old_date", "new_date"];
+let working = false, before = null, earlier = null; // null until the server has told
 
 export function startFinishing() {
   const form = find("#finish-form");
   form.addEventListener("submit", (event) => { event.preventDefault(); file(form); });
+  find("#earlier").addEventListener("change", drawDays);
   on("finished", () => { working = false; });
   on("desk texts photos", draw);
+  on("texts", drawEarlier);
 }
 
 export function openFinish() {
@@ -29,6 +32,30 @@ export function openFinish() {
   find("#finish-error").hidden = true;
   find("#finish").showModal();
   draw();
+  lookForEarlier();
+}
+
+// The inspections that the photos can be compared with; a report that was just filed is one.
+async function lookForEarlier() {
+  try { earlier = await get("earlier"); } catch { earlier ??= []; }
+  drawEarlier();
+}
+
+function drawEarlier() {
+  const select = find("#earlier"), chosen = select.value, found = earlier ?? [];
+  const day = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeZone: "UTC" });
+  const told = (one) => [one.own ? t("own_report", { name: one.name }) : one.name,
+    t("earlier_photos", { n: one.photos }), day.format(new Date(one.day))].join(" · ");
+  select.replaceChildren(make("option", { value: "" }, t("compare_none")),
+    ...found.map((one) => make("option", { value: one.id }, told(one))));
+  select.value = found.some((one) => one.id === chosen) ? chosen : "";
+  select.disabled = !found.length;
+  find("#earlier-none").hidden = earlier === null || found.length > 0;
+  drawDays();
+}
+
+function drawDays() {
+  find("#days").hidden = !find("#earlier").value;
 }
 
 const stillRunning = () => state.photos.filter((photo) => photo.state === "queued" || photo.state === "running").length;
@@ -38,6 +65,9 @@ async function file(form) {
   kept.set("finish", { ...values, title: "" });
   const body = { pdf: form.elements.pdf.checked, training: form.elements.training.checked };
   for (const name of FIELDS) if (values[name]) body[name] = values[name];
+  if (form.elements.earlier.value) {
+    for (const name of ["earlier", ...DAYS]) if (form.elements[name].value) body[name] = form.elements[name].value;
+  }
   find("#finish-error").hidden = true;
   if (state.photo && isWaiting(state.photo.id)) return fail(t("finish_unsaved", { n: saved.waiting }));
   before = JSON.stringify(state.desk?.finished ?? null);
@@ -87,7 +117,8 @@ function draw() {
 function links(finished) {
   const link = (key, name) => (name ? make("li", {}, make("a", { href: result(name), target: "_blank", rel: "noopener" }, t(key))) : null);
   return make("div", { class: "results" }, make("strong", {}, t("filed")),
-    make("ul", {}, link("open_report", finished.report), link("open_pdf", finished.pdf)),
-    ...[finished.said ?? []].flat().map((sentence) => make("p", {}, sentence)),
+    make("ul", {}, link("open_report", finished.report), link("open_pdf", finished.pdf),
+      link("open_comparison", finished.comparison)),
+    ...[finished.said ?? [], finished.compared ?? []].flat().map((sentence) => make("p", {}, sentence)),
     finished.training ? make("p", {}, t("training_at"), " ", make("code", {}, finished.training)) : null);
 }
