@@ -72,15 +72,19 @@ def create_app(served: Served | None = None) -> FastAPI:
     app.state.desk = desk
     if desk is not None:
         app.include_router(desk_router(desk))
-        _add_page(app)
+        add_page(app)
     _tell_in_sentences(app)
     app.add_middleware(Guard, options=served.options, metrics=metrics)
     app.add_middleware(Security, options=served.options)
     return app
 
 
-def _add_page(app: FastAPI) -> None:
-    """Serve the page and its files."""
+def add_page(app: FastAPI) -> None:
+    """Serve the desk's page and its files.
+
+    Args:
+        app: The app; routes of a desk are its own.
+    """
 
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:

@@ -51,9 +51,12 @@ class DarkIsCrack:
 
 
 def predicted(image):
+    """What is dark is crack, and an image that is dark as a whole is unfamiliar."""
     prob = (1 - image[..., 0].astype(np.float32) / 255) ** 2
     mask = prob >= 0.5
-    return Prediction(prob, mask, 0.5, float(mask.mean()), 0.0)
+    return Prediction(
+        prob, mask, 0.5, float(mask.mean()), 0.0, unfamiliarity=140 / float(image.mean())
+    )
 
 
 def drawn_photo(seed=0, size_hw=(300, 400), count=4):

@@ -201,3 +201,12 @@ def test_uploads_become_photos_and_bad_ones_sentences(desk, drawn_photo, tmp_pat
     (tmp_path / "bad.jpg").write_bytes(b"no photo")
     with (tmp_path / "bad.jpg").open("rb") as file, pytest.raises(HttpError, match="damaged"):
         desk.receive(file, "bad.jpg")
+
+
+def test_a_photo_that_the_model_does_not_know_is_marked(photos, opened, drawn_photo):
+    cv2.imwrite(str(photos / "wall 2.png"), (0.7 * drawn_photo(2)).astype(np.uint8))
+    desk = opened(photos)
+    try:
+        assert [desk.photo(f"p{n}")["unfamiliar"] for n in (1, 2, 3)] == [False, False, True]
+    finally:
+        desk.close()

@@ -79,6 +79,7 @@ def changes(told, desk):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_a_report_is_compared_with_the_one_before(desk):
     first = finished(desk)
     assert (first["comparison"], first["compared"]) == (None, [])
@@ -96,6 +97,7 @@ def test_a_report_is_compared_with_the_one_before(desk):
     assert [one.name for one in desk.earlier()] == ["report", "report-2"]
 
 
+@pytest.mark.slow
 def test_rules_of_growth_judge_the_comparison(photos, opened, tmp_path):
     rules = tmp_path / "growth.yaml"
     rules.write_text("max_new_cracks: 0\n", encoding="utf-8")
@@ -112,7 +114,7 @@ def test_rules_of_growth_judge_the_comparison(photos, opened, tmp_path):
         opened(photos, growth=rules)
 
 
-def test_what_cannot_be_compared_is_said_in_a_sentence(desk, opened, tmp_path):
+def test_a_comparison_that_cannot_be_is_refused_before_anything_is_written(desk):
     for body, why in (
         ({"earlier": "nothing"}, "not there any more"),
         ({"earlier": 5}, "not there any more"),
@@ -122,6 +124,11 @@ def test_what_cannot_be_compared_is_said_in_a_sentence(desk, opened, tmp_path):
     ):
         with pytest.raises(InputError, match=why):
             desk.finish(body)
+    assert not list(desk.home.glob("report*"))
+
+
+@pytest.mark.slow
+def test_what_cannot_be_compared_is_said_in_a_sentence(desk, opened, tmp_path):
     other = tmp_path / "others"
     other.mkdir()
     rng = np.random.default_rng(5)

@@ -60,6 +60,7 @@ class Photo:
         self.mask, self.cracks, self.mm_per_pixel, self.note = mask, [], None, ""
         self.state, self.message, self.revision, self.made = "done", "", 0, 0
         self.past, self.future, self.history = [], [], []
+        self.unfamiliar = False
         for line in lines:
             self.crack(line, 6.0, "found")
 
@@ -95,11 +96,13 @@ class Photo:
                    for one in counted if one["pixels"] > 5]  # fmt: skip
         done = self.state == "done"
         return {
-            "id": self.id, "name": self.name, "width": self.photo.width, "state": self.state,
-            "height": self.photo.height, "message": self.message, "open": len(open_cracks),
+            "id": self.id, "name": self.name, "revision": self.revision, "state": self.state,
+            "width": self.photo.width, "height": self.photo.height,
+            "message": self.message, "open": len(open_cracks),
             "verdict": ("failed" if wide > 5 else "ok") if done else "none",
             "reasons": reasons if done else [], "cracks": len(counted) if done else 0,
             "mm_per_pixel": self.mm_per_pixel, "note": self.note,
+            "unfamiliar": self.unfamiliar,
         }  # fmt: skip
 
     def whole(self):

@@ -427,6 +427,16 @@ def test_unsaved_edits_are_not_sent_to_another_desk(page, desk, complaints):
     assert desk.photos["p1"].revision == 0
 
 
+def test_a_photo_that_the_model_does_not_know_is_marked_beside_its_verdict(page, desk):
+    assert page.locator(".badge", has_text="unfamiliar").count() == 0
+    desk.photos["p2"].unfamiliar = True
+    desk.say("photo", desk.photos["p2"].summary())
+    page.wait_for_selector("[data-photo=p2] .badge:has-text('unfamiliar')")
+    page.click("[data-photo=p2] button")
+    page.wait_for_selector("#photo-verdict .badge:has-text('unfamiliar')")
+    assert "unlike those that the model was trained on" in page.inner_text("#panel")
+
+
 def test_the_filter_tells_open_from_judged(page):
     page.click("text=Accept all open")
     saved(page)

@@ -24,6 +24,9 @@ DAYS = ("2025-11-20", "2026-11-20")
 LIMITS = "max_width_mm: 1.5\nmax_length_mm: 60\nmin_length_mm: 4\n"
 HEADING = {"title": "Wall 7, yearly", "inspector": "A. Muster", "object": "Wall 7",
            "client": "City of Musterstadt"}  # fmt: skip
+CORRECTED = ("wall1", "wall2", "wall7")
+FILES = {"mask", "resolution_source"}
+STATUSES = {"found", "corrected", "added", "rejected"}
 TABLES = ("cracks.csv", "photos.csv", "widths.csv", "corrections.csv")
 
 
@@ -49,7 +52,7 @@ def job(kit, tmp_path_factory):
         surface = kit.wall(number, SIZE)
         crack = kit.line((60 + 7 * number, 30), (180, 370), 4 + number % 3, number)
         other = kit.line((270, 40), (230, 250), 4, number + 50)
-        before = [crack[:250] if name[:5] in GROWN else crack, other]
+        before = [crack[:200] if name[:5] in GROWN else crack, other]
         turned = kit.tilt(number, SIZE, 0.015)
         save(root / "2025" / name, kit.photograph(surface, before, seed=number))
         save(
@@ -79,7 +82,7 @@ def test_by_the_browser_alone_and_by_files_alone(browser, real_desk, job):
         look_at_results(page, address, finished)
     report = job / "2026" / "fissura-desk" / "report"
     told = {name: [row["status"] for row in rows(report / "corrections.csv")
-                   if row["photo"] == name] for name in ("wall1", "wall2", "wall7")}  # fmt: skip
+                   if row["photo"] == name] for name in CORRECTED}  # fmt: skip
     assert "rejected" in told["wall1"]
     assert "added" in told["wall2"]
     assert "corrected" in told["wall7"]
@@ -159,7 +162,7 @@ def look_at_results(page, address, finished):
     with page.context.expect_page() as shown:
         links["Open the comparison"].click()
     comparison = shown.value
-    comparison.wait_for_selector(".compare .divider")
+    comparison.wait_for_selector(".compare .divider", state="attached")
     slider = comparison.locator(".compare input[type=range]").first
     slider.fill("80")
     split = comparison.locator(".compare .images").first.evaluate(
@@ -178,13 +181,13 @@ def by_files(job):
     for name in map("wall{}.png".format, range(10)):
         own, found = (cv2.imread(str(one / "masks" / name), 0) for one in (done, home / "model"))
         assert (own == found).all(), name
-    for name in ("wall1", "wall2", "wall7"):
+    for name in CORRECTED:
         shutil.copy(home / "masks" / f"{name}.png", done / "masks" / f"{name}.png")
     assert fissura("inspect", job / "2026", *asked, "--resume", "--report",
                    home / "report.yaml") in (0, 3)  # fmt: skip
     mine, theirs = home / "report", done
     for name in TABLES:
-        assert rows(theirs / name) == [one | told_apart(one, name) for one in rows(mine / name)]
+        assert numbers(theirs / name) == numbers(mine / name), name
     growth = ("--limits", job / "growth.yaml", "--old-date", DAYS[0], "--new-date", DAYS[1])
     out = job / "growth"
     assert fissura("compare", job / "inspected 2025", done, "--out", out, *growth) in (0, 3)
@@ -193,6 +196,15 @@ def by_files(job):
     assert told[0]["pairs"] == told[1]["pairs"]
 
 
-def told_apart(row, table):
-    """What two ways to the same numbers say differently: from where the scale is."""
-    return {}
+def numbers(table):
+    """The rows of a table, without the files that figures are from.
+
+    The desk files each mask as a corrected one, so that cracks of untouched photos count as found.
+    """
+    kept = []
+    for row in rows(table):
+        touched = row["photo"] in CORRECTED
+        if touched or table.name != "corrections.csv":
+            left_out = FILES if touched or table.name != "photos.csv" else {*FILES, *STATUSES}
+            kept.append({name: text for name, text in row.items() if name not in left_out})
+    return kept

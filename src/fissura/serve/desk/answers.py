@@ -114,11 +114,13 @@ def shown_photo(row: PhotoRow) -> dict[str, Any]:
     unknown = {"verdict": "none", "reasons": [], "cracks": 0, "open": 0, "mm_per_pixel": None}
     return {
         "id": row.id,
+        "revision": row.revision,
         "name": row.file,
         "width": row.width,
         "height": row.height,
         "state": row.state,
         "message": row.message,
         "note": row.note,
+        "unfamiliar": row.facts.get("unfamiliar", False),
         **(row.summary or unknown),
     }

@@ -74,7 +74,7 @@ class Editing:
     def photo(self, photo: str) -> dict[str, Any]:
         """Return a photo with its cracks, as the page has it."""
         row = self._folder.store.photo(photo)
-        shown: dict[str, Any] = shown_photo(row) | {"revision": row.revision, "tile": TILE}
+        shown: dict[str, Any] = shown_photo(row) | {"tile": TILE}
         if row.state != "done":
             return shown | {"cracks": [], "levels": [], "can_undo": False, "can_redo": False}
         opened = self.opened(photo)
@@ -221,7 +221,7 @@ class Editing:
         opened.entries = entries
         row = folder.store.photo(row.id)
         self._remember_classes(done)
-        folder.events.tell("photo", shown_photo(row) | {"revision": row.revision})
+        folder.events.tell("photo", shown_photo(row))
         return self._answer(row, opened, done)
 
     def _answer(self, row: PhotoRow, opened: OpenPhoto, done: Done) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from fissura.comparison.comparison import Comparison
 from fissura.comparison.options import CompareOptions
 from fissura.comparison.pipeline import compare
+from fissura.data.walk import natural_order
 from fissura.errors import InputError
 from fissura.files.failures import failure
 from fissura.serve.desk.earlier import EarlierInspection, find_earlier
@@ -90,7 +91,9 @@ class Filing:
             InputError: The report cannot be made.
         """
         folder = self._folder
-        rows = [row for row in folder.store.photos() if row.state == "done"]
+        done = [row for row in folder.store.photos() if row.state == "done"]
+        # Photos come to the desk in the order in which they were received.
+        rows = sorted(done, key=lambda row: natural_order(row.file))
         heading = {
             name: value for name, value in body.items() if name not in APART and value is not None
         }

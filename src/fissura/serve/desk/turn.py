@@ -205,6 +205,7 @@ class ModelTurn:
             "perspective": None if record.perspective is None else record.perspective.fields(),
             "threshold": threshold,
             "digest": record.photo_digest,
+            "unfamiliar": bool(record.domain_warning),
         }
         facts |= _of_raster(file, record.mm_per_pixel)
         height, width = record.size_hw

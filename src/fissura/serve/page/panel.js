@@ -5,7 +5,7 @@ import { find, icon, make, perFrame } from "./element.js";
 import { crack, on, set, state } from "./state.js";
 import { historySection } from "./history.js";
 import { length, number, t } from "./texts.js";
-import { badge } from "./photos.js";
+import { badge, doubt } from "./photos.js";
 import { chooseTool } from "./tools.js";
 import { goTo } from "./viewer.js";
 
@@ -60,7 +60,8 @@ function verdict(photo) {
   const list = (texts) => make("ul", { class: `reasons ${photo.verdict}` }, ...texts.map((text) => make("li", {}, text)));
   return [
     make("div", { class: "head" }, make("h3", {}, t("verdict")), badge(photo) ?? make("span", { class: "faint" },
-      t(photo.state === "done" ? "verdict_none" : `state_${photo.state}`))),
+      t(photo.state === "done" ? "verdict_none" : `state_${photo.state}`)), doubt(photo)),
+    doubt(photo) ? make("p", { class: "faint doubted" }, t("unfamiliar_hint")) : null,
     reasons.length ? list(reasons.slice(0, 3)) : null,
     reasons.length > 3 ? make("details", {}, make("summary", {}, t("more_reasons", { n: reasons.length - 3 })), list(reasons.slice(3))) : null,
   ];

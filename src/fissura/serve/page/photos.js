@@ -35,7 +35,12 @@ export async function loadPhotos() {
   tell("photos");
   const wished = fromAddress() ?? kept.get("photo");
   if (!state.photo && state.photos.length) await open(summary(wished) ? wished : state.photos[0].id);
-  else if (state.photo && summary(state.photo.id)?.state !== state.photo.state) await open(state.photo.id, false);
+  else if (state.photo && isOld(summary(state.photo.id))) await open(state.photo.id, false);
+}
+
+// Whether the server knows more of the open photo than the page: of the model, or of another page.
+function isOld(told) {
+  return told && (told.state !== state.photo.state || (told.revision > latestRevision(told.id) && !isWaiting(told.id)));
 }
 
 // A photo's state or figures changed, or a photo came.
@@ -47,8 +52,7 @@ export function takeSummary(photo) {
   tell("photos");
   if (!state.photo) open(photo.id);
   else if (state.photo.id !== photo.id) return;
-  else if (photo.state && photo.state !== state.photo.state) open(photo.id, false);
-  else if (photo.revision > latestRevision(photo.id) && !isWaiting(photo.id)) open(photo.id, false); // another page's edit
+  else if (isOld({ state: state.photo.state, ...photo })) open(photo.id, false);
 }
 
 // Open a photo; `fresh` is false where the same one is loaded again and the view stays.
@@ -92,7 +96,7 @@ function drawBar() {
   document.title = photo ? `${photo.name} – Fissura` : "Fissura";
   find("#photo-place").textContent = photo
     ? t("place", { at: photos.findIndex((one) => one.id === photo.id) + 1, of: photos.length }) : "";
-  find("#photo-verdict").replaceChildren(...(photo ? [badge(summary(photo.id) ?? photo)] : []).filter(Boolean));
+  find("#photo-verdict").replaceChildren(...(photo ? [badge(summary(photo.id) ?? photo), " ", doubt(photo)] : []).filter(Boolean));
   find("#stage").setAttribute("aria-label", photo ? t("stage", { name: photo.name }) : t("no_photos_title"));
   drawEmpty(photo);
 }
@@ -112,6 +116,11 @@ function drawEmpty(photo) {
     box.replaceChildren(make("h3", {}, t(`state_${photo.state}`)), make("p", {}, photo.message ?? ""),
       make("progress", { "aria-label": t(`state_${photo.state}`) }));
   }
+}
+
+// A mark on photos whose findings are worth less.
+export function doubt(photo) {
+  return photo.unfamiliar && photo.state === "done" ? make("span", { class: "badge warning", title: t("unfamiliar_hint") }, t("unfamiliar")) : null;
 }
 
 export function badge(photo) {
@@ -159,6 +168,6 @@ function about(photo) {
   const count = t("cracks", { n: photo.cracks });
   const left = photo.open ? ` · ${t("open", { n: photo.open })}` : "";
   const done = judged ? [icon("check"), make("span", { class: "unseen" }, t("filter_judged"))] : null;
-  return make("span", {}, make("span", { class: "about" }, make("span", {}, count + left), done), badge(photo));
+  return make("span", {}, make("span", { class: "about" }, make("span", {}, count + left), done), badge(photo), " ", doubt(photo));
 }
 
