@@ -183,7 +183,7 @@ def main() -> None:
         temporary.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
 
 
-OPTIONS = ("sigmas", "tip_error", "width_error")
+OPTIONS = ("sigmas", "tip_error", "length_error", "width_error", "width_fraction")
 
 if __name__ == "__main__":
     main()

@@ -13,6 +13,8 @@ from fissura.cli import run
 from fissura.measurement.perspective import from_rectangle
 
 DATES = {"old_date": "2025-01-01", "new_date": "2026-01-01"}
+# The drawn masks are exact: what a model adds to the differences of two photos is left out.
+EXACT = {"length_error": 0.0, "width_fraction": 0.0}
 
 
 def rows(file):
@@ -37,7 +39,9 @@ def walls(kit, tmp_path_factory):
         new[name] = kit.photograph(surface, [same, longer, after, fresh], kit.tilt(seed), seed=2)
     kit.write_inspection(root / "old", old)
     kit.write_inspection(root / "new", new)
-    found = compare(root / "old", root / "new", root / "out", options=CompareOptions(**DATES))
+    found = compare(
+        root / "old", root / "new", root / "out", options=CompareOptions(**DATES, **EXACT)
+    )
     return root, found, grown
 
 
@@ -60,6 +64,31 @@ def test_every_crack_has_its_verdict_and_the_growth_that_was_drawn(walls):
         assert same.width == pytest.approx(0, abs=2 * same.width_error)
         assert closed.length == pytest.approx(-120, abs=20)
         assert (closed.new, new.old) == ((), ())
+
+
+def test_what_a_model_finds_differently_widens_the_uncertainty_by_its_formula(walls):
+    root, exact, _ = walls
+    found = compare(root / "old", root / "new", root / "measured", options=CompareOptions(**DATES))
+    known = CompareOptions()
+    changes = [
+        (pair.registration.scale, one, other)
+        for pair, same in zip(found.pairs, exact.pairs, strict=True)
+        for one, other in zip(
+            sorted(pair.changes, key=lambda change: (change.old, change.new)),
+            sorted(same.changes, key=lambda change: (change.old, change.new)),
+            strict=True,
+        )
+    ]
+    for scale, one, other in changes:
+        lengths = [length for length in (one.old_length, one.new_length) if length]
+        long, coarser = sum(lengths) / len(lengths), max(1.0, scale)
+        added = known.length_error**2 * coarser * long / 100
+        assert one.length_error**2 - other.length_error**2 == pytest.approx(added)
+        if one.old and one.new:
+            wide = known.width_fraction * (one.old_width + one.new_width) / 2
+            assert one.width_error**2 - other.width_error**2 == pytest.approx(wide**2)
+    # Half of a crack of some 350 pixels is beyond twice that, and a crack twice as wide.
+    assert [pair.counts["grown"] for pair in found.pairs] == [2, 2]
 
 
 def test_the_tables_say_it_in_millimeters_and_per_year(walls):
@@ -112,7 +141,8 @@ def test_an_unchanged_wall_against_itself_has_nothing_new(kit, tmp_path):
 )
 def test_the_exit_status_is_by_the_limits(walls, tmp_path, limits, given, status, capsys):
     (tmp_path / "growth.yaml").write_text(limits)
-    options = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
+    asked = given | EXACT
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in asked.items()]
     folders = [str(walls[0] / name) for name in ("old", "new")]
     where = ["--limits", str(tmp_path / "growth.yaml"), "--out", str(tmp_path / "out")]
     assert run(["compare", *folders, *where, *options]) == status

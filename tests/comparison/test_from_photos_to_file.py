@@ -48,7 +48,7 @@ def job(kit, tmp_path_factory):
         surface = kit.wall(number, SIZE)
         crack = kit.line((60 + 8 * number, 40), (200, 440), 4 + number % 3, number)
         other = kit.line((320, 60), (250, 300), 4, number + 50)
-        shorter = crack[:280] if number % 5 == 0 else crack
+        shorter = crack[:200] if number % 5 == 0 else crack
         save(root / "2025" / name, kit.photograph(surface, [shorter, other], seed=number))
         turned = kit.tilt(number, SIZE, 0.02)
         save(

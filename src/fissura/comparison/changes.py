@@ -90,11 +90,12 @@ def find_changes(
     pieces of the old line that are not beside the new one. So it does not matter how finely the
     line winds that both have.
 
-    The variance of the growth is n·(tip² + r²) + s²: n ends of pieces (at least two), each found to
-    `tip_error` pixels and placed to the registration's r; and s, the standard deviation of the
-    length over the resampled registrations. That of the width is the sum of the squares of the
-    measured widths' ±, of `width_error` and of the standard deviation over the registrations: as if
-    all widths of a crack were wrong alike.
+    The variance of the growth is n·(tip² + r²) + s² + length_error²·L/100: n ends of pieces (at
+    least two), each found to `tip_error` pixels and placed to the registration's r; s, the standard
+    deviation of the length over the resampled registrations; and L, the crack's length, the mean of
+    both photos, along which branches and gaps come and go. That of the width is the sum of the
+    squares of the measured widths' ±, of `width_error`, of `width_fraction` times the width and of
+    the standard deviation over the registrations: as if all widths of a crack were wrong alike.
 
     Args:
         old: Cracks of the old photo.
@@ -214,11 +215,18 @@ def _change(
     pieces = [*_pieces(before, gone), *_pieces(after, come)]
     tip = math.hypot(options.tip_error * matching.coarser, registration.error)
     bend = _spread([float(weights[seen_after].sum()) for weights, _ in matching.moved])
-    length_error = math.sqrt(max(2, len(pieces)) * tip**2 + bend**2)
+    seen = [
+        float(lines.weights[chosen].sum())
+        for lines, chosen in ((before, seen_before), (after, seen_after))
+    ]
+    # A crack of one photo alone has its whole length there.
+    long = sum(seen) / max(1, sum(length > 0 for length in seen))
+    segmented = options.length_error**2 * matching.coarser * long / 100
+    length_error = math.sqrt(max(2, len(pieces)) * tip**2 + bend**2 + segmented)
     old_width, new_width, width_error = _width(matching, ours, theirs, options)
     known = {
-        "old_length": float(before.weights[seen_before].sum()),
-        "new_length": float(after.weights[seen_after].sum()),
+        "old_length": seen[0],
+        "new_length": seen[1],
         "length": won - lost,
         "length_error": length_error,
         "old_width": old_width,
@@ -285,10 +293,12 @@ def _width(
         return math.nan, math.nan, math.nan
     there = nearest[at]
     moved = [float(widths[there].mean()) for _, widths in matching.moved]
+    mean = float(before.widths[at].mean() + after.widths[there].mean()) / 2
     error = math.hypot(
         float(np.median(before.errors[at])),
         float(np.median(after.errors[there])),
         options.width_error * matching.coarser,
+        options.width_fraction * mean,
         _spread(moved),
     )
     return float(before.widths[at].mean()), float(after.widths[there].mean()), error

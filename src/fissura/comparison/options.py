@@ -26,15 +26,23 @@ class CompareOptions:
     """How far a crack's end, as it is found, differs between two photos of the same crack: one
     standard deviation, in pixels of the coarser photo."""
 
+    length_error: float = 32.0
+    """How much the length of a crack of 100 pixels, as it is found, differs between two photos of
+    it, beside its ends: branches that come and go, and gaps. One standard deviation, in pixels of
+    the coarser photo; it grows with the root of the length."""
+
     width_error: float = 0.35
     """How much the mean width of a crack differs between two photos of the same crack: one standard
     deviation, in pixels of the coarser photo. The ± of the measured widths is added to it."""
+
+    width_fraction: float = 0.15
+    """The fraction of its mean width by which that differs, beside width_error."""
 
     overwrite: bool = False
     """Write into a folder that is not empty."""
 
     def __post_init__(self) -> None:
-        for name in ("sigmas", "tip_error", "width_error"):
+        for name in ("sigmas", "tip_error", "length_error", "width_error", "width_fraction"):
             value = getattr(self, name)
             if not 0 <= value < math.inf:
                 raise InputError(f"--{name.replace('_', '-')} is {value}; it must be 0 or more.")

@@ -377,3 +377,19 @@ def test_classes_types_and_thumbnails_are_on_the_page(tmp_path, panel_photo):
     for crack in photo.cracks:
         assert f'<td class="word">{photo.kind(crack)}</td>' in text
         assert f'<td class="word">{photo.severity(crack)}</td>' in text
+
+
+def test_a_photo_that_the_model_does_not_know_is_marked_beside_its_verdict(tmp_path, fake_photo):
+    photos = judged(
+        [
+            fake_photo("known", unfamiliarity=0.8),
+            fake_photo("strange", unfamiliarity=1.4),
+        ]
+    )
+    text = report(tmp_path / "r.html", photos)
+    assert "1 photo is unlike the photos that the model was trained on" in unescape(
+        re.sub(r"<[^>]+>", "", text)
+    )
+    sections = text.split('<section class="photo"')[1:]
+    assert ["badge doubt" in section for section in sections] == [False, True]
+    assert photos[1].domain_warning in unescape(sections[1])

@@ -92,6 +92,7 @@ PHOTO_COLUMNS = [
     *FACT_COLUMNS,
     "mask",
     *(FOUND, CORRECTED, ADDED, REJECTED),
+    "unfamiliarity",
 ]
 WIDTH_COLUMNS = [
     "photo",
@@ -252,6 +253,7 @@ def photo_row(record: Record) -> dict[str, Any]:
         "width_px": width,
         "mm_per_pixel": mm_per_pixel,
         "resolution_source": record.resolution_source,
+        "unfamiliarity": record.unfamiliarity,
         **{name: _told(getattr(record.facts, name)) for name in FACT_COLUMNS},
         "mask": printable(record.correction.mask) if record.correction else "",
         **(record.correction.counts() if record.correction else {}),

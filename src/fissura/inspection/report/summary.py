@@ -33,6 +33,7 @@ class Sums:
         unmeasured: Number of cracks without any width.
         failing: Names of the first photos that fail.
         corrected: Number of photos with a corrected mask.
+        unfamiliar: Number of photos unlike those that the model was trained on.
         statuses: Number of cracks of these by status.
         kinds: Number and length in mm of cracks by type.
         classes: The same by class of severity, empty for those without one.
@@ -49,6 +50,7 @@ class Sums:
     unmeasured: int = 0
     failing: list[str] = field(default_factory=list)
     corrected: int = 0
+    unfamiliar: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     kinds: dict[str, tuple[int, float]] = field(default_factory=dict)
     classes: dict[str, tuple[int, float]] = field(default_factory=dict)
@@ -68,6 +70,7 @@ class Sums:
             self.resolutions[record.resolution_source.rstrip(".")] += 1
         self.narrow += sum(crack.width_max < NARROW for crack in record.cracks)
         self.unmeasured += sum(math.isnan(crack.width_max) for crack in record.cracks)
+        self.unfamiliar += bool(record.domain_warning)
         if record.correction is not None:
             self.corrected += 1
             self.statuses.update(record.correction.counts())

@@ -82,6 +82,7 @@ class PhotoRow:
         classed: Whether there are classes of severity.
         severity: The most severe class of its cracks; empty where none is known.
         link: Address of its section or page.
+        doubted: Whether the photo is unlike those that the model was trained on.
     """
 
     number: int
@@ -96,6 +97,7 @@ class PhotoRow:
     link: str
     classed: bool = False
     severity: str = ""
+    doubted: bool = False
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,7 @@ def photo_row(record: Record, number: int, *, judged: bool, link: str = "") -> P
         classed=record.classes.profile is not None,
         severity=worst_class(record),
         link=link or f"#photo-{number}",
+        doubted=bool(record.domain_warning),
     )
 
 

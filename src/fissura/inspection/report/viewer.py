@@ -65,6 +65,7 @@ class PhotoView:
         corrected: What a corrected mask changed, in a line; empty where there is none.
         rejected: Cracks of the model that were erased.
         told: When, where and with what it was taken, and of what, in a line.
+        domain: A warning where it is unlike the model's training photos; else empty.
     """
 
     number: int
@@ -80,6 +81,7 @@ class PhotoView:
     corrected: str
     rejected: list[str]
     told: str
+    domain: str
 
 
 def photo_view(
@@ -116,6 +118,7 @@ def photo_view(
         files=printable(" · ".join(listed)),
         corrected=printable(_sentence(record.correction.words())) if record.correction else "",
         rejected=list(_rejected(record)),
+        domain=record.domain_warning,
         told=printable(" · ".join(record.facts.words())),
     )
 
