@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 # One thread per test process: two of them fill two cores without fighting over them.
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: demo test test-slow check docs dist coverage bench fmt
+.PHONY: demo test test-slow check docs dist coverage bench campaign fmt
 
 # Photos in, a measured report out; then a short training.
 demo: $(VENV)/run
@@ -51,6 +51,11 @@ coverage: $(VENV)/dev
 bench: $(VENV)/dev
 	for script in startup loss train predict engines; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 	$(BIN)/python benchmarks/page.py
+
+# Hostile days: an hour of spoiled files, kills and full disks; writes docs/reliability.md.
+# A share of it: make campaign OPTIONS="--minutes 10".
+campaign: $(VENV)/dev
+	$(BIN)/python -m tests.campaign $(OPTIONS)
 
 # Format, and mend what the linter can.
 fmt: $(VENV)/dev

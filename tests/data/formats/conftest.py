@@ -60,8 +60,7 @@ class Drawn:
         return self._filled([self.rust] if self.rust else [])
 
 
-@pytest.fixture(scope="session")
-def drawn():
+def draw():
     """Five photos; the last shows no crack."""
     rng = np.random.default_rng(5)
     found = []
@@ -81,3 +80,8 @@ def drawn():
         photo = photo.clip(0, 255).astype(np.uint8)
         found.append(Drawn(one.name, photo, one.outlines, one.ring, one.rust))
     return found
+
+
+@pytest.fixture(scope="session")
+def drawn():
+    return draw()
