@@ -22,7 +22,7 @@ demo: $(VENV)/run
 test: $(VENV)/dev
 	$(TEST)
 
-# Minutes rather than seconds: real data, kills, compiled losses.
+# Half an hour rather than seconds: a browser, real data, kills, compiled losses.
 test-slow: $(VENV)/dev
 	$(TEST) -m slow
 

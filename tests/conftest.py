@@ -56,13 +56,21 @@ checker = types.ModuleType("fissura_checker")
 checker.check = beartype(conf=BeartypeConf(is_pep484_tower=True))
 sys.modules[checker.__name__] = checker
 
-with install_import_hook("fissura", "fissura_checker.check"), type_checking_within("fissura"):
-    import fissura
 
-    for module in pkgutil.walk_packages(fissura.__path__, "fissura."):
-        if module.name == "fissura.losses._fused.cuda":
-            continue  # Triton compiles the functions itself, and is not on every system
-        importlib.import_module(module.name)
+def import_checked() -> None:
+    """Import all modules of the package, with their shapes checked at each call."""
+    with install_import_hook("fissura", "fissura_checker.check"), type_checking_within("fissura"):
+        import fissura
+
+        for module in pkgutil.walk_packages(fissura.__path__, "fissura."):
+            if module.name == "fissura.losses._fused.cuda":
+                continue  # Triton compiles the functions itself, and is not on every system
+            importlib.import_module(module.name)
+
+
+# With `-n`, the first process only hands the tests out to others.
+if "PYTEST_XDIST_WORKER" in os.environ or "-n" not in sys.argv:
+    import_checked()
 
 torch.set_num_threads(1)
 

@@ -187,7 +187,7 @@ def test_names_in_other_letters_than_utf8_are_predicted_and_told(lines, tmp_path
     assert r"b\xf6se.png" in done.stderr
     assert "1 photo predicted" in words(done.stdout)
     assert len(list((tmp_path / "all" / "masks").iterdir())) == 1
-    done = process("predict", photos + b"/Ri\xdf.png", "--out", tmp_path / "one")
+    done = fissura("predict", os.fsdecode(photos + b"/Ri\xdf.png"), "--out", tmp_path / "one")
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -400,6 +400,7 @@ def test_ctrl_c_ends_a_process_in_the_middle(lines, tmp_path):
     assert "Traceback" not in told
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_with_the_file(tmp_path, lines):
     """Files may grow to 20 kB here, as on a disk that fills up."""
     code = (

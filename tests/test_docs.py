@@ -24,6 +24,7 @@ PAGES = [
 ]
 BLOCK = re.compile(r"(<!-- not run: .+? -->\n)?^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(?:#[^)]*)?\)")
+PLACES = (ROOT, ROOT / "src" / "fissura")
 COMMANDS = [command for command in app if not command.startswith("-")]
 COMMAND = re.compile(r"(?:^|[`\s/])fissura ([a-z]+(?: [^`\n]*)?)")
 
@@ -144,11 +145,21 @@ def test_the_reference_has_every_loss():
     assert listed == set(LOSSES) | several
 
 
-def test_the_design_names_files_that_are_there():
-    named = re.findall(r"`([\w/]+(?:\.py|/))`", text(ROOT / "docs" / "design.md"))
-    assert len(named) > 20
-    for path in named:
-        assert (ROOT / path).exists() or (ROOT / "src" / "fissura" / path).exists(), path
+def paths(page):
+    """Return the paths that a page names, of the repository or below src/fissura."""
+    first = {folder.name for top in PLACES for folder in top.iterdir() if folder.is_dir()}
+    named = re.findall(r"(?<![\w./:-])((?:\w[\w.-]*/)+(?:\w[\w.-]*\w)?)", text(page))
+    return [path for path in named if path.split("/")[0] in first]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_paths_lead_to_files(page):
+    missing = [path for path in paths(page) if not any((top / path).exists() for top in PLACES)]
+    assert not missing
+
+
+def test_the_design_says_where_everything_is():
+    assert len(set(paths(ROOT / "docs" / "design.md"))) > 60
 
 
 def test_the_readme_names_every_room():

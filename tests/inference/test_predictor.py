@@ -368,13 +368,16 @@ def test_photos_are_let_go_as_soon_as_they_are_predicted():
         pass
 
 
-def test_openvino_gives_the_same():
+@pytest.mark.parametrize(
+    ("precision", "most"),
+    [("float32", 1e-4), pytest.param("bfloat16", 0.05, marks=pytest.mark.slow)],
+)
+def test_openvino_gives_the_same(precision, most):
     pytest.importorskip("openvino")
     image, model = photo(70, 50), crackseg()
     expected = predictor(model, tile=64).prob(image)
-    for precision, most in (("float32", 1e-4), ("bfloat16", 0.05)):
-        found = predictor(model, tile=64, engine="openvino", precision=precision).prob(image)
-        np.testing.assert_allclose(found, expected, atol=most)
+    found = predictor(model, tile=64, engine="openvino", precision=precision).prob(image)
+    np.testing.assert_allclose(found, expected, atol=most)
 
 
 def test_openvino_that_is_not_there_says_how_to_get_it(monkeypatch):

@@ -194,9 +194,9 @@ def test_per_image_is_the_loss_of_each_image(name, options):
 
 @pytest.mark.parametrize(("name", "options"), VARIANTS)
 def test_gradients_are_those_of_finite_differences(name, options):
-    logits, target = random_pixels((2, 1, 2, 3), 3, soft=True)
+    logits, target = random_pixels((2, 1, 1, 3), 3, soft=True)
     logits.requires_grad_()
-    mask = torch.tensor([1, 1, 0, 1, 1, 1, 0, 1, 1, 1, 1, 1]).reshape(logits.shape)
+    mask = torch.tensor([1, 1, 0, 0, 1, 1]).reshape(logits.shape)
     extra = {} if name in PER_PIXEL else {"per_image": True}
 
     def pooled(z):

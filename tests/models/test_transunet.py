@@ -214,6 +214,7 @@ def test_pretrained_weights_arrive(shallow, hub):
     assert list(ours) == ["position"]
 
 
+@pytest.mark.slow  # the network has 105 million parameters
 def test_fissura_train_takes_it(shallow, lines, tmp_path):
     config = TrainOptions(model="transunet", epochs=1, batch_size=6, accelerator="cpu")
     train(lines, out=tmp_path / "run", options=config, quiet=True)

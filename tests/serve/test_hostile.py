@@ -122,11 +122,11 @@ def test_bombs(server, http, bomb):
     assert server.memory - before < 100 * MEGABYTES
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP", "BMP"])
 @pytest.mark.parametrize("kept", [0, 0.3, 0.9])
-def test_truncated_photos(http, photo_of, kind, kept):
-    whole = photo_of(kind)
-    refused(send(http, whole[: int(kept * len(whole))]), 415, 422)
+def test_truncated_photos(http, photo_of, kept):
+    for kind in ("JPEG", "PNG", "TIFF", "WEBP", "BMP"):
+        whole = photo_of(kind)
+        refused(send(http, whole[: int(kept * len(whole))]), 415, 422)
 
 
 POLYGLOTS = {
@@ -149,10 +149,10 @@ POLYGLOTS = {
 }
 
 
-@pytest.mark.parametrize("kind", POLYGLOTS)
 @pytest.mark.parametrize("name", ["photo.jpg", "photo.tif"])
-def test_polyglots(http, jpeg, kind, name):
-    refused(send(http, POLYGLOTS[kind](jpeg), name), 415, 422)
+def test_polyglots(http, jpeg, name):
+    for made in POLYGLOTS.values():
+        refused(send(http, made(jpeg), name), 415, 422)
 
 
 NAMES = [
@@ -162,9 +162,13 @@ NAMES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_names_choose_no_place(server, http, jpeg, name):
+def test_names_choose_no_place(http, jpeg):
     """They are names in the answer, and at most letters of names in the zip."""
+    for name in NAMES:
+        check_name(http, jpeg, name)
+
+
+def check_name(http, jpeg, name):
     response = http.post("/v1/inspect?format=zip", files={"photo": (name, jpeg)})
     if response.status_code != 200:
         refused(response, 400, 415, 422)
@@ -312,17 +316,16 @@ MALFORMED = [
 ]
 
 
-@pytest.mark.parametrize("request_of", MALFORMED, ids=range(len(MALFORMED)))
-def test_what_is_no_http(server, request_of):
-    answer, _ = raw(server, request_of)
-    assert re.match(r"HTTP/1.1 4\d\d ", answer), answer
+def test_what_is_no_http(server):
+    for request in MALFORMED:
+        answer, _ = raw(server, request)
+        assert re.match(r"HTTP/1.1 4\d\d ", answer), (request[:80], answer)
 
 
-@pytest.mark.parametrize(
-    "address", ["/page/../options.py", "/page/%2e%2e/options.py", "/v1/jobs/..%2f..%2fetc", "/%00"]
-)
-def test_addresses_lead_nowhere(http, address):
-    refused(http.get(address), 400, 404)
+def test_addresses_lead_nowhere(http):
+    up = ("/page/../options.py", "/page/%2e%2e/options.py", "/v1/jobs/..%2f..%2fetc", "/%00")
+    for address in up:
+        refused(http.get(address), 400, 404)
 
 
 def test_a_client_that_leaves_makes_room(server, http, jpeg):
@@ -353,6 +356,7 @@ def test_the_end_is_orderly(serve, jpeg, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_what_a_killed_server_left_is_swept_away(serve, tmp_path):
     killed = serve("--api", folder=tmp_path)
     killed.process.send_signal(signal.SIGKILL)

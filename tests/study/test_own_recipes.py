@@ -46,6 +46,7 @@ def small(tmp_path, name):
     return read_recipe(tmp_path / name)
 
 
+@pytest.mark.slow
 def test_the_margin_is_studied_on_panels(tmp_path):
     recipe = small(tmp_path, "margin.py")
     assert len(recipe.rows) == 4
@@ -59,6 +60,7 @@ def test_the_margin_is_studied_on_panels(tmp_path):
         assert result.chosen is None or 0 < result.chosen["threshold"] < 1
 
 
+@pytest.mark.slow
 def test_the_margin_is_studied_on_windows_of_real_photos(tmp_path):
     source = tmp_path / "uav_concrete"
     for part in ("images", "masks"):

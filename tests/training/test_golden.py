@@ -118,6 +118,7 @@ def test_the_fused_path_stays_within_a_thousandth_of_the_plain_one(lines, tmp_pa
     assert 0 < deviation(fused, plain) < 1e-3
 
 
+@pytest.mark.slow
 def test_where_rounding_grows_the_fused_path_strays_no_farther_than_it(lines, plain_run, tmp_path):
     # Adam's first steps have the sign of each gradient, however small: fifty of them make
     # thousandths of the last bit of a weight. No arithmetic in another order stays nearer.

@@ -103,7 +103,9 @@ def whole(lines, tmp_path_factory):
     return run
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_stop_saves_in_the_middle_of_an_epoch_and_resumes_to_the_same_bits(
     lines, whole, tmp_path, monkeypatch, capsys, number
 ):
@@ -174,6 +176,7 @@ sys.exit(main())
 """
 
 
+@pytest.mark.slow  # crashes within this process are quick, and tell most of it
 def test_a_killed_training_resumes_to_the_same_bits(lines, whole, tmp_path):
     run = tmp_path / "killed"
     arguments = ["train", lines, "--out", run, *options()]

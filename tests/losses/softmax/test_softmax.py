@@ -188,9 +188,9 @@ def test_per_image_is_the_loss_of_each_image(name, options):
 
 @pytest.mark.parametrize(("name", "options"), VARIANTS)
 def test_gradients_are_those_of_finite_differences(name, options):
-    logits, target = random_case((2, 4, 2, 2), 3, soft=True)
+    logits, target = random_case((2, 4, 1, 2), 3, soft=True)
     logits.requires_grad_()
-    mask = torch.tensor([1, 1, 0, 1, 1, 1, 0, 1]).reshape(2, 1, 2, 2)
+    mask = torch.tensor([1, 1, 0, 1]).reshape(2, 1, 1, 2)
     extra = {} if name in PER_PIXEL else {"per_image": True}
 
     def pooled(z):
@@ -367,9 +367,8 @@ def test_overlapping_classes_sum_the_binary_losses(name, masked):
     loss = PerClassLoss(LOSSES[name])(logits, target, mask=mask)
     parts = [LOSSES[name](logits[:, c : c + 1], target[:, c : c + 1], mask=mask) for c in range(3)]
     torch.testing.assert_close(loss, sum(parts))
-    assert torch.autograd.gradcheck(
-        lambda z: PerClassLoss(LOSSES[name])(z, target, mask=mask), logits
-    )
+    gradient, expected = (torch.autograd.grad(value, logits) for value in (loss, sum(parts)))
+    torch.testing.assert_close(gradient, expected)
 
 
 def test_overlapping_targets_need_a_channel_each():

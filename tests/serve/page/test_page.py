@@ -10,6 +10,8 @@ from PIL import Image
 
 import fissura
 
+pytestmark = pytest.mark.slow  # a browser
+
 # Where points of a photo of 900 x 600 lie on the screen.
 WHERE = """([x, y]) => import('/page/camera.js').then(({ toScreen }) => {
   const box = document.querySelector('#stage').getBoundingClientRect(), at = toScreen([x, y]);
@@ -448,7 +450,6 @@ def test_the_filter_tells_open_from_judged(page):
     until(page, lambda: page.locator("#photo-list li").count() == 2)
 
 
-@pytest.mark.slow
 def test_without_events_the_page_asks_again(page, desk, complaints):
     complaints += ["404", "Failed to load resource"]
     desk.silent = True

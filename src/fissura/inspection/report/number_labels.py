@@ -53,8 +53,9 @@ def draw_numbers(
     boxes: list[Box] = []
     for number, anchors in numbers:
         width, height = _box_size(str(number), font)
-        box, anchor, off = _best(taken, boxes, anchors, (width, height), clearance + font // 4)
+        box, anchor, off = _best(taken, anchors, (width, height), clearance + font // 4)
         boxes.append(box)
+        taken.add(box)
         if off:
             _leader(drawn, box, anchor, max(1, font // 10))
     for (number, _), box in zip(numbers, boxes, strict=True):  # upon all the leaders
@@ -73,7 +74,7 @@ def letters(size: int) -> FreeTypeFont:
 
 
 class _Taken:
-    """Pixels taken by lines and rings, as a coarse integral image."""
+    """Pixels taken by lines and rings, as a coarse integral image; and boxes of numbers."""
 
     def __init__(
         self,
@@ -93,12 +94,27 @@ class _Taken:
             center = (round(x / self.step), round(y / self.step))
             cv2.circle(taken, center, max(1, round(radius / self.step)), 1, -1)
         self.sums = cv2.integral(taken)
+        self.boxes = np.empty((0, 4), np.int64)
+
+    def add(self, box: Box) -> None:
+        """Take a box, and a little air around it."""
+        air = (box[3] - box[1]) // 8
+        wider = (box[0] - air, box[1] - air, box[2] + air, box[3] + air)
+        self.boxes = np.vstack([self.boxes, np.array([wider], np.int64)])
+
+    def covered(self, box: Box) -> float:
+        """Return the sum of the fractions of the box that each other box covers."""
+        left, top, right, bottom = self.boxes.T
+        wide = np.minimum(box[2], right) - np.maximum(box[0], left)
+        high = np.minimum(box[3], bottom) - np.maximum(box[1], top)
+        common = (wide * high)[(wide > 0) & (high > 0)].tolist()
+        return sum(pixels / ((box[2] - box[0]) * (box[3] - box[1])) for pixels in common)
 
     def fraction(self, box: Box) -> float:
-        """Return the fraction of the box that is taken."""
+        """Return the fraction of the box that lines and rings take."""
         height, width = self.sums.shape
-        left, right = (int(np.clip(at / self.step, 0, width - 2)) for at in (box[0], box[2]))
-        top, bottom = (int(np.clip(at / self.step, 0, height - 2)) for at in (box[1], box[3]))
+        left, right = (_within(int(at / self.step), width - 2) for at in (box[0], box[2]))
+        top, bottom = (_within(int(at / self.step), height - 2) for at in (box[1], box[3]))
         right, bottom = right + 1, bottom + 1
         sums = self.sums
         inside = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
@@ -107,7 +123,6 @@ class _Taken:
 
 def _best(
     taken: _Taken,
-    boxes: Sequence[Box],
     anchors: NDArray[np.float64],
     size: tuple[int, int],
     gap: int,
@@ -125,7 +140,7 @@ def _best(
                 moved = abs((box[0] + box[2]) / 2 - middle_x) + abs(
                     (box[1] + box[3]) / 2 - middle_y
                 )
-                cost = 100.0 * sum(_overlap(box, other) for other in boxes)
+                cost = 100.0 * taken.covered(box)
                 cost += 10.0 * taken.fraction(box) + 0.3 * farther + 0.02 * rank + moved / height
                 if best is None or cost < best[0]:
                     best = (cost, box, (x, y), farther > 0.6)
@@ -138,19 +153,14 @@ def _best(
 def _inside(shape: tuple[int, int], x: float, y: float, size: tuple[int, int]) -> Box:
     """Return the box around a middle, moved into the image."""
     (height, width), (wide, high) = shape, size
-    left = int(np.clip(round(x - wide / 2), 0, max(0, width - wide)))
-    top = int(np.clip(round(y - high / 2), 0, max(0, height - high)))
+    left = _within(round(x - wide / 2), max(0, width - wide))
+    top = _within(round(y - high / 2), max(0, height - high))
     return left, top, left + wide, top + high
 
 
-def _overlap(one: Box, other: Box) -> float:
-    """Return the fraction of `one` that `other` covers, a little air around it included."""
-    air = (other[3] - other[1]) // 8
-    wide = min(one[2], other[2] + air) - max(one[0], other[0] - air)
-    high = min(one[3], other[3] + air) - max(one[1], other[1] - air)
-    if wide <= 0 or high <= 0:
-        return 0.0
-    return wide * high / ((one[2] - one[0]) * (one[3] - one[1]))
+def _within(value: int, most: int) -> int:
+    """Return a value, moved to 0 to `most`."""
+    return min(max(value, 0), most)
 
 
 def _box_size(text: str, font: int) -> tuple[int, int]:
