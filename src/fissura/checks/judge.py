@@ -7,18 +7,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fissura.checks.alike import Alike
 from fissura.checks.classes import amounts, class_findings, overlaps
 from fissura.checks.finding import Finding, shown
+from fissura.checks.judge_alike import alike_findings
 from fissura.checks.judge_labels import label_findings
 from fissura.checks.photo import PhotoLook
 from fissura.checks.survey import Survey
 from fissura.data.splits import group_of
 from fissura.data.walk import below
 from fissura.html.pages import counted
-
-ALIKE_MASKS = 0.5  # overlap of the masks of two copies from which they agree
-ORIENTED = {"": "", "transposed the other way": "transposed"}
 
 
 def judge(found: Survey) -> list[Finding]:
@@ -102,114 +99,6 @@ def _leaks(found: Survey) -> list[Finding]:
             files,
         )
     ]
-
-
-def alike_findings(
-    alike: Sequence[Alike], looks: Sequence[PhotoLook], parts: Sequence[str]
-) -> list[Finding]:
-    """Photos that look alike: across the parts of the split, and within them.
-
-    Args:
-        alike: The pairs.
-        looks: All photos.
-        parts: The part of each, "train", "val" or "test".
-    """
-    across: dict[str, list[Alike]] = defaultdict(list)
-    within: dict[str, list[Alike]] = defaultdict(list)
-    for pair in alike:
-        side = within if parts[pair.first] == parts[pair.second] else across
-        side["copy" if pair.kind == "copy" else "place"].append(pair)
-
-    def named(pair: Alike) -> str:
-        how = ORIENTED.get(pair.how, pair.how)
-        return f"{looks[pair.first].name} ~ {looks[pair.second].name}{f' ({how})' if how else ''}"
-
-    def finding(kind: str, weight: float, pairs: list[Alike], text: str, advice: str) -> Finding:
-        files = tuple(named(pair) for pair in pairs)
-        return Finding(kind, weight, f"{text}: {shown(files)}.", advice, files)
-
-    findings = []
-    if pairs := across["copy"]:
-        findings.append(
-            finding(
-                "leak",
-                3.0,
-                pairs,
-                f"{counted(len(pairs), 'pair')} of nearly the same picture "
-                f"{_torn(pairs)} apart between {_parts(pairs, parts)}",
-                "Keep one of each, or put both into one split: metrics on pictures that were "
-                "trained on are too good.",
-            )
-        )
-    if pairs := across["place"]:
-        findings.append(
-            finding(
-                "same place",
-                2.0,
-                pairs,
-                f"{counted(len(pairs), 'pair')} of photos that show one place, or overlap, "
-                f"{_torn(pairs)} apart between {_parts(pairs, parts)}",
-                "Divide the photos into folders train and test yourself, by place or by date, "
-                "or let names tell it (wall7_tile1, wall7_tile2).",
-            )
-        )
-    if pairs := within["copy"]:
-        findings.append(
-            finding(
-                "copies",
-                1.0,
-                pairs,
-                f"{counted(len(pairs), 'pair')} of nearly the same picture",
-                "Keep one of each; training sees them twice as often as others.",
-            )
-        )
-    if pairs := within["place"]:
-        findings.append(
-            finding(
-                "together",
-                0.2,
-                pairs,
-                f"{counted(len(pairs), 'pair')} of photos that show one place, or overlap, are "
-                "on one side of the split, as they should be",
-                "",
-            )
-        )
-    if odd := [
-        pair
-        for pair in alike
-        if pair.kind == "copy"
-        and not pair.how
-        and _masks_differ(looks[pair.first], looks[pair.second])
-    ]:
-        findings.append(
-            finding(
-                "contradiction",
-                2.0,
-                odd,
-                f"{counted(len(odd), 'pair')} of nearly the same picture with different masks",
-                "Look at both: where the cracks are the same, keep the better mask.",
-            )
-        )
-    return findings
-
-
-def _masks_differ(one: PhotoLook, other: PhotoLook) -> bool:
-    """Whether the masks of two copies mark different things."""
-    first, second = one.small_mask.astype(np.float32), other.small_mask.astype(np.float32)
-    union = float(np.maximum(first, second).sum())
-    return union > 0 and float(np.minimum(first, second).sum()) < ALIKE_MASKS * union
-
-
-def _torn(pairs: list[Alike]) -> str:
-    """The verb for pairs that the split divides."""
-    return "is torn" if len(pairs) == 1 else "are torn"
-
-
-def _parts(pairs: list[Alike], parts: Sequence[str]) -> str:
-    """The parts of the split that pairs lie in, in words."""
-    names = {"train": "training", "val": "validation", "test": "testing"}
-    seen = {parts[index] for pair in pairs for index in (pair.first, pair.second)}
-    return " and ".join(names[part] for part in names if part in seen)
 
 
 def cracks_findings(looks: Sequence[PhotoLook], *, kind: str = "crack") -> list[Finding]:

@@ -6,7 +6,8 @@ import numpy as np
 
 from fissura.checks.alike import find_alike
 from fissura.checks.finding import Finding
-from fissura.checks.judge import alike_findings, cracks_findings
+from fissura.checks.judge import cracks_findings
+from fissura.checks.judge_alike import alike_findings
 from fissura.checks.judge_labels import label_findings
 from fissura.checks.photo import PhotoLook, glance_at, look_at
 from fissura.data.preparation.prepared import PreparedSet

@@ -77,36 +77,7 @@ def centerlines(
         flat: Turns points of the old photo into those of its slanted surface; None where it is seen
             squarely.
     """
-    parts: list[tuple[NDArray, ...]] = []
-    number = 0
-    for position, crack in enumerate(cracks):
-        lines = [_even(line, STEP / scale) for line in crack.lines if len(line) > 1]
-        for index, line in enumerate(lines):
-            others = [other for at, other in enumerate(lines) if at != index]
-            normals = _normals(line)
-            widths, errors = _widths(crack, line)
-            parts.append(
-                (
-                    line,
-                    np.full(len(line), position),
-                    np.full(len(line), number),
-                    _outward(line, others),
-                    normals,
-                    widths,
-                    errors,
-                )
-            )
-            number += 1
-    if not parts:
-        parts = [
-            (
-                *(np.empty((0, 2)), np.empty(0, int), np.empty(0, int)),
-                *(np.empty((0, 2)), np.empty((0, 2)), np.empty(0), np.empty(0)),
-            )
-        ]
-    source, crack_of, branch, outward, normals, widths, errors = (
-        np.concatenate(column) for column in zip(*parts, strict=True)
-    )
+    source, crack_of, branch, outward, normals, widths, errors = _columns(cracks, STEP / scale)
     seen_by = to_old or (lambda points: points)
     seen = seen_by(source)
 
@@ -132,6 +103,29 @@ def centerlines(
     )
     sizes = _sizes(found, place)
     return replace(found, widths=sizes, errors=errors * sizes / np.maximum(widths, 1e-9))
+
+
+def _columns(cracks: Sequence[Crack], step: float) -> list[NDArray]:
+    """Return points, crack, branch, outward, normals, widths and errors of all branches."""
+    parts: list[tuple[NDArray, ...]] = []
+    for position, crack in enumerate(cracks):
+        lines = [_even(line, step) for line in crack.lines if len(line) > 1]
+        for index, line in enumerate(lines):
+            others = [other for at, other in enumerate(lines) if at != index]
+            parts.append(
+                (
+                    line,
+                    np.full(len(line), position),
+                    np.full(len(line), len(parts)),
+                    _outward(line, others),
+                    _normals(line),
+                    *_widths(crack, line),
+                )
+            )
+    if not parts:
+        points, numbers, values = np.empty((0, 2)), np.empty(0, int), np.empty(0)
+        return [points, numbers, numbers, points, points, values, values]
+    return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 
 def _sizes(lines: Centerlines, to_old: Callable[[Points], Points]) -> NDArray[np.float64]:

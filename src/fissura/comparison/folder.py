@@ -12,9 +12,8 @@ from PIL import Image
 
 from fissura.errors import InputError
 from fissura.inspection.photos.masks import edited_masks
-from fissura.inspection.pipeline import MEASURED, SETTINGS
 from fissura.inspection.record import Record
-from fissura.inspection.store import load_record
+from fissura.inspection.store import MEASURED, SETTINGS, load_record
 
 PHOTO_TAGS, TAKEN, CHANGED = 0x8769, 0x9003, 0x0132
 LEAST_LENGTH = 10.0  # of `fissura inspect`, where its settings do not say it

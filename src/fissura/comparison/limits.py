@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ from fissura.comparison.changes import Change
 from fissura.comparison.comparison import Pair
 from fissura.errors import InputError
 from fissura.inspection.limits import RULES as INSPECTION_RULES
-from fissura.inspection.limits import read_rules
+from fissura.inspection.rules import known_rule, read_rules, rule_number
 
 # The demand of each rule, in words.
 RULES = {
@@ -77,22 +75,9 @@ def read_growth_limits(path: Path) -> GrowthLimits:
                 f"{path}: {key} is a rule of `fissura inspect`. Keep the rules of growth in a file "
                 f"of their own. {example}"
             )
-        if key not in RULES:
-            near = difflib.get_close_matches(str(key), RULES, n=1)
-            guess = f" Did you mean {near[0]}?" if near else f" {example}"
-            raise InputError(f"{path} holds a rule that Fissura does not know: {key}.{guess}")
-        rules[key] = _number(path, key, value)
+        name = known_rule(path, key, RULES)
+        rules[name] = rule_number(path, name, value, whole=name == "max_new_cracks")
     return GrowthLimits(**rules)
-
-
-def _number(path: Path, key: str, value: Any) -> float:
-    """Return the value of a rule, or refuse one that is no number of its range."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InputError(f"{path}: {key} is {value!r}; it must be a number, such as 0.3.")
-    if value < 0 or (key == "max_new_cracks" and value != int(value)):
-        kind = "whole number of " if key == "max_new_cracks" else ""
-        raise InputError(f"{path}: {key} is {value}; it must be a {kind}0 or more.")
-    return int(value) if key == "max_new_cracks" else float(value)
 
 
 def judge_growth(limits: GrowthLimits, pair: Pair, sigmas: float) -> tuple[list[str], list[str]]:

@@ -73,20 +73,7 @@ def evaluate(
     chosen = own if named in (None, own.name) else choose_protocol(str(named))
     if out is not None:
         refuse_existing(Path(out))
-    notes: tuple[str, ...] = ()
-    if options.clean:
-        images = load_clean_photos(data, options, chosen)
-        if config.classes:
-            images = replace(
-                images,
-                masks=[mask.astype(np.uint8) for mask in images.masks],
-                classes=config.classes,
-                overlapping=config.overlapping,
-            )
-    else:
-        labeled = LabeledFolder.find(data, _labels(config, options), options)
-        notes = labeled.folder.notes[:MOST_NOTES]
-        images = labeled.load(options.split, chosen, cache_dir)
+    images, notes = _load(data, config, options, chosen, cache_dir)
     # Images prepared as for training are at the model's scale already.
     scale = 1.0 if chosen == own and chosen.size_hw else config.scale / images.scale
     scores: Scores | ClassScores
@@ -124,6 +111,28 @@ def evaluate(
         return ClassReport(summary, scores, folder)
     write_report(scores, summary, folder)
     return Report(summary, scores, folder)
+
+
+def _load(
+    data: Path,
+    config: ModelConfig,
+    options: EvaluateOptions,
+    protocol: Protocol,
+    cache_dir: Path | None,
+) -> tuple[PreparedSet, tuple[str, ...]]:
+    """Return the images to judge a model by, and what was noticed of their folder."""
+    if not options.clean:
+        labeled = LabeledFolder.find(data, _labels(config, options), options)
+        return labeled.load(options.split, protocol, cache_dir), labeled.folder.notes[:MOST_NOTES]
+    images = load_clean_photos(data, options, protocol)
+    if config.classes:
+        images = replace(
+            images,
+            masks=[mask.astype(np.uint8) for mask in images.masks],
+            classes=config.classes,
+            overlapping=config.overlapping,
+        )
+    return images, ()
 
 
 def score_model(

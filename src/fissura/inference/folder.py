@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -119,20 +120,9 @@ def predict(
     names = dict(zip(files, output_names(files, inputs), strict=True))
     shard = spreading.shard
     part = part_of(names, Shard.parse(shard)) if shard else None
-    scale = "auto" if predictor.auto_scale else predictor.scale
-    chosen = {"threshold": predictor.threshold, "scale": scale}
-    chosen |= {"overlays": overlays, "probabilities": probabilities}
-    settings = {
-        "model": str(find_model(model).absolute()),
-        "inputs": [str(path.absolute()) for path in inputs],
-        **chosen,
-        **{name: getattr(options, name) for name in ("tile", "overlap", "tta")},
-        **({} if options.of_class is None else {"of_class": options.of_class}),
-    }
+    written = {"overlays": overlays, "probabilities": probabilities}
+    settings, notes = _settings(predictor, options, model, inputs, written)
     classes = predictor.classes
-    notes = {**asdict(options), **chosen, "versions": versions()}
-    if classes:
-        notes["classes"] = ["background"] * (not predictor.config.overlapping) + [*classes]
     alone = {} if shard is None else {"shard": shard}
     rows = start_results(out, settings | alone, notes | alone, output, classes)
     if part is not None:
@@ -169,3 +159,27 @@ def predict(
         finish_predictions(out, part, model, settings, notes, work.failures)
     count = len(todo) - len(work.failures)
     return Summary(out / TABLE, count, len(names) - len(todo), work.failures)
+
+
+def _settings(
+    predictor: Predictor,
+    options: PredictOptions,
+    model: str | Path,
+    inputs: list[Path],
+    written: Mapping[str, bool],
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the choices that results depend on, and what is noted beside them."""
+    scale = "auto" if predictor.auto_scale else predictor.scale
+    chosen = {"threshold": predictor.threshold, "scale": scale, **written}
+    settings = {
+        "model": str(find_model(model).absolute()),
+        "inputs": [str(path.absolute()) for path in inputs],
+        **chosen,
+        **{name: getattr(options, name) for name in ("tile", "overlap", "tta")},
+        **({} if options.of_class is None else {"of_class": options.of_class}),
+    }
+    notes = {**asdict(options), **chosen, "versions": versions()}
+    if predictor.classes:
+        background = ["background"] * (not predictor.config.overlapping)
+        notes["classes"] = [*background, *predictor.classes]
+    return settings, notes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -83,56 +83,80 @@ def export(
         classes: How cracks are told apart beside their measurements.
         xlsx: Whether report.xlsx is written, too.
     """
-    outlines: dict[Path, Outline] = {}
-    plain: dict[Path, tuple[int, int]] = {}
-    facts: dict[Path, PhotoFacts] = {}
-    corrected = False
+    seen = _survey(stored, failures, told or {})
+    look = _Look(classes or Classes(), limits, _widest([stored[photo] for photo in seen.outlines]))
+    places = side_by_side(seen.plain)
+
+    def read(photo: Path) -> Record:
+        record = flattened(load_record(stored[photo]))
+        place = places.get(photo, record.transform)
+        return look.of(replace(record, facts=seen.facts[photo], transform=place))
+
+    while True:
+        try:
+            return _hand_over(_Wanted(out, seen, look, about, xlsx), read, failures)
+        except _OnceMoreError as once_more:
+            for photo in once_more.broken:
+                del seen.outlines[photo]
+
+
+@dataclass
+class _Survey:
+    """What is known of all photos before their records are read: those that go into the files."""
+
+    outlines: dict[Path, Outline] = field(default_factory=dict)
+    plain: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    facts: dict[Path, PhotoFacts] = field(default_factory=dict)
+    corrected: bool = False
+
+    @property
+    def located(self) -> bool:
+        """Whether it is known of some photo where it was taken."""
+        return any(one.point is not None for one in self.facts.values())
+
+
+def _survey(
+    stored: Mapping[Path, Path], failures: list[Failure], told: Mapping[Path, PhotoFacts]
+) -> _Survey:
+    """Look at the heads of all records; damaged ones join the failures."""
+    seen = _Survey()
     for photo, file in stored.items():
         try:
-            outlines[photo], fields = load_outline(file)
-            facts[photo] = _facts(photo, fields, (told or {}).get(photo, PhotoFacts()))
-            if outlines[photo].key == PIXEL_SYSTEM:
-                plain[photo] = tuple(fields["size_hw"])
-            corrected |= fields.get("correction") is not None
+            seen.outlines[photo], fields = load_outline(file)
+            seen.facts[photo] = _facts(photo, fields, told.get(photo, PhotoFacts()))
+            if seen.outlines[photo].key == PIXEL_SYSTEM:
+                seen.plain[photo] = tuple(fields["size_hw"])
+            seen.corrected |= fields.get("correction") is not None
         except InputError as error:
             failures.append(failure(photo, error))
-    places = side_by_side(plain)
-    look = _Look(classes or Classes(), limits, _widest([stored[photo] for photo in outlines]))
-    located = any(one.point is not None for one in facts.values())
-    while True:
-        exported, broken = Exported(), []
-        try:
-            with ExitStack() as stack:
-                adds = [
-                    stack.enter_context(exporter)
-                    for exporter in _exporters(
-                        _Wanted(out, list(outlines.values()), look, about, corrected, located, xlsx)
-                    )
-                ]
-                adds.append(exported.add)
-                for photo in list(outlines):
-                    try:
-                        record = flattened(load_record(stored[photo]))
-                        place = places.get(photo, record.transform)
-                        record = replace(record, facts=facts[photo], transform=place)
-                        record = look.of(record)
-                    except Exception as error:
-                        failures.append(failure(photo, error))
-                        del outlines[photo]
-                        continue
-                    try:
-                        for add in adds:
-                            add(record)
-                    except Exception as error:
-                        failures.append(failure(photo, error))
-                        broken.append(photo)
-                if broken:
-                    raise _OnceMoreError
-        except _OnceMoreError:
-            for photo in broken:
+    return seen
+
+
+def _hand_over(
+    wanted: _Wanted, read: Callable[[Path], Record], failures: list[Failure]
+) -> Exported:
+    """Hand each record to every exporter, and count what there is."""
+    exported, broken = Exported(), []
+    outlines = wanted.seen.outlines
+    with ExitStack() as stack:
+        adds = [stack.enter_context(exporter) for exporter in _exporters(wanted)]
+        adds.append(exported.add)
+        for photo in list(outlines):
+            try:
+                record = read(photo)
+            except Exception as error:
+                failures.append(failure(photo, error))
                 del outlines[photo]
-            continue
-        return exported
+                continue
+            try:
+                for add in adds:
+                    add(record)
+            except Exception as error:
+                failures.append(failure(photo, error))
+                broken.append(photo)
+        if broken:
+            raise _OnceMoreError(broken)
+    return exported
 
 
 def counted(stored: Mapping[Path, Path], failures: list[Failure]) -> Exported:
@@ -158,7 +182,10 @@ def _facts(photo: Path, fields: Mapping[str, Any], told: PhotoFacts) -> PhotoFac
 
 
 class _OnceMoreError(Exception):
-    """Files that hold a photo in part are thrown away."""
+    """Files that hold photos in part are thrown away."""
+
+    def __init__(self, broken: list[Path]) -> None:
+        self.broken = broken
 
 
 def judged(record: Record, limits: Limits | None) -> Record:
@@ -205,11 +232,9 @@ class _Wanted:
     """What is exported, and how."""
 
     out: Path
-    outlines: list[Outline]
+    seen: _Survey
     look: _Look
     about: About | None
-    corrected: bool
-    located: bool
     xlsx: bool
 
 
@@ -234,14 +259,14 @@ def _widest(files: list[Path]) -> dict[str, float]:
 
 def _exporters(wanted: _Wanted) -> Iterator[Exporter]:
     """Yield the exporters of an inspection."""
-    out, about, limits = wanted.out, wanted.about, wanted.look.limits
-    systems = coordinate_systems(wanted.outlines)
+    out, about, limits, seen = wanted.out, wanted.about, wanted.look.limits, wanted.seen
+    systems = coordinate_systems([*seen.outlines.values()])
     yield cracks_table(out / "cracks.csv")
     yield photos_table(out / "photos.csv")
     yield widths_table(out / "widths.csv")
-    if wanted.corrected or (out / "corrections.csv").is_file():
+    if seen.corrected or (out / "corrections.csv").is_file():
         yield corrections_table(out / "corrections.csv")
-    if wanted.located or (out / "photos.geojson").is_file():
+    if seen.located or (out / "photos.geojson").is_file():
         yield photo_points(out / "photos.geojson")
     yield world_files(out)
     yield geojson(out, systems)
@@ -253,8 +278,8 @@ def _exporters(wanted: _Wanted) -> Iterator[Exporter]:
             out / "report.html",
             about,
             limits=limits,
-            expected=len(wanted.outlines),
-            corrected=wanted.corrected,
+            expected=len(seen.outlines),
+            corrected=seen.corrected,
             classes=wanted.look.classes,
         )
     if wanted.xlsx:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -10,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from fissura.errors import InputError
+from fissura.inspection.rules import known_rule, read_rules, rule_number
 from fissura.measurement.crack import Crack
 from fissura.measurement.perspective import Perspective
 
@@ -86,42 +85,21 @@ def read_limits(path: Path) -> Limits:
     """
     values = read_rules(path, _example())
     rules: dict[str, Any] = {
-        _known(path, key): _number(path, key, value) for key, value in values.items()
+        known_rule(path, key, RULES): rule_number(path, key, value, whole=key == "max_cracks")
+        for key, value in values.items()
     }
     limits = Limits(**rules)
+    if (limits.max_area_percent or 0) > 100:
+        raise InputError(
+            f"{path}: max_area_percent is {values['max_area_percent']}; there are at most 100 % of "
+            "a photo."
+        )
     if not limits.given().keys() - set(SELECTING):
         raise InputError(
             f"{path} only says which cracks are judged ({', '.join(values)}), and holds no rule "
             f"to judge them by. {_example()}"
         )
     return limits
-
-
-def read_rules(path: Path, example: str) -> dict[Any, Any]:
-    """Read a YAML file of rules, names and values as they stand there.
-
-    Args:
-        path: The file.
-        example: What limits look like, in sentences that end a refusal.
-
-    Raises:
-        InputError: The file cannot be read or holds no rule, or a rule twice.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        node = yaml.compose(text, yaml.SafeLoader)
-        values = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path} cannot be read as limits ({error}). {example}") from error
-    if not values:
-        raise InputError(f"{path} is empty: it holds no rule. {example}")
-    if not isinstance(values, dict) or not isinstance(node, yaml.MappingNode):
-        raise InputError(f"{path} is not a list of rules. {example}")
-    keys = [key.value for key, _ in node.value]
-    for key in values:
-        if keys.count(key) > 1:
-            raise InputError(f"{path} holds {key} {keys.count(key)} times. Keep one of them.")
-    return values
 
 
 def judge(
@@ -318,35 +296,6 @@ def _middle(crack: Crack) -> tuple[float, float]:
     """Return row and column of the middle of a crack's box."""
     top, left, bottom, right = crack.box
     return (top + bottom - 1) / 2, (left + right - 1) / 2
-
-
-def _known(path: Path, key: Any) -> str:
-    """Return the name of a rule, or refuse one that is not known."""
-    if key in RULES:
-        return key
-    near = difflib.get_close_matches(str(key), RULES, n=1)
-    guess = f" Did you mean {near[0]}?" if near else ""
-    raise InputError(
-        f"{path} holds a rule that Fissura does not know: {key}.{guess} It knows "
-        f"{', '.join(RULES)}."
-    )
-
-
-def _number(path: Path, key: str, value: Any) -> float:
-    """Return the value of a rule, or refuse one that is no number of its range."""
-    if value is None:
-        wrong = "has no value. Write a number behind the colon, or remove the line."
-    elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        wrong = f"is {value!r}; it must be a number, with a decimal point, such as 0.3."
-    elif value < 0:
-        wrong = f"is {value}; it must be 0 or more."
-    elif key == "max_cracks" and value != int(value):
-        wrong = f"is {value}; it must be a whole number."
-    elif key == "max_area_percent" and value > 100:
-        wrong = f"is {value}; there are at most 100 % of a photo."
-    else:
-        return int(value) if key == "max_cracks" else float(value)
-    raise InputError(f"{path}: {key} {wrong}")
 
 
 def _example() -> str:

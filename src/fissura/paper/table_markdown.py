@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from fissura.paper.losses import parameters
-from fissura.study.outputs.comparison import metric
 from fissura.study.outputs.exports import write_exports
 from fissura.study.outputs.markdown import NONE, count, markdown, mean_sd, number, write_page
+from fissura.study.outputs.metrics import metric
 from fissura.study.recipe import Found, Recipe, Row
 from fissura.study.results import RunResult
 
-# Title of the column, and the names that lead to the metric in `RunResult.metrics`.
-MAIN = {
-    "IoU": ("iou",),
-    "F1": ("f1",),
-    "Recall": ("recall",),
-    "Precision": ("precision",),
-}
-FURTHER = {
-    "IoU, mean of images": ("per_image_mean", "iou"),
-    "F1 within 2 px": ("tolerant", "f1"),
-    "clDice": ("cldice",),
-    "Average precision": ("average_precision",),
-}
+# Titles of the columns: metrics that the paper prints, and their names in it; further ones of ours.
+MAIN = {"IoU": "iou", "F1": "f1", "Recall": "recall", "Precision": "precision"}
+FURTHER = ("IoU, mean of images", "F1 within 2 px", "clDice", "Average precision")
 MEANING = (
     "Percent, on the test images: mean ± standard deviation over runs with different seeds, of the "
     "last epoch at threshold 0.5. Δ IoU: our mean less the paper's, in points."
@@ -136,7 +127,7 @@ def _main(rows: list[Row], found: Found) -> str:
         runs = found.get(row.name, [])
         cells = [row.label, parameters(row)]
         if has_paper:
-            cells += [_paper(row, path[0]) for path in MAIN.values()]
+            cells += [_paper(row, name) for name in MAIN.values()]
         cells += _metrics(runs, MAIN) if runs else ["not run", *[NONE] * (len(MAIN) - 1)]
         if has_paper:
             cells.append(_difference(row, runs))
@@ -154,9 +145,9 @@ def _further(rows: list[Row], found: Found) -> str:
     return markdown(["Loss", "Parameters", *FURTHER], table, words=2) if table else ""
 
 
-def _metrics(runs: list[RunResult], paths: dict[str, tuple[str, ...]]) -> list[str]:
+def _metrics(runs: list[RunResult], titles: Iterable[str]) -> list[str]:
     """Write mean and spread of each metric."""
-    return [mean_sd([metric(run, path) for run in runs]) for path in paths.values()]
+    return [mean_sd([metric(run, title) for run in runs]) for title in titles]
 
 
 def _paper(row: Row, name: str) -> str:

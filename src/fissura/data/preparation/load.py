@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from fissura.bit_depth import common_depth
+from fissura.bit_depth import Depth, common_depth
 from fissura.data import cache
 from fissura.data.annotation_options import AnnotationOptions
 from fissura.data.folder import CRACK_OR_NOT, Folder, Pair, Skipped, find_pairs, refuse_bad
@@ -77,16 +77,7 @@ def load_split(
     entry = (cache_dir or default_cache_dir()) / f"{key}.npz"
     stored = cache.read(entry)
     if stored is None:
-        rule, bad = decode_rule(everything, folder.root, labels, skip_bad=skip_bad)
-        broken = {problem.file for problem in bad}
-        usable = [pair for pair in pairs if not broken & set(pair.masks)]
-        if protocol.size_hw is None:
-            _check_memory(usable, folder.root)
-        stored, more = prepare_pairs(usable, rule, labels, protocol, depth, folder.root)
-        problems = bad + more
-        refuse_bad(problems, folder.root, go_on=skip_bad and bool(stored.names))
-        skipped = [(below(problem.file, folder.root), problem.reason) for problem in problems]
-        stored = replace(stored, skipped=stored.skipped + skipped)
+        stored = _prepare(folder, pairs, labels, protocol, depth, skip_bad=skip_bad)
         cache.write(entry, stored)
     if not stored.names:
         raise InputError(
@@ -112,6 +103,29 @@ def load_split(
         classes=labels.classes,
         overlapping=labels.overlapping,
     )
+
+
+def _prepare(
+    folder: Folder,
+    pairs: list[Pair],
+    labels: Labels,
+    protocol: Protocol,
+    depth: Depth | None,
+    *,
+    skip_bad: bool,
+) -> cache.Stored:
+    """Decode and prepare pairs by the rule of all masks of their folder."""
+    everything = [pair for listed in folder.splits.values() for pair in listed]
+    rule, bad = decode_rule(everything, folder.root, labels, skip_bad=skip_bad)
+    broken = {problem.file for problem in bad}
+    usable = [pair for pair in pairs if not broken & set(pair.masks)]
+    if protocol.size_hw is None:
+        _check_memory(usable, folder.root)
+    stored, more = prepare_pairs(usable, rule, labels, protocol, depth, folder.root)
+    problems = bad + more
+    refuse_bad(problems, folder.root, go_on=skip_bad and bool(stored.names))
+    skipped = [(below(problem.file, folder.root), problem.reason) for problem in problems]
+    return replace(stored, skipped=stored.skipped + skipped)
 
 
 @typing.runtime_checkable  # for the checks of types in the tests

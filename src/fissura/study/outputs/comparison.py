@@ -15,22 +15,14 @@ from fissura.study.outputs.markdown import (
     written_interval,
     written_p,
 )
+from fissura.study.outputs.metrics import metric
 from fissura.study.outputs.tables import Table
 from fissura.study.outputs.thresholds import READING as READING_THRESHOLDS
 from fissura.study.outputs.thresholds import threshold_table
 from fissura.study.recipe import Found, Recipe, Row
-from fissura.study.results import RunResult
 from fissura.study.statistics import Comparison, compare, could_show, holm, smallest_p
 
-# Title of the column, and the names that lead to the metric in `RunResult.metrics`.
-METRICS = {
-    "IoU": ("iou",),
-    "F1": ("f1",),
-    "Recall": ("recall",),
-    "Precision": ("precision",),
-    "F1 within 2 px": ("tolerant", "f1"),
-    "clDice": ("cldice",),
-}
+SHOWN = ("IoU", "F1", "Recall", "Precision", "F1 within 2 px", "clDice")
 
 MEANING = """\
 Percent, on the test images, of the crack class: mean ± standard deviation over runs with different
@@ -71,12 +63,12 @@ class Section:
         table = []
         for row in self.rows:
             runs = found.get(row.name, [])
-            cells = ["not run", *[NONE] * (len(METRICS) - 1)]
+            cells = ["not run", *[NONE] * (len(SHOWN) - 1)]
             if runs:
-                cells = [mean_sd([metric(run, path) for run in runs]) for path in METRICS.values()]
+                cells = [mean_sd([metric(run, title) for run in runs]) for title in SHOWN]
             table.append([row.label, *cells, str(len(runs))])
         title = f"{self.data.title}: percent, mean ± standard deviation over seeds"
-        return Table(title, ["", *METRICS, "Runs"], table)
+        return Table(title, ["", *SHOWN, "Runs"], table)
 
     def paired(self) -> Table | None:
         """Return the paired differences from the baseline; None where no seed has both."""
@@ -178,19 +170,6 @@ def sections(recipe: Recipe, found: Found) -> list[Section]:
             Section(data, rows, baseline, compared, dict(zip(compared, adjusted, strict=True)))
         )
     return made
-
-
-def metric(result: RunResult, path: tuple[str, ...]) -> float | None:
-    """Return a metric of a run; None where it is undefined.
-
-    Args:
-        result: The run.
-        path: Names that lead to it in `RunResult.metrics`, such as ("tolerant", "f1").
-    """
-    value = result.metrics
-    for step in path:
-        value = value[step]
-    return value  # pyright: ignore[reportReturnType]
 
 
 def _baseline(recipe: Recipe, data: DataSet) -> Row:

@@ -11,8 +11,9 @@ import numpy as np
 
 from fissura.files import replacing
 from fissura.overlay import SKY_BLUE, VERMILION
-from fissura.study.outputs.comparison import Section, metric, sections, write_comparison
+from fissura.study.outputs.comparison import Section, sections, write_comparison
 from fissura.study.outputs.figure_files import rgb, save_figure
+from fissura.study.outputs.metrics import METRICS, column, metric
 from fissura.study.recipe import Found, Recipe
 from fissura.study.results import RunResult
 
@@ -20,17 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Name of the column, and the names that lead to the metric in `RunResult.metrics`.
-COLUMNS = {
-    "iou": ("iou",),
-    "f1": ("f1",),
-    "recall": ("recall",),
-    "precision": ("precision",),
-    "iou_mean_of_images": ("per_image_mean", "iou"),
-    "f1_within_2_px": ("tolerant", "f1"),
-    "cldice": ("cldice",),
-    "average_precision": ("average_precision",),
-}
 SMALL = 8  # points
 
 
@@ -174,8 +164,9 @@ def _lines(part: Section, found: Found) -> list[dict[str, Any]]:
             "label": row.label,
             "runs": len(runs),
         }
-        for name, path in COLUMNS.items():
-            values = [value for run in runs if (value := metric(run, path)) is not None]
+        for title in METRICS:
+            name = column(title)
+            values = [value for run in runs if (value := metric(run, title)) is not None]
             line[f"{name}_mean"] = _rounded(float(np.mean(values))) if values else ""
             line[f"{name}_sd"] = _rounded(float(np.std(values, ddof=1))) if len(values) > 1 else ""
         one = part.compared.get(row.name)
@@ -204,7 +195,7 @@ def _run_lines(part: Section, found: Found) -> list[dict[str, Any]]:
 
 def _metrics(run: RunResult) -> dict[str, Any]:
     """Return the metrics of a run by the names of their columns; empty where undefined."""
-    values = {name: metric(run, path) for name, path in COLUMNS.items()}
+    values = {column(title): metric(run, title) for title in METRICS}
     if run.chosen is not None:
         values |= {"threshold": run.chosen["threshold"], "iou_at_threshold": run.chosen["iou"]}
     else:
