@@ -91,7 +91,7 @@ class Ours:
         self.session, self.position = begin(
             Planned(folder / f"{side}-{precision}", folder, config),
             start_fabric(config),
-            Inputs(images, None, ""),
+            Inputs(images, None, "", ""),
             None,
         )
         self.ways = {OURS: self.train, BOUND: self.network_alone}
