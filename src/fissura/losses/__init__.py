@@ -11,6 +11,7 @@ functions are the truth; each has a module beside it.
     per_class          a binary loss of each of several classes that may overlap
     _loss              the one way from a formula to a loss
     _valid_pixels      inputs checked and masked, reductions
+    pooling            sums over the processes of a training
     _plain             the switch that has formulas computed as they are written
     _fused/            value and gradient at once: form, autograd, cpu, cuda
 
@@ -53,6 +54,7 @@ from .margin import (
     recommended_margin,
 )
 from .per_class import PerClassLoss
+from .pooling import pool, sum_over_ranks
 from .softmax.focal import (
     SoftmaxAsymmetricFocalLoss,
     SoftmaxCrossEntropyLoss,
@@ -170,6 +172,7 @@ __all__ = [
     "hybrid_focal_loss",
     "hybrid_focal_margin_loss",
     "plain",
+    "pool",
     "recommended_margin",
     "softmax_asymmetric_focal_loss",
     "softmax_asymmetric_focal_margin_loss",
@@ -184,6 +187,7 @@ __all__ = [
     "softmax_hybrid_focal_margin_loss",
     "softmax_tversky_loss",
     "softmax_unified_focal_loss",
+    "sum_over_ranks",
     "tversky_loss",
     "unified_focal_loss",
 ]

@@ -18,6 +18,7 @@ from ._valid_pixels import (
     reduce_pixels,
     valid_pixels,
 )
+from .pooling import ranks
 
 
 def pixel_loss(
@@ -45,10 +46,11 @@ def pixel_loss(
         pixels = valid_pixels(logits, target, mask)
         return reduce_pixels(formula(pixels), pixels, reduction)
 
-    if reduction == "none" or is_plain() or not applies(form, logits, target, mask):
+    over = ranks()
+    if reduction == "none" or is_plain() or not applies(form, logits, target, mask, over):
         return written(logits, target, mask)
     form = form._replace(mean=float(reduction == "mean"))
-    return fused_values(form, written, logits, target, mask, images=1)[0][0]
+    return fused_values(form, written, logits, target, mask, images=1, over=over)[0][0]
 
 
 def pooled_loss(
@@ -74,7 +76,8 @@ def pooled_loss(
     """
     check_reduction(reduction, pooled=not per_image)
     check_tensors(logits, target, mask)
-    if form is None or is_plain() or not applies(form, logits, target, mask):
+    over = None if per_image else ranks()
+    if form is None or is_plain() or not applies(form, logits, target, mask, over):
         pixels = valid_pixels(logits, target, mask)
         values = formula(pixels)
         return reduce_images(values, images_with_pixels(pixels), reduction) if per_image else values
@@ -83,10 +86,10 @@ def pooled_loss(
         return formula(valid_pixels(logits, target, mask))
 
     images = logits.shape[0] if per_image else 1
-    values, counts = fused_values(form, written, logits, target, mask, images=images)
+    values, counts = fused_values(form, written, logits, target, mask, images=images, over=over)
     if not per_image:
         return values[0]
-    return reduce_images(values, (counts > 0).sum().clamp_min(1), reduction)
+    return reduce_images(values, (counts > 0).sum(), reduction)
 
 
 class LossModule(nn.Module):

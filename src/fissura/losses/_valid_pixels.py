@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from .pooling import pooled, ranks
+
 IGNORED_LOGIT = -1e30
 LARGEST = sys.float_info.max
 REDUCTIONS = ("mean", "sum", "none")
@@ -180,6 +182,11 @@ def total(values: Tensor, *, per_image: bool = False) -> Tensor:
 
 def pixel_mean(loss: Tensor, pixels: Pixels, *, per_image: bool = False) -> Tensor:
     """Mean over the valid pixels of the batch, or of each image; 0 where none is valid."""
+    if not per_image and ranks() is not None:
+        valid = loss.new_tensor(loss.numel(), dtype=torch.float64)
+        valid = valid if pixels.valid is None else total(pixels.valid).double()
+        above, below = pooled(total(loss), valid)
+        return (above.double() / below.clamp_min(1)).to(above.dtype)
     if pixels.valid is None:
         number = loss.numel() // max(loss.shape[0], 1) if per_image else loss.numel()
         return total(loss, per_image=per_image) / max(number, 1)
@@ -190,21 +197,28 @@ def reduce_pixels(loss: Tensor, pixels: Pixels, reduction: str) -> Tensor:
     """Reduce a loss per pixel over the valid pixels of the batch."""
     if reduction == "mean":
         return pixel_mean(loss, pixels)
-    return loss.sum() if reduction == "sum" else loss
+    return pooled(loss.sum())[0] if reduction == "sum" else loss
 
 
 def reduce_images(values: Tensor, images: Tensor | int, reduction: str) -> Tensor:
     """Reduce a loss per image, `images` of which have a valid pixel."""
     if reduction == "none":
         return values
-    return values.sum() if reduction == "sum" else values.sum() / images
+    above = values.sum()
+    if ranks() is not None:
+        number = torch.as_tensor(images, dtype=torch.float64, device=above.device)
+        above, number = pooled(above, number)
+        images = number.to(above.dtype)
+    if reduction == "sum":
+        return above
+    return above / (max(images, 1) if isinstance(images, int) else images.clamp_min(1))
 
 
 def images_with_pixels(pixels: Pixels) -> Tensor | int:
-    """The number of images with a valid pixel; 1 where there is none."""
+    """The number of images with a valid pixel."""
     if pixels.valid is None:
-        return max(pixels.z.shape[0], 1)
-    return (total(pixels.valid, per_image=True) > 0).sum().clamp_min(1)
+        return pixels.z.shape[0]
+    return (total(pixels.valid, per_image=True) > 0).sum()
 
 
 def weighted_sum(focal: Tensor, region: Tensor, focal_weight: float | None) -> Tensor:

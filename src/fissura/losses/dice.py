@@ -10,6 +10,7 @@ from torch import Tensor
 from ._fused import Form
 from ._loss import LossModule, pooled_loss
 from ._valid_pixels import SMALLEST_DENOMINATOR, Pixels, check_option, total
+from .pooling import pooled
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Shaped
@@ -85,5 +86,7 @@ def dice_error(
         wrong, all_ = (t * not_p - (1 - t) * p) ** 2, p * p + t * t
     else:
         wrong, all_ = t * not_p + (1 - t) * p, p + t
-    below = total(all_, per_image=per_image) + smooth
-    return total(wrong, per_image=per_image) / below.clamp_min(SMALLEST_DENOMINATOR)
+    above, below = pooled(
+        total(wrong, per_image=per_image), total(all_, per_image=per_image), per_image=per_image
+    )
+    return above / (below + smooth).clamp_min(SMALLEST_DENOMINATOR)

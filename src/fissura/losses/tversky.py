@@ -10,6 +10,7 @@ from torch import Tensor
 from ._fused import Form
 from ._loss import LossModule, pooled_loss
 from ._valid_pixels import SMALLEST_BASE, SMALLEST_DENOMINATOR, Pixels, check_option, total
+from .pooling import pooled
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Shaped
@@ -166,9 +167,12 @@ def tversky_error(
     """1 − TI of the batch, or of each image."""
     z, t, _ = pixels
     p, not_p = torch.sigmoid(z), torch.sigmoid(-z)
-    tp = total(p * t, per_image=per_image)
-    fn = total(not_p * t, per_image=per_image)
-    fp = total(p * (1 - t), per_image=per_image)
+    tp, fn, fp = pooled(
+        total(p * t, per_image=per_image),
+        total(not_p * t, per_image=per_image),
+        total(p * (1 - t), per_image=per_image),
+        per_image=per_image,
+    )
     return tversky_error_of_sums(tp, fn, fp, delta, smooth)
 
 

@@ -18,6 +18,7 @@ from ._valid_pixels import (
     weighted_sum,
 )
 from .focal import focused
+from .pooling import pooled
 from .tversky import power_of_finite_slope, tversky_error_of_sums
 
 if TYPE_CHECKING:
@@ -137,8 +138,13 @@ def both_classes_error(
     true_background = not_p * (1 - t)
     if valid is not None:  # an invalid pixel is certain background, which is counted here only
         true_background = torch.where(valid, true_background, 0.0)
-    tp, tn = total(p * t, per_image=per_image), total(true_background, per_image=per_image)
-    fn, fp = total(not_p * t, per_image=per_image), total(p * (1 - t), per_image=per_image)
+    tp, tn, fn, fp = pooled(
+        total(p * t, per_image=per_image),
+        total(true_background, per_image=per_image),
+        total(not_p * t, per_image=per_image),
+        total(p * (1 - t), per_image=per_image),
+        per_image=per_image,
+    )
     crack = tversky_error_of_sums(tp, fn, fp, delta, smooth)
     background = tversky_error_of_sums(tn, fp, fn, delta, smooth)
     crack = power_of_finite_slope(crack, 1 - gamma)

@@ -88,7 +88,7 @@ def test_kernels_equal_the_cpu(form, shape, dtype, kind, valid, scale):
     there = [None if x is None else x.to(DEVICE) for x in (logits, target, mask)]
     for images in {1, shape[0]}:
         grad = torch.arange(1.0, images + 1)
-        expected = cpu.forward(logits.float(), target, mask, form, images, True)
+        expected = cpu.forward(logits.float(), target, mask, form, images, None, True)
         values, counts, saved = cuda.forward(*there, form, images)
         gradient = cuda.backward(grad.to(DEVICE), saved, *there, form)
         torch.testing.assert_close(values.cpu(), expected[0], rtol=1e-5, atol=1e-7)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
+from ..pooling import Ranks, sum_over_ranks, within
 from . import cpu
 from .form import Form
 
@@ -20,14 +21,16 @@ CUDA_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 Written = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 
-def applies(form: Form, logits: Tensor, target: Tensor, mask: Tensor | None) -> bool:
-    """Whether the fused form can take these tensors."""
+def applies(
+    form: Form, logits: Tensor, target: Tensor, mask: Tensor | None, over: Ranks | None = None
+) -> bool:
+    """Whether the fused form can take these tensors, with sums over these processes."""
     tensors = [logits, target] if mask is None else [logits, target, mask]
     if form.delta == 0 and form.region_background > 0:
         return False  # true background is N − ΣT − FP here, too coarse to be the only thing below
-    if logits.numel() == 0 or any(x.requires_grad for x in tensors[1:]):
+    if (logits.numel() == 0 and over is None) or any(x.requires_grad for x in tensors[1:]):
         return False
-    if not (logits.dtype in CPU_DTYPES if logits.is_cpu else on_cuda(logits, mask)):
+    if not (logits.dtype in CPU_DTYPES if logits.is_cpu else not over and on_cuda(logits, mask)):
         return False
     # Fake tensors and others' subclasses, torch.func's transforms, forward-mode derivatives.
     return (
@@ -56,6 +59,7 @@ def fused_values(
     mask: Tensor | None,
     *,
     images: int,
+    over: Ranks | None,
 ) -> tuple[Tensor, Tensor]:
     """The values of a form and their numbers of valid pixels, both of the shape (images,).
 
@@ -66,9 +70,10 @@ def fused_values(
         target: likewise.
         mask: likewise.
         images: 1 to pool the batch, or its size for one value per image.
+        over: the processes to pool it over.
     """
     slope = logits.requires_grad and torch.is_grad_enabled()
-    values, counts, _ = FusedForm.apply(logits, target, mask, form, written, images, slope)  # pyright: ignore
+    values, counts, _ = FusedForm.apply(logits, target, mask, form, written, images, over, slope)  # pyright: ignore
     return values, counts
 
 
@@ -83,6 +88,7 @@ class FusedForm(torch.autograd.Function):
         form: Form,
         written: Written,
         images: int,
+        over: Ranks | None,
         slope: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return values, numbers of valid pixels, and what the backward needs.
@@ -91,7 +97,7 @@ class FusedForm(torch.autograd.Function):
         says whether there will be a backward.
         """
         if logits.is_cpu:
-            return cpu.forward(logits, target, mask, form, images, slope)
+            return cpu.forward(logits, target, mask, form, images, over, slope)
         from . import cuda
 
         return cuda.forward(logits, target, mask, form, images)
@@ -99,7 +105,7 @@ class FusedForm(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         """Keep what the backward needs; the values alone have a gradient."""
-        logits, target, mask, ctx.form, ctx.written, *_ = inputs
+        logits, target, mask, ctx.form, ctx.written, _, ctx.over, _ = inputs
         ctx.save_for_backward(logits, target, mask, output[2])
         ctx.mark_non_differentiable(*output[1:])
         ctx.set_materialize_grads(False)  # else zeros of the size of the gradient, for nothing
@@ -108,12 +114,16 @@ class FusedForm(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:  # pyright: ignore
         """Return the gradient; in plain operations where it will be derived in its turn."""
         if grad is None:
-            return (None,) * 7
+            return (None,) * 8
         logits, target, mask, saved = ctx.saved_tensors
         if torch.is_grad_enabled():
-            values = ctx.written(logits, target, mask).reshape(-1)
+            with within(ctx.over):
+                values = ctx.written(logits, target, mask).reshape(-1)
             (gradient,) = torch.autograd.grad(values, logits, grad, create_graph=True)
-        elif not logits.is_cpu:
+            return gradient, *[None] * 7
+        if ctx.over is not None:
+            grad = sum_over_ranks(grad, ctx.over.group)
+        if not logits.is_cpu:
             from . import cuda
 
             gradient = cuda.backward(grad, saved, logits, target, mask, ctx.form)
@@ -122,4 +132,4 @@ class FusedForm(torch.autograd.Function):
         else:
             scale = grad.to(saved.dtype).reshape(-1, *[1] * (saved.ndim - 1))
             gradient = (saved * scale).to(logits.dtype)
-        return gradient, None, None, None, None, None, None
+        return gradient, *[None] * 7

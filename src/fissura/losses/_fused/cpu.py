@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 import threading
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +32,7 @@ from .._valid_pixels import (
     check_target_range,
     refuse_weights,
 )
+from ..pooling import Ranks
 from .form import Form
 from .threads import sharing
 
@@ -59,7 +60,7 @@ class Sums:
     fn: float = 0.0
     fp: float = 0.0
     crack: float = 0.0
-    valid: int = 0
+    valid: float = 0
 
 
 class Buffers(dict[str, Tensor]):
@@ -146,9 +147,18 @@ class Chunk:
 
 
 def forward(
-    logits: Tensor, target: Tensor, mask: Tensor | None, form: Form, images: int, slope: bool
+    logits: Tensor,
+    target: Tensor,
+    mask: Tensor | None,
+    form: Form,
+    images: int,
+    over: Ranks | None,
+    slope: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The values of a form, the numbers of valid pixels, and the gradient of each value."""
+    """The values of a form, the numbers of valid pixels, and the gradient of each value.
+
+    Where sums run over processes, values and numbers are those of all, the gradient that of one.
+    """
     gradient = torch.empty(logits.shape if slope else (0,), dtype=gradient_dtype(logits))
     if mask is not None and mask.dtype != torch.bool:
         refuse_weights(mask, logits)
@@ -173,7 +183,7 @@ def forward(
         for i in range(images)
     ]
     numbers = [z.shape[1]] * images if valid is None else valid.count_nonzero(dim=1).tolist()
-    values = evaluate(form, chunks, numbers)
+    values = evaluate(form, chunks, numbers, over)
     return torch.tensor(values, dtype=dtype), torch.tensor(numbers, dtype=dtype), gradient
 
 
@@ -181,31 +191,40 @@ def slices(pixels: int) -> list[slice]:
     """The chunks: of nearly equal size, and an even number of them, or one."""
     size = min(max(pixels // 8, SMALLEST_CHUNK), CHUNK)
     number = 1 if pixels <= size else 2 * math.ceil(pixels / (2 * size))
-    size = ROW * math.ceil(pixels / number / ROW)
+    size = ROW * max(math.ceil(pixels / number / ROW), 1)
     return [slice(start, start + size) for start in range(0, pixels, size)]
 
 
-def evaluate(form: Form, images: list[list[Chunk]], numbers: list[int]) -> list[float]:
+def evaluate(
+    form: Form, images: list[list[Chunk]], numbers: list[int], over: Ranks | None
+) -> list[float]:
     """The value of each image; the gradient is written.
 
     Args:
         form: which loss.
         images: the chunks of each, or of the whole batch.
-        numbers: the valid pixels of each.
+        numbers: the valid pixels of each, which become those of all processes.
+        over: the processes to pool over, if any.
     """
     with sharing(sum(chunk.z.numel() for image in images for chunk in image)) as share_out:
         if form.region > 0 or form.region_background > 0:
             share_out(sum_regions, [chunk for image in images for chunk in image])
         values, scales, work = [], [], []
-        for image, number in zip(images, numbers, strict=True):
-            value, of_crack, of_background = region_value(form, sums_of(image, number))
-            scale = form.focal / (max(number, 1) if form.mean else 1)
+        for index, image in enumerate(images):
+            sums = sums_of(image, numbers[index])
+            if over is not None:
+                sums = Sums(*over.added(astuple(sums)))
+                numbers[index] = int(sums.valid)
+            value, of_crack, of_background = region_value(form, sums)
+            scale = form.focal / (max(numbers[index], 1) if form.mean else 1)
             values.append(value)
             scales.append(scale)
-            if scale or image[0].gradient is not None:
+            if image and (scale or image[0].gradient is not None):
                 work += [(chunk, (scale, of_crack, of_background)) for chunk in image]
         share_out(lambda item: sweep(form, *item), work[::-1])
     losses = [sum(chunk.sums.loss for chunk in image) for image in images]
+    if over is not None:
+        losses = over.added(losses)
     return [v + scale * loss for v, scale, loss in zip(values, scales, losses, strict=True)]
 
 

@@ -27,6 +27,7 @@ from .._valid_pixels import (
     seen,
 )
 from ..focal import focused
+from ..pooling import pooled
 from ..tversky import power_of_finite_slope, tversky_error_of_sums
 
 SUM_TOLERANCE = 1e-3  # of soft targets, whose classes must add up to 1
@@ -225,8 +226,10 @@ def tversky_errors(
     pixels: Pixels, delta: float, smooth: float, *, per_image: bool, squared: bool = False
 ) -> Tensor:
     """1 − TI_c of each class, (c,) or (n, c)."""
-    sums = class_sums(pixels, per_image=per_image, squared=squared)
-    return tversky_error_of_sums(*sums, delta, smooth)
+    tp, fn, fp = pooled(
+        *class_sums(pixels, per_image=per_image, squared=squared), per_image=per_image
+    )
+    return tversky_error_of_sums(tp, fn, fp, delta, smooth)
 
 
 def raised(errors: Tensor, exponent: float, classes: set[int]) -> list[Tensor]:
