@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -20,10 +21,17 @@ from fissura.errors import InputError, extra
 from fissura.models import LiteUNet, build_model
 from fissura.models.blocks import DecoderLevel
 from fissura.training import run_folder
+from fissura.training.batch_norm import pool_batch_norm
 from fissura.training.classes import rare_fraction
 from fissura.training.inputs import Inputs, choose_crop, choose_loss
 from fissura.training.optimize import make_average, make_optimizer
-from fissura.training.options import TrainOptions, labels_of, model_options, option
+from fissura.training.options import (
+    TrainOptions,
+    check_batch_size,
+    labels_of,
+    model_options,
+    option,
+)
 from fissura.training.session import Planned, Position, Session
 
 if TYPE_CHECKING:
@@ -31,13 +39,15 @@ if TYPE_CHECKING:
 
 
 def start_fabric(config: TrainOptions) -> Fabric:
-    """Choose device and precision, and start the other processes where there are any.
+    """Choose device and precision, and start or join the other processes where there are any.
 
     Args:
-        config: Accelerator, devices, nodes, precision and compilation are taken from here.
+        config: Accelerator, devices, nodes, precision and compilation are taken from here; of
+            processes that torchrun has started, their number from it.
 
     Raises:
-        InputError: The device, the precision or the compiler is not there, or a package is missing.
+        InputError: The device, the precision or the compiler is not there, a package is missing, or
+            the processes do not fit the batch or what SLURM has started.
     """
     with extra("train", "Training"):
         from lightning_fabric import Fabric
@@ -47,15 +57,38 @@ def start_fabric(config: TrainOptions) -> Fabric:
         check_compiler(device)
     dtype = choose_precision(config.precision, device)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # we say it ourselves
+    devices, nodes = processes_of(config)
+    check_batch_size(config, devices * nodes)
     fabric = Fabric(
         accelerator=device.type,
-        devices=config.devices,
-        num_nodes=config.nodes,
-        strategy="ddp" if config.devices * config.nodes > 1 else "auto",
+        devices=devices,
+        num_nodes=nodes,
+        strategy="ddp" if devices * nodes > 1 else "auto",
         precision="bf16-mixed" if dtype == torch.bfloat16 else "32-true",
     )
-    fabric.launch()
+    try:
+        fabric.launch()
+    except ValueError as error:  # SLURM's numbers are others
+        reason = " ".join(str(error).split())
+        raise InputError(f"The processes cannot be started: {reason}") from error
     return fabric
+
+
+def processes_of(config: TrainOptions) -> tuple[int, int]:
+    """Return the processes on this machine and the number of machines.
+
+    Args:
+        config: Options of the training, which torchrun's own numbers take precedence over.
+    """
+    if not by_torchrun():
+        return config.devices, config.nodes
+    here = int(os.environ["LOCAL_WORLD_SIZE"])
+    return here, int(os.environ["WORLD_SIZE"]) // here
+
+
+def by_torchrun() -> bool:
+    """Whether torchrun has started this process."""
+    return torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()
 
 
 def check_compiler(device: torch.device) -> None:
@@ -112,6 +145,8 @@ def build_session(
         start_from(network, config)
     network = network.to(device=fabric.device)
     network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    if fabric.world_size > 1 and config.pool == "global":
+        pool_batch_norm(network, fabric.device)
     average = None if config.ema is None else make_average(network, config.ema)
     for level in network.modules():
         if isinstance(level, DecoderLevel):
@@ -193,7 +228,7 @@ def check_smallest_batch(session: Session) -> None:
     config, count = session.config, len(session.train)
     processes = session.fabric.world_size
     smallest = min(config.batch_size, count % config.batch_size or config.batch_size, count)
-    if smallest > processes:
+    if session.pooled or smallest > processes:  # what is pooled has an image of each process
         return
     side = session.crop
     height, width = (side, side) if side else session.train.images[0].shape[-2:]

@@ -74,7 +74,7 @@ def validate_classes(session: Session, store: ImageStore) -> NDArray[np.int64]:
         pred, here = class_masks(session, images), valid[:, 0].cpu().numpy()
         for number in range(len(total)):
             total[number] += pixel_counts(pred[:, number], truth[:, number], here)
-    return total
+    return session.added(total)
 
 
 def _batches(
@@ -82,6 +82,6 @@ def _batches(
 ) -> Iterator[tuple[UInt8[Tensor, "n 3 h w"], UInt8[Tensor, "n 1 h w"]]]:
     """Images and masks, those of one size by batches, others one by one."""
     size = session.config.batch_size if store.uniform else 1
-    for start in range(0, len(store), size):
+    for start in session.own(range(0, len(store), size)):
         where = slice(start, start + size)
         yield torch.stack(list(store.images[where])), torch.stack(list(store.masks[where]))

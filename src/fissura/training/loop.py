@@ -244,13 +244,13 @@ class Loop:
         """Go through the rest of an epoch; False where a stop was asked for."""
         session, position = self.session, self.position
         config, fabric, steps = session.config, session.fabric, session.steps_per_epoch
+        own = {"rank": fabric.global_rank, "world": fabric.world_size}
         batches = epoch_batches(
             len(session.train),
             config.batch_size,
             seed=config.seed,
             epoch=position.epoch,
-            rank=fabric.global_rank,
-            world=fabric.world_size,
+            **({"least": fabric.world_size} if session.pooled else own),
         )
         start = time.monotonic() - position.seconds
         for step in range(position.step, steps):

@@ -180,7 +180,16 @@ class TrainOptions:
     """Processes on this machine, one per GPU (or, on CPUs, one per process)."""
 
     nodes: int = 1
-    """Machines that train together; start the same command on each as lightning-fabric says."""
+    """Machines that train together; docs/training.md has the lines to start them by torchrun or
+    SLURM."""
+
+    pool: Literal["global", "rank"] = "global"
+    """What loss and batch normalization run over where several processes train: global, the whole
+    batch, as one process would; or rank, the images of each process, whose losses are averaged."""
+
+    accumulate: int = 1
+    """Parts in which each batch goes through the network, for less memory. The loss is that of the
+    whole batch, for which the network is run twice; batch normalization sees each part alone."""
 
     skip_bad: bool = False
     """Go on without files that cannot be used; they are listed in skipped.csv of the run."""
@@ -218,20 +227,40 @@ class TrainOptions:
                 "--patience stops on the validation images, and with --validation 0 there are "
                 "none. Set some aside, for example with --validation 0.2."
             )
-        processes = self.devices * self.nodes
-        if self.batch_size % processes:
-            raise InputError(
-                f"--batch-size {self.batch_size} cannot be divided into equal parts for "
-                f"{processes} processes. Give a multiple of {processes}, such as --batch-size "
-                f"{-(-self.batch_size // processes) * processes}."
-            )
+        check_batch_size(self, self.devices * self.nodes)
 
     def annotations(self) -> AnnotationOptions:
         """Return how annotations become masks."""
         return AnnotationOptions(labels=self.labels, line_width=self.line_width)
 
 
+def check_batch_size(config: TrainOptions, processes: int) -> None:
+    """Refuse a batch that so many processes cannot share.
+
+    Args:
+        config: Options of the training.
+        processes: Processes on all machines.
+
+    Raises:
+        InputError: A process would have no image, or, where each has a loss of its own, more than
+            another.
+    """
+    size = config.batch_size
+    multiple = f"such as --batch-size {-(-size // processes) * processes}"
+    if config.pool == "rank" and size % processes:
+        raise InputError(
+            f"--batch-size {size} cannot be divided into equal parts for {processes} processes, "
+            f"as --pool rank needs. Give a multiple of {processes}, {multiple}."
+        )
+    if size < processes:
+        raise InputError(
+            f"--batch-size {size} is less than an image for each of {processes} processes. Give "
+            f"more, {multiple}."
+        )
+
+
 LOWEST = {
+    "accumulate": 1,
     "epochs": 1,
     "batch_size": 1,
     "crop": 16,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
@@ -15,10 +16,12 @@ from torch.optim.swa_utils import AveragedModel
 from fissura.checkpoint import ModelConfig
 from fissura.data.mixtures.images import MixedImages
 from fissura.data.preparation.batches import ImageStore
+from fissura.losses import sum_over_ranks
 from fissura.training.options import TrainOptions
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -102,9 +105,33 @@ class Session:
         return math.ceil(len(self.train) / self.config.batch_size)
 
     @property
+    def pooled(self) -> bool:
+        """Whether several processes train as one: on the parts of one batch, with its loss."""
+        return self.fabric.world_size > 1 and self.config.pool == "global"
+
+    @property
     def precision(self) -> str:
         """The arithmetic of the network, in words."""
         return "bfloat16" if self.fabric.strategy.precision.precision != "32-true" else "float32"
+
+    def own(self, starts: Sequence[int]) -> Sequence[int]:
+        """Return this process's of the batches that are validated.
+
+        Args:
+            starts: Of all batches.
+        """
+        return starts[self.fabric.global_rank :: self.fabric.world_size]
+
+    def added(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return counts of pixels, added up over the processes.
+
+        Args:
+            counts: Of this process.
+        """
+        if self.fabric.world_size == 1:
+            return counts
+        total = sum_over_ranks(torch.from_numpy(counts).to(self.fabric.device))
+        return total.cpu().numpy()
 
     def state(self, position: Position) -> dict[str, Any]:
         """Return everything that `restore` needs to go on with the same bits.

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from fissura.data.augmentation.policy import augment
-from fissura.data.preparation.batches import IGNORED, ImageStore, step_seed
+from fissura.data.preparation.batches import IGNORED, ImageStore, Share, step_seed
 from fissura.errors import InputError
+from fissura.losses import pool
 from fissura.metrics.counts import BINS, counts_at, histograms, iou
 from fissura.metrics.curves import Best, best_threshold, counts_at_each, thresholds_beyond
 from fissura.models.normalize import normalize
+from fissura.training.accumulate import backward_in_parts
 from fissura.training.class_step import class_masks
 from fissura.training.classes import class_targets
 from fissura.training.display import Example
@@ -33,7 +35,8 @@ def train_step(
 
     Args:
         session: Session of the training, whose weights change.
-        indices: int64 (n,), the training images of the batch.
+        indices: int64 (n,), the training images of the batch: of the whole batch where processes
+            pool it, of which this one takes its share, else of this process.
         epoch: Epochs done, from 0.
         step: Steps done in this epoch, from 0. With the seed, the epoch and the process it seeds
             every random number of the step, so that a repeated step has the same bits.
@@ -45,21 +48,39 @@ def train_step(
     config, fabric = session.config, session.fabric
     seed = step_seed(config.seed, epoch, step, fabric.global_rank)
     torch.manual_seed(seed)  # for dropout and its like
-    image, mask = session.train.batch(indices, crop=session.crop, rng=np.random.default_rng(seed))
+    share = _share(session, len(indices))
+    if share is not None and isinstance(session.train, ImageStore):
+        seed = step_seed(config.seed, epoch, step)  # all draw what one process would, and take part
+    image, mask = session.train.batch(
+        indices, crop=session.crop, rng=np.random.default_rng(seed), share=share
+    )
     image, mask = image.to(fabric.device), mask.to(fabric.device)
     if config.augment:
         generator = torch.Generator().manual_seed(seed)
-        image, mask = augment(image, mask, generator)
+        image, mask = augment(image, mask, generator, share=share)
     for group in session.optimizer.param_groups:
         group["lr"] = rate
-    loss = optimize(session, image, mask)
+    sizes = None if share is None else [len(part) for part in share.parts]
+    loss = optimize(session, image, mask, sizes=sizes)
     if session.average is not None:
         update_average(session.average, session.network)
     return loss
 
 
+def _share(session: Session, count: int) -> Share | None:
+    """What this process takes of a batch, and in which parts; None for all of it at once."""
+    fabric, parts = session.fabric, session.config.accumulate
+    if session.pooled:
+        return Share.of(count, parts, rank=fabric.global_rank, world=fabric.world_size)
+    return Share.of(count, parts) if parts > 1 else None
+
+
 def optimize(
-    session: Session, image: Num[Tensor, "n 3 h w"], mask: UInt8[Tensor, "n 1 h w"]
+    session: Session,
+    image: Num[Tensor, "n 3 h w"],
+    mask: UInt8[Tensor, "n 1 h w"],
+    *,
+    sizes: list[int] | None = None,
 ) -> Float[Tensor, ""]:
     """Change the weights by one step on a batch.
 
@@ -68,20 +89,29 @@ def optimize(
         image: Images, RGB, 0 to 255.
         mask: Masks, 1 where a pixel is crack, 0 elsewhere, or classes; `IGNORED` where the images
             of the session have pixels without a label.
+        sizes: Numbers of images that go through the network together; None: all do.
 
     Returns:
         The loss before the step, still on the device.
     """
     fabric, optimizer, config = session.fabric, session.optimizer, session.config
-    logits = session.model(normalize(image, session.card.mean, session.card.std))
+    inputs = normalize(image, session.card.mean, session.card.std)
     valid = mask != IGNORED if session.train.ignores else None
     target = mask if valid is None else torch.where(valid, mask, 0)
     if config.classes is not None:
         target = class_targets(target, config)
-    loss = (
-        session.loss(logits, target) if valid is None else session.loss(logits, target, mask=valid)
-    )
-    fabric.backward(loss)
+
+    def loss_of(logits: Any) -> Tensor:
+        given = {} if valid is None else {"mask": valid}
+        with pool("global" if session.pooled else "rank"):
+            return session.loss(logits, target, **given)
+
+    if sizes is None or len(sizes) == 1:
+        loss = loss_of(session.model(inputs))
+        fabric.backward(loss)
+    else:
+        parts = list(inputs.split(sizes))
+        loss = backward_in_parts(fabric, session.model, parts, loss_of)
     if (norm := config.clip_norm) is not None:
         # NaN is left to `check_finite`: to look for it here would wait for a GPU in each step.
         fabric.clip_gradients(session.model, optimizer, max_norm=norm, error_if_nonfinite=False)
@@ -141,7 +171,7 @@ def validate(session: Session, store: ImageStore) -> NDArray[np.int64]:
     total = np.zeros((2, 256), np.int64)
     for probs, masks in predictions(session, store):
         total += histograms(probs, masks)
-    return total
+    return session.added(total)
 
 
 def predictions(
@@ -155,10 +185,11 @@ def predictions(
 
     Yields:
         The probabilities (n, h, w) of each batch, and its masks; where the images have pixels
-        without a label, both of the others alone, in a row.
+        without a label, both of the others alone, in a row. Of several processes each has its own
+        batches.
     """
     size = session.config.batch_size if store.uniform else 1
-    for start in range(0, len(store), size):
+    for start in session.own(range(0, len(store), size)):
         where = slice(start, start + size)
         masks = np.stack([mask[0].cpu().numpy() for mask in store.masks[where]])
         probs = predict(session, torch.stack(list(store.images[where])))
@@ -190,6 +221,7 @@ def choose_threshold(session: Session, store: ImageStore, histogram: NDArray[np.
     counts = np.zeros((len(beyond), 4), np.int64)
     for probs, masks in predictions(session, store):
         counts += counts_at_each(probs, masks, beyond)
+    counts = session.added(counts)
     at = int(np.argmax(values := iou(counts)))
     if values[at] <= best.value:
         return best

@@ -25,6 +25,8 @@ from fissura.data.augmentation.steps import (
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int, Shaped, UInt8
 
+    from fissura.data.preparation.batches import Share
+
 
 @dataclass(frozen=True)
 class Draw:
@@ -60,6 +62,10 @@ class Draw:
         """Return the same parameters on `device`; the host does not wait for the copies."""
         values = (getattr(self, entry.name) for entry in fields(self))
         return Draw(*(tensor.to(device, non_blocking=True) for tensor in values))
+
+    def of(self, samples: Int[Tensor, " k"]) -> Draw:
+        """Return the parameters of some of the samples."""
+        return Draw(*(getattr(self, entry.name)[samples] for entry in fields(self)))
 
 
 def draw(n: int, generator: torch.Generator, *, square: bool = True) -> Draw:
@@ -123,6 +129,8 @@ def augment(
     image: UInt8[Tensor, "n 3 h w"] | Float[Tensor, "n 3 h w"],
     mask: Shaped[Tensor, "n 1 h w"],
     generator: torch.Generator,
+    *,
+    share: Share | None = None,
 ) -> tuple[Float[Tensor, "n 3 h w"], Shaped[Tensor, "n 1 h w"]]:
     """Vary each image of a batch at random as the paper's Fig. 2 does, and its mask with it.
 
@@ -137,14 +145,18 @@ def augment(
         image: RGB in 8-bit units, 0 to 255, uint8 or float.
         mask: Of any type; it follows the turns and flips alone.
         generator: The source of randomness, on the CPU whatever device holds the batch.
+        share: Which images these are of a larger batch, to vary them as in it; None: all.
 
     Returns:
         The image as float32, 0 to 255, and the mask in its own type.
     """
     n, _, height, width = image.shape
-    drawn = draw(n, generator, square=height == width)
-    noise_unit = torch.empty(image.shape, device=image.device)
+    drawn = draw(share.whole if share else n, generator, square=height == width)
+    noise_unit = torch.empty((len(drawn.hue), *image.shape[1:]), device=image.device)
     fill_with_noise(noise_unit, generator)
+    if share:
+        samples = torch.from_numpy(share.own)
+        drawn, noise_unit = drawn.of(samples), noise_unit[samples.to(image.device)]
     return apply(image, mask, drawn, noise_unit)
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from jaxtyping import UInt8
     from numpy.typing import NDArray
 
+    from fissura.data.preparation.batches import Share
+
 DRAWN = 384  # side of the images that cracks are drawn on, in pixels
 CROP = 224
 COUNTED = 200  # crops from which the fraction of crack pixels is estimated
@@ -131,6 +133,7 @@ class MixedImages:
         *,
         crop: int | None = None,
         rng: np.random.Generator | None = None,
+        share: Share | None = None,
     ) -> tuple[UInt8[Tensor, "n 3 h w"], UInt8[Tensor, "n 1 h w"]]:
         """Draw crops: as many as there are indices, whose values do not matter.
 
@@ -138,12 +141,14 @@ class MixedImages:
             indices: As of `fissura.data.preparation.batches.ImageStore.batch`.
             crop: Side of the crops, in pixels.
             rng: The source of all randomness.
+            share: Of how many crops of the batch to draw; None: of all.
 
         Returns:
             Images (n, 3, crop, crop) and masks (n, 1, crop, crop), uint8.
         """
         rng = np.random.default_rng() if rng is None else rng
-        pairs = [self.draw(rng, crop or CROP) for _ in indices]
+        count = len(indices if share is None else share.own)
+        pairs = [self.draw(rng, crop or CROP) for _ in range(count)]
         images = np.stack([image.transpose(2, 0, 1) for image, _ in pairs])
         masks = np.stack([mask[None].astype(np.uint8) for _, mask in pairs])
         return torch.from_numpy(images), torch.from_numpy(masks)

@@ -85,6 +85,7 @@ class ImageStore:
         *,
         crop: int | None = None,
         rng: np.random.Generator | None = None,
+        share: Share | None = None,
     ) -> tuple[UInt8[Tensor, "n 3 h w"], UInt8[Tensor, "n 1 h w"]]:
         """Return the images and masks at `indices`, cropped to crop×crop where that is given.
 
@@ -94,6 +95,7 @@ class ImageStore:
                 than the crop is continued by its mirror image.
             rng: The positions of the crops are drawn from it. A crop without a valid pixel is
                 drawn anew, around a valid one.
+            share: Which of them to return, cut as in the whole batch; None: all.
 
         Returns:
             Images (n, 3, h, w) and masks (n, 1, h, w), uint8.
@@ -104,7 +106,7 @@ class ImageStore:
         if crop is None:
             if not (isinstance(self.images, Tensor) and isinstance(self.masks, Tensor)):
                 raise ValueError("images of differing sizes make a batch only with a crop size")
-            where = torch.from_numpy(indices)
+            where = torch.from_numpy(indices if share is None else indices[share.own])
             if self.images.is_cuda:  # from pinned memory, so that the host does not wait
                 where = where.pin_memory().to(self.images.device, non_blocking=True)
             return self.images[where], self.masks[where]
@@ -114,11 +116,56 @@ class ImageStore:
             _random_crop(self.images[i], self.masks[i], crop, rng, ignores=self.ignores)
             for i in indices
         ]
+        if share is not None:
+            crops = [crops[place] for place in share.own]
         return torch.stack([image for image, _ in crops]), torch.stack([mask for _, mask in crops])
 
 
+@dataclass(frozen=True)
+class Share:
+    """The images of a batch that one of several processes takes, in the parts it takes them in.
+
+    Attributes:
+        whole: Images of the batch.
+        parts: int64, places in the batch of this process's images, for each part.
+    """
+
+    whole: int
+    parts: list[NDArray[np.int64]]
+
+    @classmethod
+    def of(cls, whole: int, parts: int, *, rank: int = 0, world: int = 1) -> Share:
+        """Share a batch out: first into parts, then each part evenly among the processes.
+
+        So the images of a part do not depend on the number of processes.
+
+        Args:
+            whole: Images of the batch, at least `world`.
+            parts: Wanted number of parts; fewer where a process would have none in one.
+            rank: Number of the process.
+            world: How many processes there are.
+
+        >>> [part.tolist() for part in Share.of(7, 2, rank=1, world=2).parts]
+        [[1, 3], [5]]
+        """
+        split = np.array_split(np.arange(whole), max(min(parts, whole // world), 1))
+        return cls(whole, [part[rank::world] for part in split])
+
+    @property
+    def own(self) -> NDArray[np.int64]:
+        """int64, places in the batch of all images of this process."""
+        return np.concatenate(self.parts)
+
+
 def epoch_batches(
-    count: int, batch_size: int, *, seed: int, epoch: int, rank: int = 0, world: int = 1
+    count: int,
+    batch_size: int,
+    *,
+    seed: int,
+    epoch: int,
+    rank: int = 0,
+    world: int = 1,
+    least: int = 1,
 ) -> list[NDArray[np.int64]]:
     """Return the indices of every batch of an epoch, in a random order, for process `rank`.
 
@@ -132,6 +179,7 @@ def epoch_batches(
         epoch: Number of the epoch.
         rank: Number of the process.
         world: How many processes there are.
+        least: Fewest images of a batch, to which the last one is filled up.
 
     Returns:
         The indices of each batch's images, of this process alone.
@@ -142,7 +190,8 @@ def epoch_batches(
     order = np.random.default_rng([seed, ORDER, epoch]).permutation(count)
     batches = [order[start : start + batch_size] for start in range(0, count, batch_size)]
     batches[-1] = np.resize(
-        np.concatenate([batches[-1], order]), math.ceil(len(batches[-1]) / world) * world
+        np.concatenate([batches[-1], order]),
+        math.ceil(max(len(batches[-1]), least) / world) * world,
     )
     return [batch[rank::world] for batch in batches]
 
