@@ -36,7 +36,9 @@ def gradients(network, image, loss_of, sizes=None):
         loss = loss_of(network(image))
         loss.backward()
     else:
-        loss = backward_in_parts(Fabric(accelerator="cpu"), network, image.split(sizes), loss_of)
+        loss = backward_in_parts(
+            Fabric(accelerator="cpu"), network, list(image.split(sizes)), loss_of
+        )
     return loss.detach(), [parameter.grad for parameter in network.parameters()]
 
 

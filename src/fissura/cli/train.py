@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -33,20 +34,24 @@ def train(
         out: Run folder to make. It must not exist yet. [default: runs/DATA-LOSS]
         config: YAML file with options, such as the config.yaml of an earlier run. Options given on
             the command line win.
-        resume: Run folder of a stopped training to go on with; takes no other options than --data,
-            the new place of its data where that was moved.
+        resume: Run folder of a stopped training to go on with; takes no other options than the new
+            place of its data where that was moved, and another number of --devices or --nodes.
     """
     from fissura.training.loop import resume as resume_run
     from fissura.training.loop import train as train_run
 
     if resume is not None:
-        if out is not None or config is not None or options != DEFAULTS:
+        of_processes = replace(options, devices=DEFAULTS.devices, nodes=DEFAULTS.nodes)
+        if out is not None or config is not None or of_processes != DEFAULTS:
             raise InputError(
                 "--resume goes on with a training as it was started: give no other option, but "
-                "--data where its data was moved. For more epochs or other options, start a new "
+                "--data where its data was moved, --devices and --nodes. For more epochs or other "
+                "options, start a new "
                 f"training from its weights: `{_longer(resume, options.epochs)}`."
             )
-        outcome = resume_run(resume, data=data)
+        # The same object where no option is given: as many processes as before.
+        processes = None if options is DEFAULTS else (options.devices, options.nodes)
+        outcome = resume_run(resume, data=data, processes=processes)
     elif data is None:
         raise InputError(
             "Which data? Give the folder with photos and masks, as in `fissura train my_photos`."

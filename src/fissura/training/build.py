@@ -86,6 +86,17 @@ def processes_of(config: TrainOptions) -> tuple[int, int]:
     return here, int(os.environ["WORLD_SIZE"]) // here
 
 
+def is_further(config: TrainOptions) -> bool:
+    """Whether this process is known to be a further one of a training, not the first.
+
+    Args:
+        config: Options of the training.
+    """
+    devices, nodes = processes_of(config)
+    ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
+    return devices * nodes > 1 and any(os.environ.get(name, "0") != "0" for name in ranks)
+
+
 def by_torchrun() -> bool:
     """Whether torchrun has started this process."""
     return torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from torch import Tensor
@@ -18,7 +17,7 @@ from fissura.data.preparation.batches import epoch_batches
 from fissura.errors import InputError
 from fissura.metrics.counts import counts_at, f1, iou
 from fissura.training import run_folder
-from fissura.training.build import begin, start_fabric
+from fissura.training.build import begin, is_further, start_fabric
 from fissura.training.class_step import validate_classes
 from fissura.training.classes import class_metrics
 from fissura.training.config_file import read_config
@@ -36,6 +35,10 @@ from fissura.training.step import (
     validate,
 )
 from fissura.training.stop import StopRequest, stop_on_signals
+from fissura.training.together import ending_together
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 LOOK_EVERY = 10  # steps between looks at the loss, each of which waits for the device
 
@@ -89,8 +92,7 @@ def train(
     """
     data, out = Path(data), None if out is None else Path(out)
     # The further processes of one training may meet the folder that the first has just made.
-    first = os.environ.get("LOCAL_RANK", "0") == "0"
-    run = out if out and not first else run_folder.free_folder(out, data, options)
+    run = out if out and is_further(options) else run_folder.free_folder(out, data, options)
     return _run(Planned(run, data, options), state=None, quiet=quiet, on_epoch=on_epoch)
 
 
@@ -98,17 +100,20 @@ def resume(
     run: str | Path,
     *,
     data: str | Path | None = None,
+    processes: tuple[int, int] | None = None,
     quiet: bool = False,
     on_epoch: OnEpoch | None = None,
 ) -> Outcome:
     """Go on with a stopped or killed training, to the same bits as if it had never stopped.
 
     That holds on a CPU with the same number of threads and processes; a GPU's atomics may differ
-    in the last bits.
+    in the last bits, and so do the sums of another number of processes.
 
     Args:
         run: Run folder of the training.
         data: New path of the folder that it was trained on, where that has been moved.
+        processes: Processes on each machine and machines, as `TrainOptions.devices` and `nodes`,
+            where there shall be others than before.
         quiet: Print nothing, and draw no figures.
         on_epoch: As in `train`.
 
@@ -120,22 +125,39 @@ def resume(
     """
     run = Path(run)
     recorded, options = read_config(run / "config.yaml")
+    if processes is not None:
+        options = replace(options, devices=processes[0], nodes=processes[1])
     folder = recorded if data is None else Path(data)
     if not folder.exists():
         raise InputError(
             f"The folder {folder}, on which {run} is trained, does not exist. Where it was moved, "
             f"give its new place: `fissura train --resume {run} --data NEW_PLACE`."
         )
-    planned = Planned(run, folder, options)
-    return _run(planned, state=run_folder.load_state(run), quiet=quiet, on_epoch=on_epoch)
+    state = run_folder.load_state(run)
+    return _run(Planned(run, folder, options), state=state, quiet=quiet, on_epoch=on_epoch)
 
 
 def _run(
     planned: Planned, *, state: dict[str, Any] | None, quiet: bool, on_epoch: OnEpoch | None
 ) -> Outcome:
+    """Start the processes, and train in all of them."""
+    fabric = start_fabric(planned.config)
+    with ending_together(fabric):
+        if fabric.world_size > 1:
+            planned = replace(planned, run=fabric.broadcast(planned.run))
+        return _train(fabric, planned, state=state, quiet=quiet, on_epoch=on_epoch)
+
+
+def _train(
+    fabric: Fabric,
+    planned: Planned,
+    *,
+    state: dict[str, Any] | None,
+    quiet: bool,
+    on_epoch: OnEpoch | None,
+) -> Outcome:
     """Train with a display, from the start or from `state`."""
     run, config = planned.run, planned.config
-    fabric = start_fabric(config)
     console = Console(quiet=quiet or not fabric.is_global_zero, highlight=False)
     inputs = read_inputs(planned.data, config)
     session, position = begin(planned, fabric, inputs, state)
