@@ -131,7 +131,14 @@ def test_choices_on_the_command_line_are_those_of_the_library():
             ["train", "--resume", "run", "--epochs", "150"],
             "--start run --epochs 50 --learning-rate",
         ),
-        (["train", "data", "--devices", "2", "--batch-size", "3"], "Give a multiple of 2"),
+        (
+            ["train", "data", "--devices", "4", "--batch-size", "3"],
+            "Give more, such as --batch-size 4",
+        ),
+        (
+            ["train", "data", "--devices", "2", "--batch-size", "3", "--pool", "rank"],
+            "Give a multiple of 2",
+        ),
         (["train", "data", "--accelerator", "gpu"], "no device 'gpu'"),
         (["evaluate", "runs/a", "runs/b", "data"], "Which photos?"),
         (["evaluate", "nowhere", "nowhere"], "There is no model nowhere"),

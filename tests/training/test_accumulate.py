@@ -36,9 +36,9 @@ def gradients(network, image, loss_of, sizes=None):
         loss = loss_of(network(image))
         loss.backward()
     else:
-        loss = backward_in_parts(
-            Fabric(accelerator="cpu"), network, list(image.split(sizes)), loss_of
-        )
+        fabric = Fabric(accelerator="cpu")
+        model = fabric.setup(network)
+        loss = backward_in_parts(fabric, model, list(image.split(sizes)), loss_of)
     return loss.detach(), [parameter.grad for parameter in network.parameters()]
 
 

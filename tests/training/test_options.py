@@ -85,7 +85,7 @@ def test_numbers_are_numbers_however_they_are_written(tmp_path, text, name, valu
 )
 def test_every_process_gets_an_equal_part_of_a_batch(batch, processes, better):
     with pytest.raises(InputError, match=f"equal parts .* --batch-size {better}\\."):
-        TrainOptions(batch_size=batch, **processes)
+        TrainOptions(batch_size=batch, pool="rank", **processes)
     TrainOptions(batch_size=better, **processes)
 
 
