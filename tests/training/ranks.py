@@ -35,7 +35,7 @@ CASES = {name: {"loss": name.replace("_", "-")} for name in LOSSES}
 CASES |= {
     "cropped": {"crop": 24},
     "in parts": {"accumulate": 2, "deep_supervision": True, "ema": 0.9},
-    "rank": {"pool": "rank", "batch_size": 4},
+    "rank": {"pool": "rank", "batch_size": 6},
 }
 
 
