@@ -76,9 +76,9 @@ def training_images(train: MixedImages) -> Iterable[NDArray[np.uint8]]:
             yield draw_on_photo(rng, photos.images[index % len(photos)], DRAWN)[0]
 
 
-def familiar_of(predictor: Predictor) -> Familiar:
-    """Make the statistics of a model that was trained on recipes/general.yaml."""
-    train, held = load_mixture(read_mixture(MIXTURE))
+def familiar_of(predictor: Predictor, mixture: Path = MIXTURE) -> Familiar:
+    """Make the statistics of a model that was trained on a mixture."""
+    train, held = load_mixture(read_mixture(mixture))
     return fit_familiar(
         features(predictor, training_images(train)), features(predictor, held.images)
     )

@@ -4,6 +4,9 @@
     python benchmarks/generalization.py DATA    # measure it
     python recipes/general_card.py RUN DATA     # write the card and its pictures
 
+    python recipes/ship_general.py RUN --mixture recipes/research.yaml --out runs/fissura-research
+
+makes a model folder of the run of another mixture, and its record beside it; the package stays.
 Everything is chosen on the groups that the mixture keeps out of the training. Temperature and bias
 become part of the last convolution, so that the probabilities are calibrated as they are.
 """
@@ -21,7 +24,7 @@ import fit_widths
 import numpy as np
 import torch
 from fit_familiar import familiar_of
-from held_back import by_surface, drawn, predicted
+from held_back import MIXTURE, by_surface, drawn, predicted
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import nn
@@ -43,10 +46,10 @@ PIXELS = 20_000  # of each validation surface, that the temperature is fitted to
 BINS = 15  # of the calibration curve
 
 
-def ship(run: Path) -> None:
+def ship(run: Path, mixture_file: Path, out: Path, record_file: Path) -> None:
     """Write the model's folder anew, without its card."""
     model, config = load_model(run)
-    mixture = read_mixture(ROOT / "recipes/general.yaml")
+    mixture = read_mixture(mixture_file)
     _, held = load_mixture(mixture)
     surfaces = by_surface(held)
     temperature, bias, before, after = calibrate(model, config, surfaces)
@@ -72,9 +75,12 @@ def ship(run: Path) -> None:
         training=training,
         measuring={},
     )
-    measuring = measuring_of(Predictor(model, config), surfaces)
-    save_model(FOLDER, model, replace(config, measuring=measuring))
-    familiar_of(Predictor(model, config)).save(FOLDER)
+    save_model(out, model, config)
+    # As everybody loads it: in the precision of the machine.
+    predictor = Predictor.load(out)
+    measuring = measuring_of(predictor, surfaces)
+    save_model(out, model, replace(config, measuring=measuring))
+    familiar_of(predictor, mixture_file).save(out)
     record: dict[str, Any] = {
         "steps": steps,
         "temperature": round(temperature, 4),
@@ -85,7 +91,7 @@ def ship(run: Path) -> None:
         "validation": table,
         "measuring": measuring,
     }
-    with replacing(RECORD) as temporary:
+    with replacing(record_file) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(record, indent=1))
 
@@ -215,4 +221,8 @@ def choose_threshold(
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
-    ship(parser.parse_args().run)
+    parser.add_argument("--mixture", type=Path, default=MIXTURE)
+    parser.add_argument("--out", type=Path, help="model folder; the package's unless given")
+    asked = parser.parse_args()
+    record = RECORD if asked.out is None else asked.out.with_suffix(".json")
+    ship(asked.run, asked.mixture, asked.out or FOLDER, record)
