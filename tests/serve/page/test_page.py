@@ -141,11 +141,14 @@ def test_a_click_selects_and_hover_shows_figures(page, desk):
     assert photo.cracks[1]["status"] == "accepted"
     page.click("button.accept")  # the same again takes it back
     page.wait_for_selector(".cracks > li[data-crack=c2] .dot.found")
-    page.select_option("#crack-class", "joint")
+    page.fill("#crack-class", "seam")
+    page.keyboard.press("Enter")
     page.fill("[name=crack-note]", "at the bearing")
     page.keyboard.press("Tab")
     saved(page)
-    assert photo.cracks[1]["class"] == "joint"
+    assert photo.cracks[1]["class"] == "seam"
+    offered = page.locator("#classes option").all()
+    assert [one.get_attribute("value") for one in offered] == ["crack", "joint", "seam"]
     assert photo.cracks[1]["note"] == "at the bearing"
     assert photo.cracks[1]["status"] == "found"
 
@@ -258,6 +261,18 @@ def test_scale_from_a_length_and_from_corners(page, desk):
     last = [body for path, body in desk.asked if path.endswith("/edits")][-1]
     assert (last["width_mm"], last["height_mm"]) == (100, 100)
     assert last["corners"][2] == pytest.approx([330, 320], abs=3)
+
+
+def test_a_scale_is_carried_to_the_next_photo_by_a_click(page, desk):
+    assert page.locator("[data-focus=same-scale]").count() == 0
+    page.fill("[name=mm_per_pixel]", "0.25")
+    page.keyboard.press("Enter")
+    saved(page)
+    page.click("[data-photo=p2] button")
+    page.wait_for_selector("#photo-name:has-text('pier 2')")
+    page.click("text=As set before: 0.25 mm per pixel")
+    until(page, lambda: desk.photos["p2"].mm_per_pixel == 0.25)
+    page.wait_for_selector("[data-focus=same-scale]", state="detached")
 
 
 def test_zoom_keeps_the_point_under_the_pointer(page):

@@ -30,6 +30,10 @@ def test_from_dropped_photos_to_a_filed_report(browser, fake_desk, real_desk, tm
             real_desk.edited(page, lambda: page.keyboard.press("a"))["cracks"][0]["status"]
             == "accepted"
         )
+        page.fill("#crack-class", "joint")
+        classed = real_desk.edited(page, lambda: page.keyboard.press("Enter"))
+        assert classed["cracks"][0]["class"] == "joint"
+        page.keyboard.press("Escape")
         page.keyboard.press("b")
         page.keyboard.press("Enter")  # a stroke by keyboard, from the middle of the photo
         for _ in range(6):

@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -189,11 +189,16 @@ class ModelTurn:
                 overlays=False,  # the page draws its own, and the report has those of the end
             ),
         )
-        record = inspector.measured(file, row.name, image, prediction)
-        record = replace(record, photo_digest=photo_digest(file))
-        save_record(record_file(found_folder(folder.home), row.name), record)
-        save_probability(folder.home, row.name, prediction)
-        folder.tiles.get(row.name, file, image)
+        with ThreadPoolExecutor(1, "fissura-tiles") as beside:  # encoding takes another core
+            written = [
+                beside.submit(folder.tiles.get, row.name, file, image),
+                beside.submit(save_probability, folder.home, row.name, prediction),
+            ]
+            record = inspector.measured(file, row.name, image, prediction)
+            record = replace(record, photo_digest=photo_digest(file))
+            save_record(record_file(found_folder(folder.home), row.name), record)
+            for one in written:
+                one.result()
         return record, prediction.threshold
 
     def _store(self, row: PhotoRow, file: Path, record: Record, threshold: float) -> None:

@@ -160,7 +160,7 @@ function take(item, answer) {
     }
     if (one) one.cracks = photo.cracks.filter((crack) => crack.status !== "rejected").length;
     queue.filter((other) => other !== item && other.photo === photo.id).forEach((other) => apply(photo, other));
-    if (item.body.kind === "scale") tell("scaled");
+    if (item.body.kind === "scale") tell("scaled", item.body);
     tell("cracks");
   }
   tell("photos");

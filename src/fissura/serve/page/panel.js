@@ -11,10 +11,12 @@ import { goTo } from "./viewer.js";
 
 const FIRST = 150; // rows that are shown at once
 let most = FIRST, parts = null, held = false;
+let lastScale = null; // millimeters per pixel that were set last, on whichever photo
 
 export function startPanel() {
   on("photo", (photo) => { if (!photo || photo.fresh) { most = FIRST; parts = null; } });
   on("photo cracks selected texts photos scaled", perFrame(draw));
+  on("scaled", (body) => { if (!body.corners) lastScale = state.photo.mm_per_pixel; });
   // While a button is held down nothing is drawn again, or its click would be lost.
   find("#panel").addEventListener("pointerdown", () => { held = true; });
   for (const end of ["pointerup", "pointercancel"]) {
@@ -83,6 +85,9 @@ function scale(photo) {
     make("h3", {}, t("scale")),
     make("p", { class: "scale-line" }, make("strong", {}, known ? t("scale_known", { value: number(Number(known.toPrecision(4)), undefined) }) : t("scale_unknown"))),
     make("div", { class: "choices" }, tool("length"), tool("corners")), form,
+    lastScale && !known && !off ? make("button", { type: "button", class: "link", "data-focus": "same-scale",
+      onclick: () => edit({ kind: "scale", mm_per_pixel: lastScale }) },
+    t("scale_as_before", { value: number(Number(lastScale.toPrecision(4)), undefined) })) : null,
   ];
 }
 
@@ -142,12 +147,18 @@ function detail(one) {
     make("label", {}, make("span", {}, t("crack_note")), note));
 }
 
+// Any class may be written; those that were given before are offered.
 function classes(one) {
   const names = state.desk?.classes ?? [];
-  if (names.length < 2) return null;
-  return make("label", {}, make("span", {}, t("class")), make("select", {
-    id: "crack-class", "data-focus": "class", value: one.class, onchange: (event) => edit({ kind: "class", crack: one.id, class: event.target.value }),
-  }, ...names.map((name) => make("option", { value: name, selected: name === one.class }, name))));
+  const field = make("input", { id: "crack-class", list: "classes", value: one.class ?? "", maxlength: 100, autocomplete: "off",
+    "data-focus": "class", "data-keep": true, onchange: () => {
+      const name = field.value.trim();
+      delete field.dataset.keep;
+      if (name && !names.includes(name)) names.push(name);
+      edit({ kind: "class", crack: one.id, class: name });
+    } });
+  return make("label", {}, make("span", {}, t("class")), field,
+    make("datalist", { id: "classes" }, ...names.map((name) => make("option", { value: name }))));
 }
 
 // Accept or reject the selected crack; the same again takes it back.
