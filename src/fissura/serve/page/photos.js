@@ -120,7 +120,7 @@ function drawEmpty(photo) {
 
 // A mark on photos whose findings are worth less.
 export function doubt(photo) {
-  return photo.unfamiliar && photo.state === "done" ? make("span", { class: "badge warning", title: t("unfamiliar_hint") }, t("unfamiliar")) : null;
+  return photo.unfamiliar && photo.state === "done" ? make("span", { class: "badge warning doubt", title: t("unfamiliar_hint") }, t("unfamiliar")) : null;
 }
 
 export function badge(photo) {
