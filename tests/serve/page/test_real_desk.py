@@ -155,5 +155,6 @@ def test_a_model_learns_from_the_desk_s_training_folder(fake_desk, real_desk, br
     before = safetensors.load_file(find_model(Path("crackseg-small")) / "model.safetensors")
     after = safetensors.load_file(run / "model" / "model.safetensors")
     assert before.keys() == after.keys()
-    moved = max(float((after[name].float() - before[name].float()).abs().max()) for name in before)
-    assert 0 < moved < 0.5  # a step from these weights, not from others
+    weights = [name for name in before if "running" not in name and "num_batches" not in name]
+    moved = [float((after[name].float() - before[name].float()).abs().max()) for name in weights]
+    assert 0 < max(moved) < 0.002  # one step of Adam at its learning rate of 0.001
