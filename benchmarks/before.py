@@ -1,11 +1,12 @@
 """Is anything slower than it was at an earlier commit?
 
     git worktree add ../before COMMIT
-    python benchmarks/before.py ../before [../other …] [--repeats 7] [--no-record]
+    python benchmarks/before.py ../before [../other …] [--repeats 7] [--busy] [--no-record]
 
 An epoch of `fissura train`, predictions of one photo and of a folder, and the losses, forward and
 backward. Each commit has a process of its own, which imports its package and its benchmarks/; they
-work in turn, so that a machine that slows down slows all of them.
+work in turn, so that a machine that slows down slows all of them. With --busy, on a machine that
+has other work, they compute on one thread, and the processor's seconds are counted.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,8 +51,9 @@ def serve() -> None:
         ways = made(Path(name))
         print(json.dumps(len(ways)), file=answers, flush=True)
         for line in sys.stdin:
+            began = time.process_time()
             ways[json.loads(line)]()
-            print("null", file=answers, flush=True)
+            print(json.dumps(time.process_time() - began), file=answers, flush=True)
 
 
 def made(folder: Path) -> list[Callable[[], object]]:
@@ -134,11 +137,16 @@ def losses() -> list[Callable[[], object]]:
 class Commit:
     """A process that runs the code of a checkout."""
 
-    def __init__(self, checkout: Path) -> None:
+    def __init__(self, checkout: Path, threads: dict[str, str]) -> None:
         self.process = subprocess.Popen(
             [sys.executable, __file__, "--serve"],
             cwd=checkout,
-            env=os.environ | {"PYTHONPATH": str(checkout / "src"), "NO_ALBUMENTATIONS_UPDATE": "1"},
+            env={
+                **os.environ,
+                "PYTHONPATH": str(checkout / "src"),
+                "NO_ALBUMENTATIONS_UPDATE": "1",
+                **threads,
+            },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -149,11 +157,11 @@ class Commit:
         assert self.process.stdout is not None
         return json.loads(self.process.stdout.readline())
 
-    def run(self, case: int) -> None:
-        """Do the work of a case once."""
+    def run(self, case: int) -> float:
+        """Do the work of a case once; return the processor's seconds."""
         assert self.process.stdin is not None
         print(case, file=self.process.stdin, flush=True)
-        self._answer()
+        return self._answer()
 
     def close(self) -> None:
         """End the process."""
@@ -173,16 +181,28 @@ def main() -> None:
 
     parser = arguments(QUESTION)
     parser.add_argument("checkouts", nargs="+", type=Path, help="checkouts of earlier commits")
+    parser.add_argument("--busy", action="store_true", help="count the processor's seconds")
     asked = parser.parse_args()
+    threads = {"OMP_NUM_THREADS": "1"} if asked.busy else {}
     now = f"now ({name_of(HERE)})"
-    commits = {name_of(checkout): Commit(checkout.resolve()) for checkout in asked.checkouts}
-    commits[now] = Commit(HERE)
+    commits = {
+        name_of(checkout): Commit(checkout.resolve(), threads) for checkout in asked.checkouts
+    }
+    commits[now] = Commit(HERE, threads)
     result = Result(QUESTION)
+    if asked.busy:
+        result.notes.append("The processor's seconds, on one thread: the machine had other work.")
+    repeats = asked.repeats or 7
     try:
         for number, case in enumerate(CASES):
             ways = {name: lambda c=c, n=number: c.run(n) for name, c in commits.items()}
-            # Not warmed up: `in_turn` calls each way once before it counts.
-            result.seconds[case] = in_turn(ways, repeats=asked.repeats or 7, warmup=0)
+            for way in ways.values():
+                way()
+            if asked.busy:
+                rounds = [{name: way() for name, way in ways.items()} for _ in range(repeats)]
+                result.seconds[case] = {name: [one[name] for one in rounds] for name in ways}
+            else:
+                result.seconds[case] = in_turn(ways, repeats=repeats, warmup=0)
             result.goals += [Goal(case, now, name) for name in commits if name != now]
             print(case, flush=True)
     finally:
