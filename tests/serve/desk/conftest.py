@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from fissura.data.images import read_image
+from fissura.inference.options import PredictOptions
 from fissura.inference.prediction import Prediction
 from fissura.measurement.options import MeasureOptions, ResolutionOptions
 from fissura.serve.desk.desk import Desk
@@ -23,6 +24,7 @@ class Options:
     limits: Path | None = None
     growth: Path | None = None
     earlier: tuple[Path, ...] = ()
+    predicting: PredictOptions = field(default_factory=PredictOptions)
     measuring: MeasureOptions = field(default_factory=MeasureOptions)
     resolution: ResolutionOptions = field(default_factory=ResolutionOptions)
     max_megapixels: float = 100.0

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from fissura.errors import InputError
+from fissura.inference.options import PredictOptions
 from fissura.inspection.options import InspectOptions
 from fissura.inspection.pipeline import inspect
+from fissura.measurement.options import MeasureOptions
 from fissura.serve.desk.desk import Stale
 from fissura.serve.errors import HttpError
 
@@ -137,6 +139,17 @@ def test_a_new_desk_goes_on_where_the_last_one_ended(photos, opened):
         assert {c["status"] for c in state(again)[0].values()} == {"found"}
     finally:
         again.close()
+
+
+def test_a_desk_goes_on_with_the_options_it_began_with(photos, opened):
+    opened(photos).close()
+    for options, named in (
+        ({"predicting": PredictOptions(threshold=0.3)}, "threshold"),
+        ({"measuring": MeasureOptions(min_length=30)}, "measuring"),
+    ):
+        with pytest.raises(InputError, match=f"with other options before.*{named}"):
+            opened(photos, **options)
+    opened(photos, predicting=PredictOptions(device="cpu")).close()  # cracks don't depend on it
 
 
 def rows_of(path):

@@ -14,14 +14,15 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from fissura.inference.options import PredictOptions
 from fissura.measurement.options import MeasureOptions, ResolutionOptions
 from fissura.serve.desk.desk import Desk
 
 options = SimpleNamespace(
-    limits=None, growth=None, earlier=(), measuring=MeasureOptions(),
+    limits=None, growth=None, earlier=(), predicting=PredictOptions(), measuring=MeasureOptions(),
     resolution=ResolutionOptions(), max_megapixels=100.0
 )
-desk = Desk(Path(sys.argv[1]), options, SimpleNamespace(name="none", model=Path("none")))
+desk = Desk(Path(sys.argv[1]), options, SimpleNamespace(name="dark is crack", model=Path("none")))
 revision = desk.store.photo("p1").revision
 while True:
     x, y = 37 * revision % 380, 53 * revision % 280

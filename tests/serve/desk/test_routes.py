@@ -103,6 +103,10 @@ def test_a_report_is_filed_and_fetched(client):
             break
         time.sleep(0.05)
     assert finished["report"] == "report.html"
+    (own,) = client.get("/v1/earlier").json()
+    assert (own["name"], own["own"], own["photos"]) == ("report", True, 2)
+    body = {"earlier": own["id"], "old_date": "soon"}
+    assert client.post("/v1/finish", json=body).status_code == 422
     answer = client.get("/v1/results/report.html")
     assert answer.status_code == 200
     assert "default-src 'none'" in answer.headers["content-security-policy"]

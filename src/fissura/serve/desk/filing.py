@@ -102,6 +102,7 @@ class Filing:
             previous=found_folder(folder.home),
             model=self._model,
             limits=folder.options.limits,
+            predicting=folder.options.predicting,
             measuring=folder.options.measuring,
             resolution=folder.options.resolution,
             heading=heading,

@@ -20,6 +20,7 @@ from fissura.errors import InputError
 from fissura.files import MASKS, OutputOptions, free_folder, output_names, replacing
 from fissura.files.images import write_image
 from fissura.files.spreadsheet import spreadsheet
+from fissura.inference.options import PredictOptions
 from fissura.inspection.options import InspectOptions
 from fissura.inspection.outcome import Inspection
 from fissura.inspection.photo_table import Known
@@ -62,6 +63,7 @@ class FinishOptions:
         previous: Folder of what the model found.
         model: The model.
         limits: A limits.yaml, or None.
+        predicting: How the model was applied.
         measuring: How cracks are measured.
         resolution: How the resolution of photos without one of their own is found.
         heading: Lines of the report's heading, by the names of `report.yaml`.
@@ -73,6 +75,7 @@ class FinishOptions:
     previous: Path
     model: Path
     limits: Path | None = None
+    predicting: PredictOptions = field(default_factory=PredictOptions)
     measuring: MeasureOptions = field(default_factory=MeasureOptions)
     resolution: ResolutionOptions = field(default_factory=ResolutionOptions)
     heading: Mapping[str, Any] = field(default_factory=dict)
@@ -140,6 +143,7 @@ def finish(
         out,
         model=options.model,
         limits=options.limits,
+        predicting=options.predicting,
         resolution=options.resolution,
         measuring=options.measuring,
         output=OutputOptions(),

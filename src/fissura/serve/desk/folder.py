@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from fissura.comparison.limits import read_growth_limits
 from fissura.data.walk import DESK
 from fissura.errors import InputError
+from fissura.inference.options import PredictOptions
 from fissura.inspection.limits import Limits, read_limits
 from fissura.inspection.photo_table import Known
 from fissura.measurement.options import MeasureOptions, ResolutionOptions
@@ -37,6 +38,11 @@ class DeskOptions(Protocol):
     @property
     def earlier(self) -> Sequence[Path]:
         """Folders in which earlier inspections are looked for."""
+        ...
+
+    @property
+    def predicting(self) -> PredictOptions:
+        """How the model is applied."""
         ...
 
     @property

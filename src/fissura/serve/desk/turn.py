@@ -33,6 +33,7 @@ from fissura.serve.desk.remeasure import first_entries
 from fissura.serve.desk.store import PhotoRow
 
 AT_ONCE = 2  # photos that wait for the model or its results, so that few are in memory
+FOUND_BY = ("threshold", "of_class", "scale", "tta")  # options that cracks depend on
 SMOOTH = 0.7  # of the earlier estimate of seconds per photo in the next one
 
 Seen = tuple[NDArray[np.uint8], Prediction]  # a photo as it was read, and what was found on it
@@ -58,7 +59,7 @@ class ModelTurn:
         worker: Predicts the photos.
 
     Raises:
-        InputError: The photos there were measured with other options before.
+        InputError: The photos there were looked at with other options before.
     """
 
     def __init__(self, folder: DeskFolder, worker: Worker) -> None:
@@ -101,15 +102,19 @@ class ModelTurn:
         self._folder.events.tell("progress", self.progress())
 
     def _claim(self) -> None:
-        """Write down how the model's cracks are measured, or find it written."""
+        """Write down how cracks are found and measured, or find it written."""
         folder = self._folder
         found = found_folder(folder.home)
-        settings: dict[str, Any] = {"measuring": folder.options.measuring.settings()}
+        settings: dict[str, Any] = {
+            "model": self._worker.name,
+            **{name: getattr(folder.options.predicting, name) for name in FOUND_BY},
+            "measuring": folder.options.measuring.settings(),
+        }
         try:
             claim(found / SETTINGS, settings, OutputOptions(resume=True))
         except InputError as error:
             raise InputError(
-                f"The photos in {folder.photos} were measured with other options before. Use the "
+                f"The photos in {folder.photos} were looked at with other options before. Use the "
                 f"same, or move {folder.home} away to begin anew. ({error})"
             ) from error
 
