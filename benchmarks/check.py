@@ -4,14 +4,18 @@
 
 DATA holds the public data sets, each in a folder of its name. Their masks are taken for right, so
 that each mask called off or turned as it is counts as a false alarm. Then masks are moved, turned
-and redrawn on purpose, and it is counted how many are found. Photos of different data sets cannot
-be alike, so that each such pair counts as a false alarm.
+and redrawn on purpose, and it is counted how many are found; masks that are turned by a quarter or
+transposed keep their size on the largest centered square of a photo alone. Photos of different data
+sets cannot be alike, nor can two panels of the generator, so that each such pair counts as a false
+alarm; how many pairs of each set are called alike is told beside it. Cracks of panels are lighter
+than what is beside them on some, which the public sets lack.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import combinations
@@ -27,7 +31,8 @@ from fissura.checks.judge_labels import MANY_UNMARKED, label_findings
 from fissura.checks.options import CheckOptions
 from fissura.checks.photo import PhotoLook, look_at
 from fissura.checks.survey import Reader
-from fissura.data.folder import find_pairs
+from fissura.data.folder import find_pairs, natural_order
+from fissura.data.synthetic import draw_panel
 from fissura.device import choose_device, describe_machine
 
 RESULT = Path(__file__).parent / "results" / "check.json"
@@ -43,8 +48,13 @@ SPOILED: dict[str, Callable[[Mask], Mask]] = {
     "moved by 9 px": lambda mask: np.roll(mask, (5, 8), (0, 1)),
     "turned by 180°": lambda mask: np.ascontiguousarray(mask[::-1, ::-1]),
     "grown by 3 px": lambda mask: cv2.dilate(mask.view(np.uint8), SQUARE, iterations=3) > 0,
+    "turned by 90°": lambda mask: np.ascontiguousarray(np.rot90(mask)),
+    "transposed": lambda mask: np.ascontiguousarray(mask.T),
 }
-SEED = 0
+ON_SQUARES = ("turned by 90°", "transposed")
+PANELS = "Drawn panels"
+SEED, PANEL_SEEDS = 0, 5
+Read = Callable[[str], tuple[NDArray[np.uint8], Mask, Mask | None]]
 
 
 def main() -> None:
@@ -55,13 +65,10 @@ def main() -> None:
     chosen = parser.parse_args()
     views: dict[str, list[View]] = {}
     sets = {}
-    for folder, name in SETS.items():
-        reader = Reader.of(
-            find_pairs(chosen.data / folder, skip_bad=True), CheckOptions().meaning()
-        )
-        names = sorted(reader.pairs)
+    for name, (names, read) in sources(chosen.data, chosen.photos).items():
         order = np.random.default_rng(SEED).permutation(len(names))[: chosen.photos]
-        looks = [look_at(names[i], "all", *reader.read(names[i])) for i in order]
+        looks = [look_at(names[i], "all", *read(names[i])) for i in order]
+        by_name = sorted(looks, key=lambda look: natural_order(look.name))
         views[name] = [look.view for look in looks]
         judged = [look for look in looks if look.fit is not None]
         sets[name] = {
@@ -71,7 +78,13 @@ def main() -> None:
             "too wide, median px": round(float(np.median(wide_of(looks))), 2),
             "unmarked lines, median": float(np.median([look.unmarked for look in judged])),
             "set findings": set_findings(looks),
-            "spoiled": spoil(reader, [names[i] for i in order[: chosen.spoiled]]),
+            "alike": dict(
+                Counter(
+                    pair.kind
+                    for pair in find_alike([look.view for look in by_name], range(len(looks)))
+                )
+            ),
+            "spoiled": spoil(read, [names[i] for i in order[: chosen.spoiled]]),
         }
         print(name, json.dumps(sets[name]), flush=True)
     pairs, wrong = across(views)
@@ -89,18 +102,45 @@ def main() -> None:
     print(pairs, wrong)
 
 
-def spoil(reader: Reader, names: list[str]) -> dict[str, Any]:
+def sources(data: Path, photos: int) -> dict[str, tuple[list[str], Read]]:
+    """The sets: names of photos, and what reads one: RGB, mask and pixels with a label."""
+
+    def of_folder(folder: str) -> tuple[list[str], Read]:
+        reader = Reader.of(find_pairs(data / folder, skip_bad=True), CheckOptions().meaning())
+        return sorted(reader.pairs), reader.read
+
+    def panel(name: str) -> tuple[NDArray[np.uint8], Mask, None]:
+        seed, index = map(int, name.split("_"))
+        drawn = draw_panel(seed, index)
+        return drawn.image, drawn.mask > 0, None
+
+    found = {name: of_folder(folder) for folder, name in SETS.items()}
+    each = -(-photos // PANEL_SEEDS)
+    names = [f"{seed}_{index}" for seed in range(PANEL_SEEDS) for index in range(each)]
+    return found | {PANELS: (names, panel)}
+
+
+def spoil(read: Read, names: list[str]) -> dict[str, Any]:
     """Spoil masks in each way; the fraction that is called off or turned, and what is said."""
     found = {}
     for way, change in SPOILED.items():
         looks = []
         for name in names:
-            image, mask, _ = reader.read(name)
+            image, mask, _ = read(name)
+            if way in ON_SQUARES:
+                image, mask = squared(image), squared(mask)
             looks.append(look_at(name, "all", image, change(mask)))
         judged = [look for look in looks if look.fit is not None]
         told = sum(bool(look.fit and (look.fit.far or look.fit.turn)) for look in judged)
         found[way] = {"found": round(told / max(len(judged), 1), 3), "set": set_findings(looks)}
     return found
+
+
+def squared(pixels: NDArray[Any]) -> NDArray[Any]:
+    """The largest centered square."""
+    side = min(pixels.shape[:2])
+    top, left = ((length - side) // 2 for length in pixels.shape[:2])
+    return np.ascontiguousarray(pixels[top : top + side, left : left + side])
 
 
 def set_findings(looks: list[PhotoLook]) -> list[str]:

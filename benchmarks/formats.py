@@ -11,6 +11,7 @@ The second prints a table, and writes it with `--save benchmarks/results/formats
 import argparse
 import json
 import platform
+import tempfile
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -93,6 +94,33 @@ def by_label_studio(folder, truth):
     return found
 
 
+def by_label_studio_converter(folder, truth):
+    """Polygons: Label Studio's own export to COCO, of the predictions taken as annotations."""
+    from label_studio_sdk.converter import Converter
+    from pycocotools import mask as api
+
+    tasks = json.loads((folder / "tasks.json").read_text(encoding="utf-8"))
+    for number, task in enumerate(tasks):
+        made = task.pop("predictions")
+        about = {"id": number, "completed_by": 1, "was_cancelled": False}
+        task |= {"id": number, "annotations": [one | about for one in made]}
+    config = (folder / "label_config.xml").read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory() as temporary:
+        accepted = Path(temporary, "accepted.json")
+        accepted.write_text(json.dumps(tasks), encoding="utf-8")
+        converter = Converter(config, str(folder), upload_dir=str(folder), download_resources=False)
+        converter.convert_to_coco(str(accepted), temporary, is_dir=False)
+        coco = json.loads(Path(temporary, "result.json").read_text(encoding="utf-8"))
+    found = {}
+    for image in coco["images"]:
+        name = Path(image["file_name"]).stem
+        rings = [a["segmentation"] for a in coco["annotations"] if a["image_id"] == image["id"]]
+        size_hw = truth[name].shape
+        masks = [api.decode(api.merge(api.frPyObjects(ring, *size_hw))) for ring in rings]
+        found[name] = united(size_hw, masks)
+    return found
+
+
 def by_supervision(data, truth):
     found = {}
     for path, _, detections in data:
@@ -141,6 +169,8 @@ def check(out):
         )
         add(f"coco{end}", "supervision", by_supervision(coco, truth))
     add("label-studio", "label-studio-sdk", by_label_studio(out / "label-studio", truth))
+    folder = out / "label-studio-polygons"
+    add(folder.name, "label-studio-sdk", by_label_studio_converter(folder, truth))
     add("yolo", "as Ultralytics", by_fill_poly(out / "yolo", truth))
     yolo = supervision.DetectionDataset.from_yolo(
         images_directory_path=str(out / "yolo/images/train"),

@@ -260,7 +260,7 @@ def ten_photos():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["crackseg-small"])
+@pytest.mark.parametrize("name", ["crackseg-small", "fissura-general"])
 def test_the_shipped_model_gives_the_same_masks_of_ten_photos(name, tmp_path):
     for package in ("onnxscript", "onnxruntime", "openvino"):
         pytest.importorskip(package)

@@ -16,7 +16,13 @@ Kind = Literal["copy", "place", "overlap"]
 THUMB, FINE = 32, 128  # pixels of the side of the two reduced views
 CANDIDATE = 0.6  # correlation of thumbnails from which the finer views are compared
 COPY, PLACE = 0.9, 0.5  # correlation of the finer views
-OVERLAP = 15.0  # height of the peak of the phase correlation, in standard deviations
+# Heights of the peak of the phase correlation, in standard deviations: one that needs agreement
+# beside it, and one that no chance makes.
+OVERLAP, SURE = 15.0, 20.0
+# One strong edge at the same place, such as the rim of a panel, or a round hole, makes views
+# correlate as a whole; what shows one place correlates in most of its parts.
+PARTS, AGREE = 4, 0.2  # parts of each side, and the least median correlation of two parts
+LEAST_COMMON = 0.1  # fraction of a view that two tiles have in common at least
 NEIGHBORS = 12  # files in natural order after each that are tried for overlaps
 ORIENTATIONS: tuple[tuple[str, Callable[[NDArray[Any]], NDArray[Any]]], ...] = (
     ("", lambda a: a),
@@ -92,8 +98,10 @@ def find_alike(views: Sequence[View], order: Sequence[int] = ()) -> list[Alike]:
             other = turn(views[second].fine).astype(np.float32)
             strength = float(np.vdot(one, other))
             known = found.get((first, second))
-            if strength >= PLACE and (known is None or strength > known.strength):
-                kind: Kind = "copy" if strength >= COPY else "place"
+            if strength < PLACE or (known is not None and strength <= known.strength):
+                continue
+            kind: Kind = "copy" if strength >= COPY else "place"
+            if kind == "copy" or agreement(one, other) >= AGREE:
                 found[first, second] = Alike(first, second, kind, how, strength)
     for pair, strength in _overlaps(views, order):
         if pair not in found:
@@ -120,19 +128,61 @@ def _overlaps(
     """Yield pairs of neighboring files that have a part in common, and the height of the peak.
 
     The peak is that of the phase correlation (Kuglin and Hines, 'The phase correlation image
-    alignment method', 1975).
+    alignment method', 1975). The part in common is what lies on top of each other there.
     """
     window = np.outer(np.hanning(FINE), np.hanning(FINE)).astype(np.float32)
     before: deque[tuple[int, NDArray[np.complex64]]] = deque(maxlen=NEIGHBORS)
     for index in order:
-        spectrum = np.fft.rfft2(views[index].fine.astype(np.float32) * window)
+        fine = views[index].fine.astype(np.float32)
+        spectrum = np.fft.rfft2(fine * window)
         for other, its in before:
             cross = spectrum * np.conj(its)
             there = np.fft.irfft2(cross / (np.abs(cross) + 1e-9))
             peak = float(there.max() / (there.std() + 1e-12))
-            if peak >= OVERLAP:
+            if peak < OVERLAP:
+                continue
+            row, column = np.unravel_index(int(there.argmax()), there.shape)
+            its_fine = views[other].fine.astype(np.float32)
+            shared = _in_common(fine, its_fine, int(row), int(column))
+            if peak >= SURE or any(agreement(*parts) >= AGREE for parts in shared):
                 yield (min(index, other), max(index, other)), peak
         before.append((index, spectrum.astype(np.complex64)))
+
+
+def _in_common(
+    one: NDArray[np.float32], other: NDArray[np.float32], down: int, right: int
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Yield what two views have in common, where one is the other shifted by so much, modulo FINE.
+
+    A shift to the left is one to the right by what is left of the side, so there are up to four.
+    """
+    for rows in (down, down - FINE):
+        for columns in (right, right - FINE):
+            mine = one[max(rows, 0) : FINE + rows, max(columns, 0) : FINE + columns]
+            its = other[max(-rows, 0) : FINE - rows, max(-columns, 0) : FINE - columns]
+            if mine.size >= LEAST_COMMON * FINE**2:
+                yield mine, its
+
+
+def agreement(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """Return the median correlation of two views' parts, `PARTS` by `PARTS` of them.
+
+    Args:
+        one: Float32 (h, w).
+        other: Of the same shape.
+    """
+    values = []
+    for mine, its in zip(_parts(one), _parts(other), strict=True):
+        mine, its = mine - mine.mean(), its - its.mean()
+        length = float(np.linalg.norm(mine)) * float(np.linalg.norm(its))
+        values.append(float(np.vdot(mine, its)) / max(length, 1e-9))
+    return float(np.median(values))
+
+
+def _parts(view: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    """Yield a view's parts, row by row."""
+    for rows in np.array_split(view, PARTS, axis=0):
+        yield from np.array_split(rows, PARTS, axis=1)
 
 
 def _reduced(gray: NDArray[np.uint8], side: int, sigma: float) -> NDArray[np.float32]:

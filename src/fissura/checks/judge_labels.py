@@ -17,7 +17,7 @@ CLEAR = 0.8  # fit from which a photo has a say in where all masks of a set lie
 ALL_OFF = 1.5  # pixels of the median shift of such photos from which a set is off
 WIDE, WIDE_PART = 1.25, 1 / 6  # pixels, and part of the cracks' width, on each side
 MANY_UNMARKED = 8  # median number of unmarked lines per photo
-UNCLEAR = 0.25  # median fit below which masks are not on dark lines at all
+UNCLEAR = 0.25  # median fit below which masks are not on lines at all
 
 
 def label_findings(looks: Sequence[PhotoLook]) -> list[Finding]:
@@ -41,8 +41,8 @@ def label_findings(looks: Sequence[PhotoLook]) -> list[Finding]:
             Finding(
                 "unclear",
                 1.0,
-                "The masks do not lie on dark lines: cracks that are bright or hardly darker "
-                "than what is beside them, or masks of other photos.",
+                "The masks lie neither on dark lines nor on light ones: cracks that hardly differ "
+                "from what is beside them, or masks of other photos.",
                 "Look at the overlays. If the masks are right, what follows on lines and edges "
                 "says nothing.",
             )
@@ -55,7 +55,7 @@ def label_findings(looks: Sequence[PhotoLook]) -> list[Finding]:
             Finding(
                 "weak labels",
                 2.0,
-                f"On half of the photos there are {np.median(unmarked):.0f} or more long dark "
+                f"On half of the photos there are {np.median(unmarked):.0f} or more long "
                 "lines as strong as the marked cracks, without a mask: cracks that were left "
                 f"out, or joints, edges and shadows. Most on {shown(files)}.",
                 "Look at the overlays, where they are drawn. Mark what is crack; a model learns "

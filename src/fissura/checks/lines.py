@@ -1,4 +1,4 @@
-"""Dark lines of a photo: their response, where a mask fits them best, and those without a mask."""
+"""Lines of a photo: their response, where a mask fits them best, and those without a mask."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ FAR = 3.0  # least such distance that is told
 # How much better a mask must fit elsewhere, in standard deviations of the response; see
 # benchmarks/check.py for what they find, and how often they are wrong.
 SHIFT_GAIN, TURN_GAIN, LEAST_FIT = 0.4, 0.3, 0.8
+LIGHT_GAIN = 0.4  # the same, on light lines instead of dark ones
 TURNS = {
     "turned by 180°": lambda a: a[::-1, ::-1],
     "mirrored left to right": lambda a: a[:, ::-1],
@@ -28,7 +29,7 @@ TURNS = {
 
 @dataclass(frozen=True)
 class Fit:
-    """How a mask lies on the dark lines of its photo.
+    """How a mask lies on the lines of its photo, dark ones or light ones.
 
     Attributes:
         here: Mean response under the mask, in standard deviations of the response.
@@ -68,6 +69,33 @@ def working_copy(
         cv2.resize(soft, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32),
         scale,
     )
+
+
+def lines_of(
+    gray: NDArray[np.float32], soft: NDArray[np.float32], width: float, scale: float = 1.0
+) -> tuple[NDArray[np.float32], NDArray[np.float32], Fit]:
+    """Return the photo with dark cracks, the response of its lines, and how the mask fits them.
+
+    Cracks are darker than what is beside them, or lighter, as on backlit or dark panels: where the
+    mask does not fit the dark lines as it lies, and fits light ones better by `LIGHT_GAIN`, moved
+    or not, they are light, and the photo is inverted.
+
+    Args:
+        gray: The photo, 0 to 255, float32 (h, w).
+        soft: The mask, 0 to 1, of the same shape, with some crack.
+        width: Width of the crack in pixels.
+        scale: Size of both over that of the photo.
+    """
+    response = dark_lines(gray, width)
+    dark = fit(response, soft, width, scale)
+    if dark.here >= LEAST_FIT:
+        return gray, response, dark
+    inverted = 255 - gray
+    light_response = dark_lines(inverted, width)
+    light = fit(light_response, soft, width, scale)
+    if light.best > dark.best + LIGHT_GAIN:
+        return inverted, light_response, light
+    return gray, response, dark
 
 
 def dark_lines(gray: NDArray[np.float32], width: float) -> NDArray[np.float32]:
@@ -153,7 +181,7 @@ def fit(
 def unmarked_lines(
     response: NDArray[np.float32], marked: NDArray[np.bool_], width: float
 ) -> NDArray[np.int32]:
-    """Find dark lines as strong as those under the mask, and long, that lie off the mask.
+    """Find lines as strong as those under the mask, and long, that lie off the mask.
 
     Args:
         response: From `dark_lines`.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fissura.checks.advice import Advice
 from fissura.checks.classes import amounts, overlaps
 from fissura.checks.finding import Finding
-from fissura.checks.lines import dark_lines, unmarked_lines, working_copy
+from fissura.checks.lines import lines_of, unmarked_lines, working_copy
 from fissura.checks.survey import Reader, Survey
 from fissura.data.folder import natural_order
 from fissura.errors import InputError
@@ -177,7 +177,7 @@ def _examples(finding: Finding, reader: Reader) -> Iterator[dict[str, Any]]:
 
 
 def _drawn(name: str, reader: Reader, *, lines: bool) -> str | None:
-    """A photo with its mask, and with the dark lines off it, as an address that holds it."""
+    """A photo with its mask, and with the lines off it, as an address that holds it."""
     try:
         image, mask, _ = reader.read(name)
     except InputError:
@@ -189,12 +189,13 @@ def _drawn(name: str, reader: Reader, *, lines: bool) -> str | None:
 
 
 def _with_lines(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> str | None:
-    """A photo with its mask and the dark lines off it."""
+    """A photo with its mask and the lines off it."""
     gray, soft, scale = working_copy(image, mask)
     marked = soft > 0.5
     if not marked.any():
         return None
-    lines = unmarked_lines(dark_lines(gray, 2.0), marked, 2.0) > 0
+    _, response, _ = lines_of(gray, soft, 2.0, scale)
+    lines = unmarked_lines(response, marked, 2.0) > 0
     import cv2
 
     small = image

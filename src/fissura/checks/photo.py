@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fissura.checks.alike import View
-from fissura.checks.lines import Fit, dark_lines, fit, unmarked_lines, working_copy
+from fissura.checks.lines import Fit, lines_of, unmarked_lines, working_copy
 from fissura.checks.strokes import thickness, too_wide
 
 FEWEST_PIXELS = 30  # of crack in the working copy, below which lines and edges are not judged
@@ -42,9 +42,9 @@ class PhotoLook:
         view: Reduced views, by which photos are compared.
         small_mask: uint8 (64, 64), the mask reduced by area, 255 where all is crack.
         thickness: Percentiles 5, 50 and 95 of the thickness of its cracks in pixels, or None.
-        fit: How the mask lies on dark lines, or None where there is too little crack to tell.
+        fit: How the mask lies on lines, or None where there is too little crack to tell.
         wide: Pixels on each side by which the mask is too wide, or None where that is unclear.
-        unmarked: Number of long dark lines off the mask, or None.
+        unmarked: Number of long lines off the mask, as strong as those under it, or None.
         classes: A look at each class, of masks of several.
         shared: int64 (k, k), the pixels that each two of k classes have in common, or None.
     """
@@ -85,7 +85,7 @@ def look_at(
         image: RGB (h, w, 3).
         mask: Bool (h, w).
         valid: Pixels with a label, or None where all have one.
-        cracks: What of the mask is to lie on dark lines, bool (h, w); all of it unless given.
+        cracks: What of the mask is to lie on lines, bool (h, w); all of it unless given.
     """
     glance = glance_at(name, split, image, mask, valid)
     mask = mask if cracks is None else cracks
@@ -129,17 +129,13 @@ def glance_at(
 def _on_lines(
     image: NDArray[np.uint8], mask: NDArray[np.bool_], thick: float
 ) -> tuple[Fit | None, float | None, int | None]:
-    """How the mask lies on dark lines, by how much it is too wide, and the lines off it."""
+    """How the mask lies on lines, by how much it is too wide, and the lines off it."""
     gray, soft, scale = working_copy(image, mask)
     marked = soft > 0.5
     if np.count_nonzero(marked) < FEWEST_PIXELS:
         return None, None, None
     width = max(thick * scale, 1.0)
-    response = dark_lines(gray, width)
+    gray, response, where = lines_of(gray, soft, width, scale)
     lines = unmarked_lines(response, marked, width)
     beyond = too_wide(gray, marked, width)
-    return (
-        fit(response, soft, width, scale),
-        None if beyond is None else beyond / scale,
-        len(np.unique(lines)) - 1,
-    )
+    return where, None if beyond is None else beyond / scale, len(np.unique(lines)) - 1
