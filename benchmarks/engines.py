@@ -4,9 +4,8 @@
 
 Start: whole processes that load a model and predict one photo of 448×448. Speed: within one
 process, a photo of 768×1024 through the same predictor; exported models take it in tiles of 512,
-torch by bands of rows where the network can. The networks are the shipped model, and a LiteUNet
-with fresh weights, whose time depends on its shape alone. `--models` keeps the exported files from
-one run to the next.
+torch by bands of rows where the network can. The networks are the shipped models by their names.
+`--models` keeps the exported files from one run to the next, and `--export` makes them alone.
 """
 
 from __future__ import annotations
@@ -18,17 +17,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from side_by_side import Goal, Result, arguments, finish, in_turn
 
-from fissura.checkpoint import ModelConfig, find_model, save_model
+from fissura.checkpoint import find_model
 from fissura.data.images import read_image
 from fissura.export.export import export_model
 from fissura.export.options import ExportOptions
 from fissura.inference.predictor import Predictor
-from fissura.models import build_model
-from fissura.shipped import DEFAULT, PHOTOS
+from fissura.shipped import DEFAULT, MODELS, PHOTOS
 
 QUESTION = "How fast are exported models beside torch: at the start, and per megapixel?"
 PHOTO = PHOTOS / "concrete_1.jpg"
@@ -49,31 +46,31 @@ OPENVINO_8, TORCHSCRIPT = "OpenVINO, int8", "TorchScript, float32"
 def main() -> None:
     parser = arguments(QUESTION)
     parser.add_argument("--models", type=Path, help="folder of exported files, kept")
+    parser.add_argument("--export", action="store_true", help="write these files, time nothing")
     asked = parser.parse_args()
     asked.device = "cpu"
     result = Result(QUESTION, unit="megapixels")
     with tempfile.TemporaryDirectory() as temporary:
         kept = asked.models or Path(temporary)
-        for name in (DEFAULT, "lite_unet"):
+        for name in MODELS:
             files = exported(name, kept)
+            if asked.export:
+                continue
             if name == DEFAULT:
                 result.seconds["start to the mask of a photo of 448×448"] = in_turn(
                     starts(files, Path(temporary)), repeats=asked.repeats or 3, warmup=0
                 )
                 print("starts timed", flush=True)
             speeds(result, name, files, asked.repeats or 3)
-    finish("engines", result, asked)
+    if not asked.export:
+        finish("engines", result, asked)
 
 
 def exported(name: str, folder: Path) -> dict[str, Path]:
     """The exported files of a network by their endings, and its model folder."""
+    model = find_model(name)
     folder = folder / name
-    model = folder / "model"
-    if name == DEFAULT:
-        model = find_model(name)
-    elif not model.exists():
-        torch.manual_seed(0)
-        save_model(model, build_model(name), ModelConfig(name, {}))
+    folder.mkdir(parents=True, exist_ok=True)
     files = {"model": model}
     for ending, int8 in ((".onnx", False), (".xml", False), (".torchscript", False),
                          (".onnx", True), (".xml", True)):  # fmt: skip
@@ -129,14 +126,15 @@ def speeds(result: Result, name: str, files: dict[str, Path], repeats: int) -> N
         Goal(case, ONNX, BANDS_32),
         Goal(case, ONNX, TILES_32),
     ]
-    if name == DEFAULT:  # fresh weights find no cracks to compare
-        expected = predictors[TILES_32](image).mask
-        for way, predictor in predictors.items():
-            found = predictor(image).mask
-            iou = np.count_nonzero(found & expected) / np.count_nonzero(found | expected)
-            result.checked.append(f"{way}: IoU {iou:.5f} with the mask of torch in the same tiles.")
-            if way in (ONNX, OPENVINO_32, TORCHSCRIPT):
-                assert iou >= 0.999, f"{way} finds other cracks: IoU {iou:.5f}"
+    expected = predictors[TILES_32](image).mask
+    for way, predictor in predictors.items():
+        found = predictor(image).mask
+        iou = np.count_nonzero(found & expected) / np.count_nonzero(found | expected)
+        result.checked.append(
+            f"{name}, {way}: IoU {iou:.5f} with the mask of torch in the same tiles."
+        )
+        if way in (ONNX, OPENVINO_32, TORCHSCRIPT):
+            assert iou >= 0.999, f"{way} finds other cracks: IoU {iou:.5f}"
     ways = {way: lambda p=predictor: p.prob(image) for way, predictor in predictors.items()}
     result.seconds[case] = in_turn(ways, repeats=repeats)
     print(f"{name} timed", flush=True)

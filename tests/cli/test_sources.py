@@ -85,9 +85,27 @@ def test_what_cannot_be_is_told(streams, capsys, data, arguments, terminals, sen
     assert shown.getvalue() == b""
 
 
-@pytest.mark.parametrize("command", ["inspect", "measure"])
-def test_other_commands_take_no_standard_input(command, capsys):
-    assert run([command, "-"]) == 2
+def test_a_photo_that_comes_in_is_inspected_and_kept(tmp_path, capsys, monkeypatch):
+    def comes_in(data):
+        monkeypatch.setattr(sys, "stdin", stream(data))
+
+    arguments = ["inspect", "-", "--out", str(tmp_path / "out")]
+    comes_in(PHOTO.read_bytes())
+    assert run(arguments) == 0
+    assert (tmp_path / "out-input" / "photo.jpg").read_bytes() == PHOTO.read_bytes()
+    rows = (tmp_path / "out" / "photos.csv").read_text(encoding="utf-8").splitlines()
+    assert len(rows) == 1 + 1
+    comes_in((PHOTOS / "concrete_2.jpg").read_bytes())
+    assert run(arguments) == 2
+    assert "is another photo, of an earlier call" in " ".join(capsys.readouterr().err.split())
+    comes_in(b"no photo")
+    assert run(["inspect", "-", "--out", str(tmp_path / "other")]) == 2
+    assert not list(tmp_path.glob("other*"))
+
+
+@pytest.mark.parametrize("arguments", [["measure", "-"], ["inspect", "-", "other.jpg"]])
+def test_nothing_else_takes_standard_input(arguments, capsys):
+    assert run(arguments) == 2
     assert "is for one photo alone, and for `fissura predict -`" in capsys.readouterr().err
 
 

@@ -293,6 +293,7 @@ def test_the_shipped_model_gives_the_same_masks_of_ten_photos(name, tmp_path):
         ("efficient_unet", {"encoder": "efficientnet-b0"}),
         ("crackseg", {"encoder": "resnet18"}),
         ("lite_unet", {}),
+        ("transunet", {}),  # the largest: a minute
     ],
 )
 def test_other_networks_are_exported(network, options, tmp_path):

@@ -57,6 +57,16 @@ def test_padding_changes_nothing_where_16_divides_and_is_cropped_elsewhere(model
         assert torch.equal(model(image), expected)
 
 
+def test_constant_padding_is_timms_where_16_divides(model):
+    ours = model.network.encoder.backbone
+    timms = timm.create_model(HYBRID, num_classes=0, depth=1).patch_embed.backbone.eval()
+    timms.load_state_dict(ours.state_dict())
+    with torch.no_grad():
+        for size_hw in [(32, 48), (16, 16)]:
+            image = torch.randn(1, 3, *size_hw)
+            assert torch.equal(ours(image), timms(image))
+
+
 def test_the_encoder_is_chens(model):
     encoder = model.network.encoder
     assert [len(stage.blocks) for stage in encoder.backbone.stages] == [3, 4, 9]

@@ -27,7 +27,7 @@ from fissura.cli.options import (
     tell_failing,
     tell_shard,
 )
-from fissura.cli.sources import with_frames
+from fissura.cli.sources import with_frames, with_standard_input
 
 
 def inspect(
@@ -55,17 +55,19 @@ def inspect(
 
     Args:
         photos: Photos, folders of photos, and videos, of which the sharpest frame of each second is
-            taken (`fissura frames` takes others).
+            taken (`fissura frames` takes others); or - for a photo on standard input, which is kept
+            in OUT-input.
         out: Folder for the results. [default: inspection, or inspection-2 … where that exists]
         limits: YAML file with rules such as `max_width_mm: 0.3`; see docs/inspection.md.
         model: Run folder that `fissura train` wrote, or the name of a model that `fissura models`
             lists.
     """
+    out = out or results_folder("inspection", spreading)
+    photos = with_standard_input(photos, out)
     check_photos(photos, "inspect", spreading=spreading)
     from fissura.checkpoint import name_of_model
     from fissura.inspection.pipeline import inspect as inspect_photos
 
-    out = out or results_folder("inspection", spreading)
     photos, damaged = with_frames(photos, out)
     with resumable(out):
         done = inspect_photos(

@@ -62,8 +62,8 @@ def check_photos(
             refuse_address(path)
         if str(path) == "-":
             raise InputError(
-                "- (standard input) is for one photo alone, and for `fissura predict -`. Give "
-                f"files or folders to `fissura {command}`."
+                "- (standard input) is for one photo alone, and for `fissura predict -` and "
+                f"`fissura inspect -`. Give files or folders to `fissura {command}`."
             )
         named = str(path) in MODELS and not path.exists()
         if named or _is_model(path) or (len(photos) > 1 and _holds_models(path)):

@@ -19,6 +19,19 @@ from fissura.inference.options import PredictOptions
 FramesGroup = Annotated[FrameOptions, Parameter(name="*", group=Group("Videos"), negative="")]
 FRAMES = FrameOptions()
 STANDARD_INPUT = Path("-")
+# How files of photos begin, and the endings of their names.
+STARTS = {
+    b"\xff\xd8": ".jpg",
+    b"\x89PNG": ".png",
+    b"RIFF": ".webp",
+    b"BM": ".bmp",
+    b"GIF8": ".gif",
+    b"\0\0\0\x0cjP": ".jp2",
+    b"II*\0": ".tif",
+    b"MM\0*": ".tif",
+    b"II+\0": ".tif",
+    b"MM\0+": ".tif",
+}
 
 
 def with_frames(
@@ -58,6 +71,31 @@ def with_frames(
             damaged += 1
         found.append(made.folder)
     return tuple(found), damaged
+
+
+def with_standard_input(photos: tuple[Path, ...], out: Path) -> tuple[Path, ...]:
+    """Put a file in the place of `-`, which stands alone: what comes in is kept beside the results.
+
+    Args:
+        photos: Files and folders, or `-` alone.
+        out: Folder for the results of the command; the photo is written into `OUT-input`, where a
+            report finds it again.
+
+    Raises:
+        InputError: There is no photo, a terminal is at its end, or another photo is kept there.
+    """
+    if photos != (STANDARD_INPUT,):
+        return photos
+    _refuse_terminal("inspect - --out DIR < photo.jpg")
+    data = sys.stdin.buffer.read()
+    _read(data)  # refuses what is none before anything is written
+    file = out.with_name(f"{out.name}-input") / f"photo{_suffix(data)}"
+    if file.exists() and file.read_bytes() != data:
+        raise InputError(f"{file} is another photo, of an earlier call. Choose another --out.")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(file) as temporary:
+        temporary.write_bytes(data)
+    return (file,)
 
 
 def predict_standard_input(
@@ -112,14 +150,18 @@ def _check_ends(out: Path | None, *, overwrite: bool) -> None:
         )
     if out is not None and out.exists() and not overwrite:
         raise InputError(f"{out} exists. Give another name, or add --overwrite.")
-    if sys.stdin.isatty():
-        raise InputError(
-            "- is a photo on standard input, but that is a terminal: "
-            "`fissura predict - < photo.jpg > mask.png`."
-        )
+    _refuse_terminal("predict - < photo.jpg > mask.png")
     if out is None and sys.stdout.isatty():
         raise InputError(
             "The mask is a PNG, which a terminal cannot show: add `> mask.png` or --out mask.png."
+        )
+
+
+def _refuse_terminal(typed: str) -> None:
+    """Raise `InputError` where nobody sends a photo."""
+    if sys.stdin.isatty():
+        raise InputError(
+            f"- is a photo on standard input, but that is a terminal: `fissura {typed}`."
         )
 
 
@@ -139,7 +181,7 @@ def _read(data: bytes):
 
 
 def _suffix(data: bytes) -> str:
-    """The ending of a file's name where reading depends on it."""
+    """The ending of a file's name, which reading depends on; "" where the bytes do not tell."""
     if data[4:8] == b"ftyp":
         return ".avif" if data[8:12] in (b"avif", b"avis") else ".heic"
-    return ".tif" if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+") else ""
+    return next((ending for start, ending in STARTS.items() if data.startswith(start)), "")

@@ -7,6 +7,8 @@ silent.
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,49 @@ if TYPE_CHECKING:
 # The weights that Chen et al. start from: ImageNet-21k at 224×224.
 HYBRID = "vit_base_r50_s16_224.orig_in21k"
 DROPOUT = 0.1
+
+
+def pad_by_constants(backbone: nn.Module) -> nn.Module:
+    """Have timm's strided layers pad by constants, in place; names of weights stay.
+
+    timm works the padding out from the size at hand (TensorFlow's 'same'). Where the stride divides
+    the size it is always kernel − stride, the smaller half above and to the left. As a formula of
+    a size that may be any, nested from layer to layer, it made the conversion to ONNX take minutes.
+
+    Args:
+        backbone: With layers of timm, for images whose sides its strides divide.
+
+    Returns:
+        The backbone.
+    """
+    from timm.layers.pool2d_same import MaxPool2dSame
+    from timm.layers.std_conv import StdConv2dSame
+
+    for layer in list(backbone.modules()):
+        if isinstance(layer, StdConv2dSame) and layer.same_pad:
+            layer.same_pad = False
+            padding = _around(layer.kernel_size[0] - layer.stride[0])
+            if any(padding):
+                layer.register_forward_pre_hook(partial(_padded, padding))
+        for name, pool in list(layer.named_children()):
+            if isinstance(pool, MaxPool2dSame):
+                kernel, stride = pool.kernel_size[0], pool.stride[0]  # timm keeps them as pairs
+                outside = nn.ConstantPad2d(_around(kernel - stride), -math.inf)
+                setattr(layer, name, nn.Sequential(outside, nn.MaxPool2d(kernel, stride)))
+    return backbone
+
+
+def _around(total: int) -> tuple[int, int, int, int]:
+    """Padding of so much for each side of an image: left, right, top, bottom."""
+    total = max(total, 0)
+    return (total // 2, total - total // 2) * 2
+
+
+def _padded(
+    padding: tuple[int, int, int, int], layer: nn.Module, inputs: tuple[Tensor]
+) -> tuple[Tensor]:
+    """A layer's input with zeros around it, as a hook that runs before the layer."""
+    return (F.pad(inputs[0], padding),)
 
 
 class HybridEncoder(nn.Module):
@@ -65,7 +110,7 @@ class HybridEncoder(nn.Module):
             )
         for block in vit.blocks:
             block.attn.proj_drop.p = 0.0  # Chen: no dropout within attention
-        self.backbone = vit.patch_embed.backbone
+        self.backbone = pad_by_constants(vit.patch_embed.backbone)
         self.projection = vit.patch_embed.proj
         grid = vit.pos_embed.detach()[:, 1:].unflatten(1, vit.patch_embed.grid_size)
         self.position = nn.Parameter(grid.permute(0, 3, 1, 2).contiguous())
