@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fissura.checks.alike import ORIENTATIONS, View, find_alike
+from fissura.checks.alike import AGREE, ORIENTATIONS, PLACE, View, agreement, find_alike
 
 
 def test_different_photos_are_not_alike(surfaces):
@@ -29,6 +29,41 @@ def test_overlapping_tiles_are_found_among_neighbors(surfaces):
     (found,) = find_alike(views, range(len(views)))
     assert (found.first, found.second, found.kind) == (0, 1, "overlap")
     assert find_alike(views) == []
+
+
+def test_the_rim_of_panels_is_no_place(surfaces):
+    """One edge makes the views correlate, and nothing else."""
+    images = [image.copy() for image, _ in surfaces[:2]]
+    for image in images:
+        image[:, 130:] = 5
+    views = [View.of(image) for image in images]
+    one, other = (view.fine.astype(np.float32) for view in views)
+    assert float(np.vdot(one, other)) > PLACE
+    assert agreement(one, other) < AGREE
+    assert find_alike(views, range(2)) == []
+
+
+def test_one_place_with_other_things_on_it_is_found(surfaces):
+    images = [image.copy() for image, _ in surfaces[:2]]
+    images.append(images[0].copy())
+    images[2][20:60, 30:90] = images[1][20:60, 30:90]
+    (found,) = find_alike([View.of(image) for image in images])
+    assert (found.first, found.second, found.kind) == (0, 2, "place")
+
+
+def test_agreement_is_the_median_of_the_parts_correlations():
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(size=(2, 24, 40)).astype(np.float32)
+    parts = [
+        np.corrcoef(
+            one[row : row + 6, left : left + 10].ravel(),
+            other[row : row + 6, left : left + 10].ravel(),
+        )[0, 1]
+        for row in range(0, 24, 6)
+        for left in range(0, 40, 10)
+    ]
+    assert agreement(one, other) == pytest.approx(np.median(parts), abs=1e-5)
+    assert agreement(one, one) == pytest.approx(1)
 
 
 def test_flat_photos_are_like_nothing():

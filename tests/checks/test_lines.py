@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from fissura.checks.lines import FAR, TURNS, dark_lines, fit, unmarked_lines, working_copy
+from fissura.checks.lines import (
+    FAR,
+    TURNS,
+    dark_lines,
+    fit,
+    lines_of,
+    unmarked_lines,
+    working_copy,
+)
 
 
 def looked_at(image, mask):
@@ -61,3 +69,15 @@ def test_a_line_without_a_mask_is_found_once(surfaces):
     assert len(np.unique(lines)) - 1 == 1
     assert (lines > 0)[:, 85:].sum() > 30
     assert not unmarked_lines(*looked_at(image, mask)[:1], mask, 5.0).any()
+
+
+@pytest.mark.parametrize("light", [False, True])
+@pytest.mark.parametrize("moved", [0, 9])
+def test_light_cracks_are_judged_as_dark_ones_are(surfaces, light, moved):
+    image, mask = surfaces[4]
+    gray, soft, scale = working_copy(255 - image if light else image, np.roll(mask, moved, 1))
+    dark, response, found = lines_of(gray, soft, 5.0, scale)
+    assert np.array_equal(dark, 255 - gray if light else gray)
+    np.testing.assert_array_equal(response, dark_lines(dark, 5.0))
+    assert found.far == bool(moved)
+    assert found.shift == pytest.approx((0, -moved), abs=1)

@@ -29,7 +29,7 @@ HYBRID = "vit_base_r50_s16_224.orig_in21k"
 DROPOUT = 0.1
 
 
-def pad_by_constants(backbone: nn.Module) -> nn.Module:
+def pad_by_constants(backbone: Any) -> Any:
     """Have timm's strided layers pad by constants, in place; names of weights stay.
 
     timm works the padding out from the size at hand (TensorFlow's 'same'). Where the stride divides
@@ -47,22 +47,32 @@ def pad_by_constants(backbone: nn.Module) -> nn.Module:
 
     for layer in list(backbone.modules()):
         if isinstance(layer, StdConv2dSame) and layer.same_pad:
-            layer.same_pad = False
-            padding = _around(layer.kernel_size[0] - layer.stride[0])
-            if any(padding):
-                layer.register_forward_pre_hook(partial(_padded, padding))
-        for name, pool in list(layer.named_children()):
-            if isinstance(pool, MaxPool2dSame):
-                kernel, stride = pool.kernel_size[0], pool.stride[0]  # timm keeps them as pairs
-                outside = nn.ConstantPad2d(_around(kernel - stride), -math.inf)
-                setattr(layer, name, nn.Sequential(outside, nn.MaxPool2d(kernel, stride)))
+            _pad_convolution(layer)
+        for name, below in list(layer.named_children()):
+            if isinstance(below, MaxPool2dSame):
+                setattr(layer, name, _padded_pool(below))
     return backbone
+
+
+def _pad_convolution(layer: Any) -> None:
+    """Have a convolution of timm pad by constants."""
+    layer.same_pad = False
+    padding = _around(layer.kernel_size[0] - layer.stride[0])
+    if any(padding):
+        layer.register_forward_pre_hook(partial(_padded, padding))
+
+
+def _padded_pool(pool: Any) -> nn.Module:
+    """A pooling of timm, whose kernel and stride are pairs, that pads by constants."""
+    kernel, stride = pool.kernel_size[0], pool.stride[0]
+    outside = nn.ConstantPad2d(_around(kernel - stride), -math.inf)
+    return nn.Sequential(outside, nn.MaxPool2d(kernel, stride))
 
 
 def _around(total: int) -> tuple[int, int, int, int]:
     """Padding of so much for each side of an image: left, right, top, bottom."""
-    total = max(total, 0)
-    return (total // 2, total - total // 2) * 2
+    less, more = max(total, 0) // 2, (max(total, 0) + 1) // 2
+    return less, more, less, more
 
 
 def _padded(
