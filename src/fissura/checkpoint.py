@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import nn
 
 from fissura.errors import InputError
 from fissura.exported import CONFIG_ENTRY, FORMATS, exported_format, read_entries
 from fissura.files import replacing
+from fissura.files.documents import parse_json
 from fissura.models import build_model
 from fissura.shipped import MODELS, shipped_folder
 
@@ -232,16 +234,42 @@ def load_model(path: str | Path) -> tuple[nn.Module, ModelConfig]:
             "network is no more in it. Give the model folder that it was exported from."
         )
     weights = found if found.is_file() else found / WEIGHTS
-    model = build_model(config.model, **config.options)
+    model = _built(config, weights)
     try:
         model.load_state_dict(load_file(weights))
     except Exception as error:
-        raise InputError(
-            f"The weights in {weights} cannot be loaded into the network that "
-            f"its config.json describes ({config.model} {config.options}). One of the two "
-            f"files is damaged or from another run. ({str(error).splitlines()[0]})"
-        ) from error
+        raise _no_pair(config, weights, error) from error
     return model.eval(), config
+
+
+def _built(config: ModelConfig, weights: Path) -> nn.Module:
+    """Build the network that a description names, without weights.
+
+    A wrong width would take all memory before its weights are found to be of another one; so sizes
+    that are options are compared first, with tensors that have a shape alone.
+    """
+    try:
+        if "width" in config.options:
+            with torch.device("meta"), safe_open(weights, framework="pt") as stored:
+                expected = build_model(config.model, **config.options).state_dict()
+                for name, tensor in expected.items():
+                    if list(tensor.shape) != stored.get_slice(name).get_shape():
+                        raise ValueError(f"{name} has another size")
+        return build_model(config.model, **config.options)
+    except InputError:
+        raise
+    except Exception as error:  # of whatever a network does with options that are none of its own
+        raise _no_pair(config, weights, error) from error
+
+
+def _no_pair(config: ModelConfig, weights: Path, error: Exception) -> InputError:
+    """Say that weights are not those of a network."""
+    reason = next(iter(str(error).splitlines()), type(error).__name__)
+    return InputError(
+        f"The weights in {weights} cannot be loaded into the network that "
+        f"its config.json describes ({config.model} {config.options}). One of the two "
+        f"files is damaged or from another run. ({reason})"
+    )
 
 
 def read_config(file: Path) -> ModelConfig:
@@ -263,7 +291,7 @@ def read_config(file: Path) -> ModelConfig:
 def _parsed(text: str, file: Path) -> ModelConfig:
     """The description of a model from the text of its config.json; `file` is where it was."""
     try:
-        values = json.loads(text)
+        values = parse_json(text)
     except ValueError as error:
         raise InputError(f"{file} cannot be read as JSON: {error}.") from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
@@ -276,9 +304,35 @@ def _parsed(text: str, file: Path) -> ModelConfig:
     known = {entry.name for entry in fields(ModelConfig)}
     if unknown := sorted(values.keys() - known):
         raise InputError(f"{file} has the unknown entries {', '.join(unknown)}. Update Fissura.")
-    values["mean"], values["std"] = tuple(values["mean"]), tuple(values["std"])
-    values["classes"] = tuple(values.get("classes", ()))
-    return ModelConfig(**values)
+    try:
+        for name in ("mean", "std", "classes"):
+            if name in values:
+                values[name] = tuple(values[name])
+        config = ModelConfig(**values)
+        _check(config)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{file} is damaged: {error}. Download or train the model again."
+        ) from error
+    return config
+
+
+def _check(config: ModelConfig) -> None:
+    """Raise an error where an entry that prediction takes is of another type or out of range."""
+    for name in ("mean", "std"):
+        values = getattr(config, name)
+        numbers = all(isinstance(one, int | float) and abs(one) < 1e6 for one in values)
+        if len(values) != 3 or not numbers or (name == "std" and min(values) <= 0):
+            raise ValueError(f"{name} is {values}, and must be three numbers")
+    for name, most in (("scale", 64), ("threshold", 1)):
+        value = getattr(config, name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
+            raise ValueError(f"{name} is {value}, and must be a number above 0 and at most {most}")
+    for name in ("options", "protocol", "training", "versions", "measuring"):
+        if not isinstance(getattr(config, name), dict):
+            raise TypeError(f"{name} has no entries")
+    if not isinstance(config.model, str) or not all(isinstance(one, str) for one in config.classes):
+        raise TypeError("model and classes must be names")
 
 
 def versions() -> dict[str, str]:

@@ -41,7 +41,14 @@ def open_dataset(path: Path, mode: str = "r", **profile: Any) -> Any:
     rasterio = load_rasterio()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-        return rasterio.open(path, mode, sharing=False, **profile)
+        try:
+            return rasterio.open(path, mode, sharing=False, **profile)
+        except rasterio.errors.RasterioError:
+            raise
+        except Exception as error:  # such as of damaged keys of a place, which GDAL tells by itself
+            if type(error).__module__.startswith("rasterio"):
+                raise rasterio.errors.RasterioIOError(str(error)) from error
+            raise
 
 
 def color_bands(path: Path, dataset: Any) -> tuple[int, ...]:

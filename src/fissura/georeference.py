@@ -11,6 +11,7 @@ import numpy as np
 # corner of the first pixel; the order of rasterio's Affine.
 Transform = tuple[float, float, float, float, float, float]
 
+LEAST = 1e-100  # millimeters; smaller and larger sides of pixels are those of damaged files
 SQUARE = 0.02  # by how much the sides of a pixel may differ without a word
 TRUE_TO_SCALE = 0.005  # by how much a projection may stretch the ground before that is undone
 AXIS, FLATTENING = 6378137.0, 1 / 298.257223563  # of WGS84's ellipsoid; meters
@@ -40,7 +41,8 @@ def pixel_scale(
     """
     short = name if len(name) < 20 else "the file's coordinate system"
     sides, source = _sides(crs, short, transform, size_hw)
-    if sides is None:
+    # Damaged transforms have sides of nothing, or of no number.
+    if sides is None or not all(LEAST < side < 1 / LEAST for side in sides):
         return None, "unknown", None
     width, height = sides
     mean = math.sqrt(width * height)

@@ -31,6 +31,14 @@ def keep_freed_memory() -> bool:
     return all(mallopt(option, value) for option, value in settings.items())
 
 
+def memory_of_machine() -> float:
+    """Return the bytes of the machine's memory, without end where it doesn't tell."""
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, OSError, ValueError):
+        return float("inf")
+
+
 def give_back_freed_memory() -> None:
     """Give the memory that is free now back to the system, also after `keep_freed_memory`.
 

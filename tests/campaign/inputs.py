@@ -110,10 +110,13 @@ class Worker:
             status = self.process.wait()
             word = signal.Signals(-status).name if status < 0 else f"status {status}"
             log = (self.root / "log.txt").read_text(encoding="utf-8", errors="replace")
-            last = log.strip().rpartition("\n")[2][:120] if status > 0 else ""
+            raised = re.findall(r"^[\w.]+(?:Error|Exception).*", log, re.MULTILINE)
+            last = raised[-1][:160] if raised and status > 0 else ""
             return [self.ended("crash", f"the interpreter ended ({word}) {last}")]
         *lines, self.rest = (self.rest + content).split(b"\n")
         found = [json.loads(line) for line in lines]
+        if broken := [line["broken"] for line in found if "broken" in line]:
+            raise RuntimeError(f"right files are not read: {broken[0]}")
         if found:
             self.at, self.began = found[-1], time.monotonic()
         return [line for line in found if "outcome" in line]

@@ -55,7 +55,11 @@ def mutate(content: bytes, name: str, chance: random.Random) -> bytes:
     """Return the content of a file spoiled in one to three ways."""
     suffix = name[name.rfind(".") :].lower()
     for _ in range(chance.choice((1, 1, 1, 2, 3))):
-        content = chance.choice(_ways(suffix, content))(content, chance)
+        way = chance.choice(_ways(suffix, content))
+        try:
+            content = way(content, chance)
+        except RecursionError:  # it is nested too deeply to be changed by its structure
+            content = _flip(content, chance)
     return content
 
 

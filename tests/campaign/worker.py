@@ -136,9 +136,15 @@ def main() -> None:
         sample = box / "samples" / _plain(target.name)
         if target.name not in warm:
             print(json.dumps({"making": target.name}), file=tell, flush=True)
-            if not sample.is_dir():
-                _make(sample, target, guard)
-            _warm(guard, sample, target)
+            try:
+                if not sample.is_dir():
+                    _make(sample, target, guard)
+                _warm(guard, sample, target)
+            except Exception as error:
+                print(
+                    json.dumps({"broken": f"{target.name}: {_where(error)}"}), file=tell, flush=True
+                )
+                raise
             warm.add(target.name)
         print(json.dumps({"begun": index, "target": target.name}), file=tell, flush=True)
         found = one_input(guard, sample, target, seed, index)

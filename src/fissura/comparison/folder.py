@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from PIL import Image
 
 from fissura.errors import InputError
+from fissura.files.documents import read_json
 from fissura.inspection.photos.masks import edited_masks
 from fissura.inspection.record import Record
 from fissura.inspection.store import MEASURED, SETTINGS, load_record
@@ -66,7 +66,7 @@ def open_inspection(folder: Path) -> Inspected:
             "Inspect the photos first, and give the folder behind --out."
         )
     try:
-        settings = json.loads(file.read_text(encoding="utf-8"))
+        settings = read_json(file)
     except (OSError, ValueError) as error:
         raise InputError(f"{file} is damaged ({error}). Inspect the photos anew.") from error
     below = folder / MEASURED

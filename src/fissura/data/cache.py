@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import zipfile
-import zlib
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,8 @@ from numpy.typing import NDArray
 
 from fissura.data.pairs import Pair
 from fissura.files import replacing
+from fissura.files.archives import UNREADABLE
+from fissura.files.documents import parse_json
 
 # Raise it whenever decoding or preparing changes its results.
 FORMAT = 2
@@ -100,11 +101,15 @@ def read(entry: Path) -> Stored | None:
     try:
         # Opened here, since numpy leaves a damaged file open.
         with entry.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            about = json.loads(str(arrays["about"]))
-            flat_images, flat_masks = arrays["images"], arrays["masks"]
-            flat_valid = arrays.get("valid")
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+            return _stored(parse_json(str(arrays["about"])), arrays)
+    except UNREADABLE:
         return None
+
+
+def _stored(about: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Stored:
+    """Return the content of an entry."""
+    flat_images, flat_masks = arrays["images"], arrays["masks"]
+    flat_valid = arrays.get("valid")
     images, masks, valid, start = [], [], [], 0
     for height, width in about["sizes"]:
         end = start + height * width
@@ -113,12 +118,16 @@ def read(entry: Path) -> Stored | None:
         if flat_valid is not None:
             valid.append(flat_valid[start:end].reshape(height, width))
         start = end
+    if images and images[0].dtype != np.uint8:
+        raise ValueError("images of another type")
+    if len(about["names"]) != len(images):
+        raise ValueError("as many names as images")
     return Stored(
         images=images,
         masks=masks,
-        names=about["names"],
-        scale=about["scale"],
-        mask_rule=about["mask_rule"],
+        names=[str(name) for name in about["names"]],
+        scale=float(about["scale"]),
+        mask_rule=str(about["mask_rule"]),
         skipped=[(file, reason) for file, reason in about["skipped"]],
         valid=None if flat_valid is None else valid,
     )

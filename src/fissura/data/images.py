@@ -23,6 +23,7 @@ from fissura.bit_depth import (
     tiff_tags,
 )
 from fissura.errors import InputError
+from fissura.memory import memory_of_machine
 
 HEIF = (".heic", ".heif", ".hif")
 # Lower case; from the least to the most likely format of a mask.
@@ -168,15 +169,35 @@ def decode(path: Path, take: Callable[[Image.Image], NDArray[Any]]) -> tuple[NDA
         with path.open("rb") as file, Image.open(file) as image:
             orientation = _orientation(image)
             deep = is_deep_color(image)
+            _check_size(path, image)
+            size = image.size
             image.load()  # also of deep colors, since Pillow refuses truncated files
+            if image.size != size and image.format in ("HEIF", "AVIF"):
+                raise InputError(f"{path}: cannot be read, its header tells of another size.")
             # Pillow turns TIFFs while it loads them, and takes their orientation away.
             turned = _orientation(image) != orientation and image.format == "TIFF"
             if not deep:
                 pixels = take(image)
                 return (_as_stored(pixels, orientation) if turned else pixels), orientation
         return _by_opencv(path, orientation), orientation
+    except InputError:
+        raise
     except Exception as error:
         return _second_chance(path, error)
+
+
+def _check_size(path: Path, image: Image.Image) -> None:
+    """Refuse an image of which a header promises more than its file or any memory can hold."""
+    width, height = image.size
+    most, holder = memory_of_machine(), "memory of this machine"
+    if image.format == "PNG":
+        # Deflate makes no more than 1032 bytes of one, and a pixel has at least a bit.
+        most, holder = 8 * 1032 * path.stat().st_size, "file"
+    if width * height > most:
+        raise InputError(
+            f"{path}: cannot be read, its header promises {width}×{height} pixels, more than the "
+            f"{holder} can hold."
+        )
 
 
 def _by_opencv(path: Path, orientation: int) -> NDArray[Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from fissura.checkpoint import ModelConfig, find_model
 from fissura.data.preparation.load import PreparedSet
 from fissura.data.preparation.protocols import Protocol
 from fissura.evaluation.options import EvaluateOptions
+from fissura.files.documents import read_json
 from fissura.metrics.curves import at_end_of_grid
 
 
@@ -86,8 +86,7 @@ def _seen(
 def _names_in_training(model: Path) -> set[str] | None:
     """Read the names of the images of a model's training, where its run folder has them."""
     try:
-        text = (find_model(model).parent / "data.json").read_text(encoding="utf-8")
-        record = json.loads(text)
+        record = read_json(find_model(model).parent / "data.json")
         return {*record["train"], *record["validation"]}
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -14,7 +14,7 @@ from pathlib import Path
 
 LONGEST_NAME = 255  # bytes, of nearly every file system
 # How `replacing` calls its temporary files: .NAME.THREAD.tmp.SUFFIX
-UNFINISHED = re.compile(r"\..+\.\d+\.tmp(\.\w+)?")
+UNFINISHED = re.compile(r"\..+\.\d+\.tmp(\.[\w-]+)?")
 
 
 @contextmanager

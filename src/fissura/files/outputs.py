@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from fissura.errors import InputError
-from fissura.files.atomic import replacing, shortened
+from fissura.files.atomic import UNFINISHED, remove_unfinished, replacing, shortened
+from fissura.files.documents import read_json
 
 MASKS, OVERLAYS, PROBABILITIES = "masks", "overlays", "probabilities"
 LONGEST_STEM = 240  # bytes of a name without its suffix, so that it fits with any suffix
@@ -113,9 +114,11 @@ def claim(
     out = settings_file.parent
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file. Give a folder for the results.")
-    if out.is_dir() and any(out.iterdir()):
+    # What a process that was killed before its first settings has left is nothing.
+    if out.is_dir() and any(not UNFINISHED.fullmatch(path.name) for path in out.iterdir()):
         if output.resume and settings_file.is_file():
             _check_same(settings_file, settings)
+            remove_unfinished(out)
             return True
         if not output.overwrite:
             raise InputError(
@@ -142,7 +145,7 @@ def _decoded(name: str) -> str:
 def _check_same(settings_file: Path, settings: Mapping[str, Any]) -> None:
     """Raise `InputError` where earlier results were made with other settings."""
     try:
-        before = dict(json.loads(settings_file.read_text(encoding="utf-8")))
+        before = dict(read_json(settings_file))
     except (ValueError, TypeError) as error:
         raise InputError(f"{settings_file} is damaged. Use --overwrite to start anew.") from error
     differing = [name for name in settings if name not in before or before[name] != settings[name]]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,7 +14,9 @@ from numpy.typing import NDArray
 
 from fissura.errors import InputError
 from fissura.files import MASKS, PROBABILITIES, remove_unfinished, replacing
+from fissura.files.archives import UNREADABLE
 from fissura.files.atomic import remove_unfinished_of
+from fissura.files.documents import read_json
 from fissura.gdal import limited_cache, open_dataset
 from fissura.inference.prediction import HIGHEST_8, lowest_crack
 from fissura.raster import Raster
@@ -101,7 +101,7 @@ def start(files: RasterFiles, settings: dict[str, Any], overwrite: bool) -> dict
     before: dict[str, Any] = {}
     if path.is_file():
         try:
-            before = dict(json.loads(path.read_text(encoding="utf-8")))
+            before = dict(read_json(path))
         except (ValueError, TypeError) as error:
             if not overwrite:
                 raise InputError(f"{path} is damaged. Use --overwrite to start anew.") from error
@@ -168,7 +168,7 @@ def assemble(files: RasterFiles, chunks: int, raster: Raster, threshold: float) 
             )
         )
         for index in range(chunks):
-            prob, count = _read_chunk(files.chunk(index))
+            prob, count = _read_chunk(files.chunk(index), raster.size_hw[1])
             valid += count
             held = np.concatenate([held, prob])
             del prob
@@ -183,12 +183,15 @@ def assemble(files: RasterFiles, chunks: int, raster: Raster, threshold: float) 
     return crack, valid
 
 
-def _read_chunk(file: Path) -> tuple[NDArray[np.uint8], int]:
+def _read_chunk(file: Path, width: int) -> tuple[NDArray[np.uint8], int]:
     """The probabilities of a chunk, and how many of its pixels show something."""
     try:
         with file.open("rb") as opened, np.load(opened) as arrays:
-            return arrays["prob"], int(arrays["valid"])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+            prob, valid = arrays["prob"], int(arrays["valid"])
+            if prob.ndim != 2 or prob.shape[1] != width or prob.dtype != np.uint8:
+                raise ValueError(f"{prob.shape} values of {prob.dtype}")
+            return prob, valid
+    except UNREADABLE as error:
         raise InputError(
             f"{file} is damaged ({error}). Delete it and resume; it will be made again."
         ) from error

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fissura.errors import InputError, extra
+from fissura.files.documents import read_yaml
 from fissura.inspection.exporters.tables import PHOTO_COLUMNS
 from fissura.inspection.facts import PhotoFacts
 from fissura.measurement.options import ResolutionOptions
@@ -106,8 +105,8 @@ def _from_folders(known: KnownPhotos, files: list[Path], inputs: list[Path]) -> 
 def _scale_file(path: Path) -> Known:
     """Read a `scale.yaml`."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        values = read_yaml(path)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error}).") from error
     if not isinstance(values, dict):
         raise InputError(f"{path} holds no lines such as 'mm_per_pixel: 0.2'.")

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from fissura.errors import InputError
+from fissura.files.documents import read_yaml_nodes
 
 
 def read_rules(path: Path, example: str) -> dict[Any, Any]:
@@ -24,10 +25,8 @@ def read_rules(path: Path, example: str) -> dict[Any, Any]:
         InputError: The file cannot be read or holds no rule, or a rule twice.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        node = yaml.compose(text, yaml.SafeLoader)
-        values = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        values, node = read_yaml_nodes(path)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as limits ({error}). {example}") from error
     if not values:
         raise InputError(f"{path} is empty: it holds no rule. {example}")

@@ -8,9 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fissura.errors import InputError
+from fissura.files.documents import read_yaml
 from fissura.measurement.crack import Crack
 
 WIDTHS = {
@@ -177,8 +176,8 @@ def find_profile(name: str | Path) -> Profile:
             "docs/inspection.md shows a file of one's own classes."
         )
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        values = read_yaml(path)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as classes of severity ({error}).") from error
     return _own(path, values)
 
@@ -197,10 +196,12 @@ def _own(path: Path, values: Any) -> Profile:
             f"{', '.join(known)}."
         )
     width = values.get("width", "p95")
-    if width not in WIDTHS:
+    if not isinstance(width, str) or width not in WIDTHS:
         raise InputError(f"{path}: width is {width}; it must be one of {', '.join(WIDTHS)}.")
     classes = {str(name): _bound(path, name, begin) for name, begin in values["classes"].items()}
     begins = list(classes.values())
+    if not begins:
+        raise InputError(f"{path}: there is nothing below 'classes:'. Write a line for each class.")
     if begins[0] != 0 or begins != sorted(set(begins)):
         raise InputError(
             f"{path}: the classes begin at {', '.join(f'{one:g}' for one in begins)} mm; the first "

@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
-from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
-from zlib import error as ZlibError
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import cv2
 import numpy as np
@@ -21,6 +20,8 @@ from numpy.typing import NDArray
 
 from fissura.errors import InputError
 from fissura.files import replacing
+from fissura.files.archives import UNREADABLE
+from fissura.files.documents import parse_json, read_json
 from fissura.inspection.corrections import Correction
 from fissura.inspection.facts import PhotoFacts
 from fissura.inspection.record import Outline, Record
@@ -90,7 +91,7 @@ def load_record(path: Path) -> Record:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             photo = _head(path, stored)["photo"]
-            meta = json.loads(stored["meta"].tobytes())
+            meta = parse_json(stored["meta"].tobytes())
             arrays = {
                 name: stored[name]
                 for name in (*ARRAYS, "lines", "runs", "specks")
@@ -122,7 +123,7 @@ def load_record(path: Path) -> Record:
 def read_settings(path: Path) -> dict[str, Any]:
     """Return the settings of an inspection; none where they cannot be read."""
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings = read_json(path)
     except (OSError, ValueError):
         return {}
     return settings if isinstance(settings, dict) else {}
@@ -152,14 +153,14 @@ def load_widest(path: Path) -> float:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             _head(path, stored)
-            meta = json.loads(stored["meta"].tobytes())
+            meta = parse_json(stored["meta"].tobytes())
         widths = [float(crack["width_max"]) for crack in meta["cracks"]]
     except _DAMAGED as error:
         raise _damaged(path, error) from error
     return max((width for width in widths if not math.isnan(width)), default=0.0)
 
 
-_DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, IndexError, BadZipFile, ZlibError)
+_DAMAGED = (*UNREADABLE, cv2.error)
 
 
 def _damaged(path: Path, error: Exception) -> InputError:
@@ -173,7 +174,7 @@ def _damaged(path: Path, error: Exception) -> InputError:
 
 def _head(path: Path, stored: Any) -> dict[str, Any]:
     """Return the head of an archive, or refuse that of another version."""
-    head = json.loads(stored["head"].tobytes()) if "head" in stored else {}
+    head = parse_json(stored["head"].tobytes()) if "head" in stored else {}
     if head.get("format") != FORMAT:
         raise InputError(
             f"{path} was written by another version of Fissura, and this one cannot go on from it. "

@@ -16,6 +16,7 @@ from rich.console import Console
 from fissura.checkpoint import versions, weight_files
 from fissura.errors import InputError
 from fissura.files import MASKS, OVERLAYS, PROBABILITIES, UNFINISHED, OutputOptions, replacing
+from fissura.files.documents import read_json
 from fissura.files.failures import Failure
 from fissura.spread.parts import Part
 
@@ -256,7 +257,7 @@ def _read(folder: Path) -> Manifest:
             "with --resume; if it is no shard, leave it out."
         )
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = read_json(path)
         version = fields.pop("format")
         own = [OwnPhoto(**photo) for photo in fields.pop("own")]
         manifest = Manifest(**fields, own=own, folder=folder)

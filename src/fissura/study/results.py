@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fissura.errors import InputError
 from fissura.files import replacing
+from fissura.files.documents import read_json
 from fissura.study.experiment import Experiment
 
 FORMAT = 1
@@ -111,7 +112,7 @@ def read_result(file: Path) -> RunResult:
         InputError: The file is something else, damaged, or of a newer format.
     """
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = read_json(file)
         if values["format"] != FORMAT:
             raise InputError(f"{file} has the format {values['format']}; this Fissura reads 1.")
         if "figures" in values:
@@ -120,12 +121,26 @@ def read_result(file: Path) -> RunResult:
             if "crack_share" in described:
                 described["crack_fraction"] = described.pop("crack_share")
         known = {entry.name for entry in fields(RunResult)}
-        return RunResult(**{name: value for name, value in values.items() if name in known})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        result = RunResult(**{name: value for name, value in values.items() if name in known})
+        _check(result)
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(
             f"{file} is not a result that `fissura study` wrote ({error}). Remove it; the study "
             "then makes it anew."
         ) from error
+    return result
+
+
+def _check(result: RunResult) -> None:
+    """Raise an error where a value that tables and statistics take has another type."""
+    if not all(isinstance(value, int | float) for value in (result.loss, result.metrics["iou"])):
+        raise TypeError("its loss or IoU is no number")
+    if not isinstance(result.key, str) or type(result.seed) is not int:
+        raise TypeError("its key or seed is none")
+    if result.counts_array().shape[1:] != (3,):
+        raise ValueError("its counts are not three for each image")
 
 
 def read_results(folder: Path) -> dict[str, RunResult]:

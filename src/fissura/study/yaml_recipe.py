@@ -7,9 +7,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fissura.errors import InputError
+from fissura.files import documents
 from fissura.study.data import OWN_DATA, DataSet, panels
 from fissura.study.recipe import Recipe, Row, cross
 from fissura.training.config_file import typed
@@ -38,8 +37,8 @@ def read_yaml(file: Path) -> Recipe:
         InputError: It cannot be read, or an entry is unknown or of another type.
     """
     try:
-        read = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        read = documents.read_yaml(file)
+    except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{file} cannot be read as YAML: {reason}.") from error
     if not isinstance(read, dict):
@@ -86,6 +85,8 @@ def _named(file: Path, read: Mapping[Any, Any], key: str, option: str) -> dict[s
         doubled = sorted({str(name) for name in entries if entries.count(name) > 1})
         if doubled:
             raise InputError(f"{file}: {key} names {', '.join(doubled)} twice.")
+        if not all(isinstance(name, str) for name in entries):
+            raise InputError(f"{file}: {key} must be a list of names, such as `[bce-dice, focal]`.")
         entries = {name: {option: name} for name in entries}
     return {
         str(name): typed(file, _mapping(file, f"{key}: {name}", own))
@@ -98,7 +99,7 @@ def _data(file: Path, entries: Any) -> list[DataSet]:
     if not entries:
         return [OWN_DATA]
     if isinstance(entries, list):
-        entries = {name: {} for name in entries}
+        entries = {str(name): {} for name in entries}
     return [
         _data_set(file, str(name), _mapping(file, f"data: {name}", own or {}))
         for name, own in _mapping(file, "data", entries).items()

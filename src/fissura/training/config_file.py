@@ -14,6 +14,7 @@ import yaml
 
 from fissura.errors import InputError
 from fissura.files import replacing
+from fissura.files.documents import read_yaml
 from fissura.training.options import TrainOptions
 
 
@@ -70,8 +71,8 @@ def read_values(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"There is no configuration file {path}.")
     try:
-        read = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        read = read_yaml(path)
+    except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path} cannot be read as YAML: {reason}.") from error
     if not isinstance(read, dict):

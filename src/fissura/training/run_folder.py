@@ -14,6 +14,7 @@ events.out.*     TensorBoard
 from __future__ import annotations
 
 import csv
+import io
 import json
 import time
 from pathlib import Path
@@ -23,6 +24,7 @@ import torch
 
 from fissura.errors import InputError
 from fissura.files import naming, remove_unfinished, replacing
+from fissura.files.documents import parse_json
 from fissura.training.config_file import write_config
 from fissura.training.inputs import Inputs
 from fissura.training.options import TrainOptions
@@ -102,11 +104,15 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         A dictionary for each epoch; none where the file is missing.
     """
     lines = []
-    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    for number, one in enumerate(text.splitlines(), start=1):
         try:
-            lines.append(json.loads(text))
-        except json.JSONDecodeError:
+            line = parse_json(one)
+        except ValueError:
             break
+        if not isinstance(line, dict) or type(line.get("epoch")) is not int:
+            raise InputError(f"{path} is damaged: line {number} is not that of an epoch.")
+        lines.append(line)
     return lines
 
 
@@ -151,9 +157,11 @@ class StateWriter:
             state: State that `Session.state` returned.
         """
         start = time.monotonic()
-        # An open file, since torch's own writer says of a full disk 'unexpected pos 704 vs 598'.
+        # Through memory, since torch's own writer says of a full disk 'unexpected pos 704 vs 598'.
         with replacing(self.path) as temporary, temporary.open("wb") as file:
-            torch.save(state, file)
+            packed = io.BytesIO()
+            torch.save(state, packed)
+            file.write(packed.getbuffer())
         self.written = time.monotonic()
         self.cost = self.written - start
 

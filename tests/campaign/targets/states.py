@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from contextlib import suppress
 from pathlib import Path
-from types import SimpleNamespace
 from unittest import mock
 
 import cv2
@@ -191,13 +190,9 @@ def write_desk() -> None:
 
 def open_desk(file: Path) -> None:
     """Open the desk again, look at its photos and undo."""
-    from fissura.measurement.options import MeasureOptions, ResolutionOptions
-    from fissura.serve.desk.desk import Desk
+    from tests.serve.desk.conftest import opened
 
-    options = SimpleNamespace(
-        limits=None, measuring=MeasureOptions(), resolution=ResolutionOptions(), max_megapixels=9.0
-    )
-    desk = Desk(Path("photos"), options, SimpleNamespace(name="none", model=Path("none")))
+    desk = opened(Path("photos"))
     try:
         for row in desk.store.photos():
             desk.photo(row.id)

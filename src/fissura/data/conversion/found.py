@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from fissura.data.images import read_size
 from fissura.data.masks import read_mask
 from fissura.errors import InputError
 from fissura.files import MASKS, output_names
+from fissura.files.documents import read_json
 
 RESULTS = ("prediction.json", "inspection.json")
 SUFFIXES = (".png", ".tif")
@@ -40,7 +40,7 @@ def read_results(folder: Path, photos: Path | None = None) -> AnnotatedSet | Non
     if settings is None or not (folder / MASKS).is_dir():
         return None
     try:
-        told = json.loads(settings.read_text(encoding="utf-8"))
+        told = read_json(settings)
         inputs = [photos] if photos is not None else [Path(path) for path in told["inputs"]]
         classes = [str(name) for name in told.get("classes") or []]
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fissura.errors import InputError
+from fissura.files import documents
 
 LONGEST_YAML = 2**20
 
@@ -21,11 +19,7 @@ def read_json(path: Path) -> Any:
         InputError: It is no JSON, or nested too deeply.
     """
     try:
-        return json.loads(path.read_bytes().decode("utf-8-sig"))
-    except RecursionError as error:
-        raise InputError(f"{path}: is nested too deeply for annotations.") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not in UTF-8. Save it again, or export it anew.") from error
+        return documents.read_json(path)
     except ValueError as error:
         raise InputError(f"{path}: is damaged, it is no whole JSON ({error}).") from error
 
@@ -39,12 +33,9 @@ def read_yaml(path: Path) -> Any:
     if path.stat().st_size > LONGEST_YAML:
         raise InputError(f"{path}: is too large for the description of a data set.")
     try:
-        return yaml.safe_load(path.read_bytes().decode("utf-8-sig"))
-    except RecursionError as error:
-        raise InputError(f"{path}: is nested too deeply.") from error
-    except (yaml.YAMLError, ValueError) as error:
-        line = " ".join(str(error).split())[:120]
-        raise InputError(f"{path}: is damaged, it is no YAML ({line}).") from error
+        return documents.read_yaml(path)
+    except ValueError as error:
+        raise InputError(f"{path}: is damaged, it is no YAML ({str(error)[:120]}).") from error
 
 
 class _Plain(ET.TreeBuilder):

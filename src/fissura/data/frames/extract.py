@@ -17,6 +17,7 @@ from fissura.data.frames.options import FrameOptions
 from fissura.data.frames.read import Frame, read_frames
 from fissura.errors import InputError
 from fissura.files import new_folder, replacing
+from fissura.files.documents import read_json
 from fissura.files.failures import printable
 
 TABLE, SETTINGS = "frames.csv", "frames.json"
@@ -114,7 +115,7 @@ def _settings(source: Path, options: FrameOptions) -> dict[str, Any]:
 def _kept(out: Path, settings: dict[str, Any]) -> Extracted:
     """The frames of an earlier call, where they are those that are asked for."""
     try:
-        known = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
+        known = read_json(out / SETTINGS)
     except (OSError, ValueError):
         known = {}
     if not settings or any(known.get(name) != value for name, value in settings.items()):

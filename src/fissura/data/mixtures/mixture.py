@@ -13,10 +13,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fissura.data.mixtures.crops import SPREAD
 from fissura.errors import InputError
+from fissura.files.documents import read_yaml
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +66,14 @@ class MixtureSet:
         found = re.search(self.group, name) if self.group else None
         if found is None:
             return name
-        return found[1] if self.block is None else str(int(found[1]) // self.block)
+        if self.block is None:
+            return found[1]
+        if not re.fullmatch("[0-9]+", found[1] or ""):
+            raise InputError(
+                f"`group` ({self.group}) captures {found[1]!r} in the name {name}, and `block` "
+                "needs a number there."
+            )
+        return str(int(found[1]) // self.block)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,8 +168,8 @@ def read_mixture(file: Path) -> Mixture:
             fractions do not add up to 1.
     """
     try:
-        read = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        read = read_yaml(file)
+    except (OSError, ValueError) as error:
         raise InputError(
             f"{file} cannot be read as YAML: {' '.join(str(error).split())}."
         ) from error
@@ -176,6 +182,7 @@ def read_mixture(file: Path) -> Mixture:
     if unknown := sorted(map(str, read.keys() - known)):
         raise InputError(f"{file} has unknown entries: {', '.join(unknown)}.")
     entries = _Entries(**{"name": file.stem, **read})
+    _check_entries(file, entries)
     sets = {str(name): _read_set(file, str(name), value) for name, value in entries.sets.items()}
     total = sum(one.fraction for one in sets.values())
     if abs(total - 1) > 1e-6:
@@ -212,13 +219,50 @@ def _read_set(file: Path, name: str, value: Any) -> MixtureSet:
     if missing := sorted({"fraction", "terms", "commercial"} - value.keys()):
         raise InputError(f"{file}: {name} lacks {', '.join(missing)}.")
     values: dict[str, Any] = dict(value)
+    if not isinstance(values.get("backgrounds", []), list | tuple):
+        raise InputError(f"{file}: `backgrounds` of {name} must be a list of names of sets.")
     values["backgrounds"] = tuple(values.get("backgrounds", ()))
     if not isinstance(values["commercial"], bool):
         raise InputError(f"{file}: `commercial` of {name} must be true or false.")
     fraction = values["fraction"]
     if not isinstance(fraction, int | float) or not 0 <= fraction <= 1:
         raise InputError(f"{file}: `fraction` of {name} must be a number from 0 to 1.")
+    _check_set(file, name, values)
     one = MixtureSet(**values)
     if (one.folder is None) == (not one.backgrounds):
         raise InputError(f"{file}: {name} must have either `folder` or `backgrounds`.")
     return one
+
+
+def _check_entries(file: Path, entries: _Entries) -> None:
+    """Raise `InputError` where an entry at the top has another type."""
+    for name in ("crops", "seed"):
+        value = getattr(entries, name)
+        if type(value) is not int or value < 0:
+            raise InputError(f"{file}: `{name}` is {value!r}; it must be a whole number.")
+    for name in ("name", "root"):
+        if not isinstance(value := getattr(entries, name), str) or "\0" in value:
+            raise InputError(f"{file}: `{name}` is {value!r}; it must be a text.")
+
+
+def _check_set(file: Path, name: str, values: dict[str, Any]) -> None:
+    """Raise `InputError` where an entry of a set has another type, or is no pattern."""
+    for entry in ("terms", "cite", "split", "folder", "exclude", "group"):
+        value = values.get(entry)
+        if value is not None and not isinstance(value, str):
+            raise InputError(f"{file}: `{entry}` of {name} is {value!r}; it must be a text.")
+    if not all(isinstance(one, str) for one in values["backgrounds"]):
+        raise InputError(f"{file}: `backgrounds` of {name} must be names of sets.")
+    for entry, groups in (("exclude", 0), ("group", 1)):
+        try:
+            found = re.compile(values.get(entry) or "()").groups
+        except (re.error, RecursionError, OverflowError) as error:
+            raise InputError(f"{file}: `{entry}` of {name} is no pattern ({error}).") from error
+        if found < groups:
+            raise InputError(f"{file}: `{entry}` of {name} must capture something, with ( and ).")
+    block = values.get("block")
+    if block is not None and (type(block) is not int or block < 1):
+        raise InputError(f"{file}: `block` of {name} is {block!r}; it must be a number from 1.")
+    kept = values.get("validation", 0.0)
+    if isinstance(kept, bool) or not isinstance(kept, int | float) or not 0 <= kept < float("inf"):
+        raise InputError(f"{file}: `validation` of {name} is {kept!r}; it must be a number from 0.")

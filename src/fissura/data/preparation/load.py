@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import typing
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -20,6 +19,7 @@ from fissura.data.preparation.protocols import Protocol
 from fissura.data.splits import group_of, split_groups
 from fissura.data.walk import below
 from fissura.errors import InputError
+from fissura.memory import memory_of_machine
 
 __all__ = ["LabeledFolder", "PreparedSet", "default_cache_dir", "load_split"]
 
@@ -241,17 +241,9 @@ def choose_pairs(
 def _check_memory(pairs: list[Pair], root: Path) -> None:
     """Images of their own size are held in memory whole, and once more while they are cached."""
     needed = sum(8 * height * width for height, width in (read_size(p.image)[0] for p in pairs))
-    if needed > (available := _memory()):
+    if needed > (available := memory_of_machine()):
         raise InputError(
             f"The images in {root} ({len(pairs)}) need about {needed / 2**30:.0f} GiB of memory at "
             f"their own size, and this machine has {available / 2**30:.0f} GiB. Take a --protocol "
             "that makes them smaller (crack500 cuts large photos into tiles), or fewer images."
         )
-
-
-def _memory() -> float:
-    """Bytes of the machine's memory, where it tells."""
-    try:
-        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (AttributeError, OSError, ValueError):
-        return float("inf")

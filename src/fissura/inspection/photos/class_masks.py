@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from fissura.data.masks import is_jpeg, read_mask
 from fissura.errors import InputError
+from fissura.files.documents import read_json
 
 # Fraction of pixels that have the value of all their neighbors: at least 0.6 of 2000 masks, saved
 # as JPEG and resampled ones among them, at most 0.43 of 1500 photos.
@@ -87,7 +87,7 @@ def class_of_map(file: Path, told: dict[str, Any], of_class: str | None) -> OneC
 def read_settings(file: Path) -> dict[str, Any]:
     """Return the content of a JSON file, empty where there is none."""
     try:
-        told = json.loads(file.read_text(encoding="utf-8"))
+        told = read_json(file)
     except (OSError, ValueError):
         return {}
     return told if isinstance(told, dict) else {}

@@ -8,9 +8,8 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fissura.errors import InputError
+from fissura.files.documents import read_yaml
 
 LINES = ("object", "inspector", "client", "date")
 KEYS = ("title", *LINES, "notes", "signatures", "date_form")
@@ -51,8 +50,8 @@ def read_heading(path: Path) -> Heading:
         InputError: The file cannot be read, or a value is no text, or no list of texts.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        values = read_yaml(path)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as the heading of a report ({error}).") from error
     if not isinstance(values, dict) or not values:
         raise InputError(
@@ -60,7 +59,7 @@ def read_heading(path: Path) -> Heading:
             f"{', '.join(KEYS)}."
         )
     form = values.get("date_form", "long")
-    if form not in DATE_FORMS:
+    if not isinstance(form, str) or form not in DATE_FORMS:
         raise InputError(f"{path}: date_form is {form}; it must be one of {', '.join(DATE_FORMS)}.")
     named = [*LINES, *(str(name) for name in values if name not in KEYS)]
     lines = {name: _text(path, name, values.get(name), form) for name in named}

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fissura.files.documents import parse_json
 from fissura.inspection.corrections import REJECTED
 from fissura.measurement.crack import Crack
 
@@ -91,7 +92,7 @@ def unpack(packed: bytes) -> tuple[list[Entry], dict[str, Any]]:
     content = zlib.decompress(packed)
     (size,) = struct.unpack_from("<I", content)
     at = 4 + size
-    heads, about = json.loads(content[4:at])
+    heads, about = parse_json(content[4:at])
 
     def take(*shape: int) -> NDArray[np.float64]:
         nonlocal at

@@ -140,10 +140,13 @@ class TileFiles:
             if found is None:
                 path = self._home / "tiles" / f"{name}.tiles"
                 if not path.is_file():
-                    pixels = read_image(file) if image is None else image
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    write_tiles(path, (pixels.shape[0], pixels.shape[1]), _bands(pixels))
-                found = self._open[name] = Tiles(path)
+                    _write(path, file, image)
+                try:
+                    found = Tiles(path)
+                except ValueError:  # they are made of the photo, and can be made again
+                    _write(path, file, image)
+                    found = Tiles(path)
+                self._open[name] = found
             self._open.move_to_end(name)
             while len(self._open) > MOST_TILES:
                 self._open.popitem(last=False)[1].close()
@@ -154,6 +157,13 @@ class TileFiles:
         with self._lock:
             while self._open:
                 self._open.popitem()[1].close()
+
+
+def _write(path: Path, file: Path, image: NDArray[np.uint8] | None) -> None:
+    """Write the tiles of a photo."""
+    pixels = read_image(file) if image is None else image
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_tiles(path, (pixels.shape[0], pixels.shape[1]), _bands(pixels))
 
 
 def found_folder(home: Path) -> Path:

@@ -119,7 +119,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = threading.RLock()
+        self._lock, self._path = threading.RLock(), path
         try:
             self._base = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             self._base.execute("PRAGMA journal_mode = WAL")
@@ -293,7 +293,15 @@ class Store:
         with self._lock:
             cursor = self._base.cursor()
             cursor.row_factory = sqlite3.Row
-            return cursor.execute(statement, values).fetchall()
+            try:
+                return cursor.execute(statement, values).fetchall()
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError as error:
+                raise InputError(
+                    f"{self._path} is damaged ({error}). Move it away to begin anew, or copy it "
+                    "back from a backup; the photos stay as they are."
+                ) from error
 
 
 def _photo(row: sqlite3.Row) -> PhotoRow:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fissura.files import replacing
+from fissura.files.documents import parse_json
 from fissura.overlay import VERMILION
 
 TILE = 256
@@ -141,18 +142,35 @@ class Tiles:
 
     Args:
         path: The file.
+
+    Raises:
+        ValueError: It holds no tiles, or is damaged.
     """
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb")
         self._lock = threading.Lock()
+        try:
+            self.sizes, self._places = self._index()
+        except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, struct.error):
+            self._file.close()
+            raise ValueError(f"{path} holds no tiles, or damaged ones.") from None
+
+    def _index(self) -> tuple[list[tuple[int, int]], list[dict[str, list[int]]]]:
+        """Return the sizes of the levels, and where the tiles of each are in the file."""
         start = self._file.read(len(MAGIC) + 8)
         if start[: len(MAGIC)] != MAGIC:
-            raise ValueError(f"{path} holds no tiles.")
+            raise ValueError
         self._file.seek(struct.unpack("<q", start[len(MAGIC) :])[0])
-        index = json.loads(self._file.read())
-        self.sizes: list[tuple[int, int]] = [(size[0], size[1]) for size in index["sizes"]]
-        self._places: list[dict[str, list[int]]] = index["places"]
+        index = parse_json(self._file.read())
+        sizes = [(int(size[0]), int(size[1])) for size in index["sizes"]]
+        places = [
+            {str(name): [int(begin), int(size)] for name, (begin, size) in level.items()}
+            for level in index["places"]
+        ]
+        if len(sizes) != len(places):
+            raise ValueError
+        return sizes, places
 
     def close(self) -> None:
         """Close the file."""

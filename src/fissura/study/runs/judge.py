@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +18,7 @@ from fissura.evaluation.evaluate import score_model
 from fissura.evaluation.options import EvaluateOptions
 from fissura.evaluation.score import Scores
 from fissura.evaluation.summary import summarize
+from fissura.files.documents import read_json
 from fissura.metrics.counts import BINS, METRICS, counts_at, pixel_counts
 from fissura.study.experiment import Run
 from fissura.study.results import RunResult
@@ -103,7 +103,7 @@ def _metrics(scores: Scores) -> dict[str, Any]:
 
 def _trained_on(images: PreparedSet, folder: Path) -> PreparedSet:
     """Return the training images without those that were set aside for validation."""
-    record = json.loads((folder / "data.json").read_text(encoding="utf-8"))
+    record = read_json(folder / "data.json")
     names = {*record["train"]}
     return images.subset([index for index, name in enumerate(images.names) if name in names])
 

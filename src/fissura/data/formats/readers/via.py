@@ -7,7 +7,6 @@ filled, polylines are lines, points mark nothing.
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from fissura.data.formats.readers.coco import note_outside
 from fissura.data.formats.shapes.points import ellipse, points, polygon, polyline, rectangle
 from fissura.data.formats.source import Gathered
 from fissura.errors import InputError
+from fissura.files.documents import parse_json
 
 NAME = "VIA"
 CSV_COLUMNS = {"filename", "region_shape_attributes", "region_attributes"}
@@ -135,8 +135,8 @@ def read_via_csv(path: Path, gathered: Gathered) -> None:
         row = {str(name).strip("#"): value for name, value in row.items()}
         regions = of_image.setdefault(str(row.get("filename")), [])
         try:
-            shape = json.loads(row.get("region_shape_attributes") or "{}")
-            attributes = json.loads(row.get("region_attributes") or "{}")
+            shape = parse_json(row.get("region_shape_attributes") or "{}")
+            attributes = parse_json(row.get("region_attributes") or "{}")
         except (ValueError, RecursionError, TypeError) as error:
             raise InputError(f"{path}: line {count} holds a cell that is no JSON.") from error
         if shape:
