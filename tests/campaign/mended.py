@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import json
+import struct
+import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +41,7 @@ def replaced(old: str, new: str) -> Callable[[bytes], bytes]:
 
 def added(text: str) -> Callable[[bytes], bytes]:
     """Add a text at the end."""
-    return lambda content: content + text.encode()
+    return lambda content: content + text.encode("utf-8", "surrogateescape")
 
 
 def instead(text: str | bytes) -> Callable[[bytes], bytes]:
@@ -43,6 +49,142 @@ def instead(text: str | bytes) -> Callable[[bytes], bytes]:
     return lambda _: text.encode() if isinstance(text, str) else text
 
 
-INPUTS: tuple[Mended, ...] = ()
+def packed(name: str, change: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    """Change an entry of an archive."""
+
+    def change_entry(content: bytes) -> bytes:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            entries = {one: archive.read(one) for one in archive.namelist()}
+        entries[name] = change(entries[name])
+        again = io.BytesIO()
+        with zipfile.ZipFile(again, "w") as archive:
+            for one, inside in entries.items():
+                archive.writestr(one, inside)
+        return again.getvalue()
+
+    return change_entry
+
+
+def of_size(width: int, height: int) -> Callable[[bytes], bytes]:
+    """Let the header of a PNG promise another size."""
+
+    def change(content: bytes) -> bytes:
+        head = struct.pack(">II", width, height) + content[24:29]
+        check = struct.pack(">I", zlib.crc32(b"IHDR" + head))
+        return content[:16] + head + check + content[33:]
+
+    return change
+
+
+def twice_bytes(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
+    """Replace bytes wherever they are; as many."""
+    return lambda content: content.replace(old, new)
+
+
+def metadata(name: str, value: Any) -> Callable[[bytes], bytes]:
+    """Set an entry of a JSON file."""
+    return lambda content: json.dumps(json.loads(content) | {name: value}).encode()
+
+
+DEEP_JSON, DEEP_YAML = "[" * 5000, "[" * 2000
+RUN = "study/runs/panels-3pc-40-hybrid-focal-margin-2ep-s0-e0132f3f.json"
+INPUTS: tuple[Mended, ...] = (
+    *(
+        Mended(target=target, file=file, change=change, was=was)
+        for target, file in (
+            ("settings", "limits.yaml"), ("settings", "report.yaml"),
+            ("settings", "severity.yaml"), ("settings", "photos/scale.yaml"),
+            ("options", "config.yaml"), ("options", "recipe.yaml"), ("options", "mixture.yaml"),
+        )
+        for change, was in (
+            (instead(DEEP_YAML), "RecursionError"),
+            (added("when: 2026-02-30\n"), "ValueError: day is out of range"),
+            (added("when: !!timestamp x\n"), "AttributeError within PyYAML"),
+        )
+    ),
+    Mended(
+        target="settings", file="severity.yaml", change=replaced("width: p95", "width: [p95]"),
+        was="TypeError: unhashable type",
+    ),
+    Mended(
+        target="settings", file="report.yaml", change=replaced("date_form: iso", "date_form: []"),
+        was="TypeError: unhashable type",
+    ),
+    Mended(
+        target="options", file="mixture.yaml", change=replaced("[0-9]+", "[9-0]+"),
+        was="re.error: bad character range",
+    ),
+    Mended(
+        target="options", file="mixture.yaml", change=replaced("block: 10", "block: a"),
+        was="TypeError: int // str",
+    ),
+    Mended(
+        target="options", file="recipe.yaml", change=replaced("[crackseg]", "[{a: 1}]"),
+        was="TypeError: unhashable type",
+    ),
+    Mended(
+        target="photos", file="palette.png", change=of_size(262_200, 134_217_769),
+        was="all memory of the machine",
+    ),
+    Mended(
+        target="cache", file="cache/*",
+        change=packed("about.npy", lambda entry: entry[:8] + b"\x05\0('a'\n"),
+        was="tokenize.TokenError",
+    ),
+    Mended(
+        target="model", file="model/config.json", change=metadata("options", {"width": [2]}),
+        was="TypeError in the network",
+    ),
+    Mended(
+        target="model", file="model/config.json", change=metadata("std", [1e300, 1, 1]),
+        was="RuntimeError: overflow",
+    ),
+    Mended(
+        target="model", file="model/config.json", change=metadata("mean", None),
+        was="TypeError: not iterable",
+    ),
+    Mended(
+        target="run", file="run/metrics.jsonl", change=added('{"loss": 1}\n'),
+        was="KeyError: epoch",
+    ),
+    Mended(
+        target="run", file="run/metrics.jsonl", change=added("\udcb3"), was="UnicodeDecodeError",
+    ),
+    Mended(
+        target="records", file="done/measured/0.npz",
+        change=packed("meta.npy", twice_bytes(b'"cracks"', b'"crackz"')), was="AttributeError",
+    ),
+    Mended(
+        target="records", file="done/inspection.json", change=instead(DEEP_JSON),
+        was="RecursionError",
+    ),
+    Mended(
+        target="chunks", file="done/chunks/tiled/settings.json", change=instead(DEEP_JSON),
+        was="RecursionError",
+    ),
+    Mended(
+        target="chunks", file="done/chunks/tiled/chunk-00000.npz",
+        change=packed("prob.npy", twice_bytes(b"(32, 56)", b"(56, 32)")),
+        was="ValueError: other dimensions",
+    ),
+    Mended(target="study", file=RUN, change=instead(DEEP_JSON), was="RecursionError"),
+    Mended(target="study", file=RUN, change=metadata("key", []), was="TypeError: unhashable"),
+    Mended(target="study", file=RUN, change=metadata("counts", [[1], []]), was="ValueError"),
+    Mended(target="study", file=RUN, change=metadata("metrics", "iou"), was="TypeError"),
+    Mended(
+        target="georeferenced", file="tiled.tif",
+        change=twice_bytes(struct.pack("<d", 0.002), struct.pack("<d", 1e-300)),
+        was="ZeroDivisionError",
+    ),
+    Mended(
+        target="desk", file="photos/fissura-desk/tiles/0.tiles",
+        change=lambda content: content[:40],
+        was="JSONDecodeError",
+    ),
+)  # fmt: skip
 # What was mended after a disturbance: its row of the table, and what came of it.
-DISTURBED: tuple[tuple[str, str], ...] = ()
+DISTURBED: tuple[tuple[str, str], ...] = (
+    ("disk full: train", "a traceback of torch's writer, while the state was saved"),
+    ("killed at any time: inspect", "hidden files of the process that was killed stayed"),
+    ("killed at any time: inspect", "journals of GeoPackages that were not finished stayed"),
+)

@@ -16,10 +16,10 @@ from .targets.all_of_them import TARGETS
 @pytest.mark.filterwarnings("default")  # as for users
 def test_what_was_mended_stays_so(one, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FISSURA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("FISSURA_CACHE", str(tmp_path / "prepared"))
     target = next(target for target in TARGETS if target.name == one.target)
     target.make()
-    (file,) = (file for file in target.spoilable() if file.as_posix() == one.file)
+    (file,) = (file for file in target.spoilable() if file.match(one.file))
     file.write_bytes(one.change(file.read_bytes()))
     with suppress(InputError, OSError):  # a sentence
         assert target.call(file) in (None, 0, 1, 2, 3)

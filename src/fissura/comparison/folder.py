@@ -9,6 +9,7 @@ from typing import Any
 
 from PIL import Image
 
+from fissura.data.images import exif_of
 from fissura.errors import InputError
 from fissura.files.documents import read_json
 from fissura.inspection.photos.masks import edited_masks
@@ -84,7 +85,7 @@ def day_of(record: Record) -> date | None:
     """Return the day a photo was taken by its EXIF data; None where that or the file is missing."""
     try:
         with Image.open(record.file) as image:
-            tags = image.getexif()
+            tags = exif_of(image)
             text = tags.get_ifd(PHOTO_TAGS).get(TAKEN) or tags.get(CHANGED)
         return datetime.strptime(str(text).strip()[:10], "%Y:%m:%d").date()
     except (OSError, ValueError, SyntaxError, KeyError):

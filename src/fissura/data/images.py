@@ -211,13 +211,25 @@ def _as_stored(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     return upright(pixels, {6: 8, 8: 6}.get(orientation, orientation))
 
 
+def exif_of(image: Image.Image) -> Image.Exif:
+    """Return the EXIF data of an open image, without decoding its pixels.
+
+    In a PNG that has none before its pixels Pillow would look behind them, and decode them all, as
+    many as its header promises.
+
+    Args:
+        image: As Pillow opened it.
+    """
+    if image.format == "PNG" and not {"exif", "Raw profile type exif"} & image.info.keys():
+        return Image.Exif()
+    return image.getexif()
+
+
 def _orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1 where there is none."""
-    if image.format == "PNG" and not {"exif", "Raw profile type exif"} & image.info.keys():
-        return 1  # or Pillow would decode the whole image, in search of EXIF behind its pixels
     if image.format in ("HEIF", "AVIF"):
         return 1  # these are decoded upright, whatever their EXIF still says
-    return _known_orientation(image.getexif().get(ORIENTATION_TAG))
+    return _known_orientation(exif_of(image).get(ORIENTATION_TAG))
 
 
 def _known_orientation(value: object) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from fissura.data.images import HEIF, register_heif
+from fissura.data.images import HEIF, exif_of, register_heif
 
 EXIF_IFD, GPS_IFD = 0x8769, 0x8825
 MAKE, MODEL, CHANGED, TAKEN, OFFSET, FOCAL_LENGTH = 0x010F, 0x0110, 0x0132, 0x9003, 0x9011, 0x920A
@@ -88,7 +88,7 @@ def read_exif(file: Path) -> PhotoFacts:
         if file.suffix.lower() in HEIF:
             register_heif()
         with Image.open(file) as photo:
-            exif = photo.getexif()
+            exif = exif_of(photo)
             tags, inner, gps = dict(exif), exif.get_ifd(EXIF_IFD), exif.get_ifd(GPS_IFD)
     except Exception:  # Pillow raises of every kind where EXIF is damaged
         return PhotoFacts()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fissura.errors import InputError, extra
 from fissura.files import OutputOptions, is_result, output_names
+from fissura.files.documents import read_json
 from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
 from fissura.inspection.limits import Limits, read_limits
@@ -96,7 +96,7 @@ class Task:
         if not self.output.resume or not settings.is_file():
             return
         try:
-            found = json.loads(settings.read_text(encoding="utf-8")).get("format")
+            found = read_json(settings).get("format")
         except (OSError, ValueError, AttributeError):
             return  # `claim` says that it is damaged
         if found != FORMAT:

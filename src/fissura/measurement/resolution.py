@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fissura.data.images import exif_of
 from fissura.errors import InputError
 from fissura.measurement.options import ResolutionOptions
 from fissura.measurement.perspective import (
@@ -196,7 +197,7 @@ def read_optics(file: Path) -> Optics:
     try:
         with Image.open(file) as photo:
             stored = max(photo.size)
-            tags = photo.getexif().get_ifd(EXIF_IFD)
+            tags = exif_of(photo).get_ifd(EXIF_IFD)
     except (OSError, ValueError, SyntaxError):
         return Optics(None, None)
     focal = _number(tags.get(FOCAL_LENGTH))

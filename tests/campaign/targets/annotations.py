@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tests.data.formats.layouts import LAYOUTS
@@ -14,11 +15,17 @@ from .target import Target, fissura
 DOCUMENTS = ("*.json", "*.xml", "*.txt", "*.yaml", "*.csv", "*.parquet", "*.arrow")
 
 
-def write_annotated(layout: str) -> None:
-    """Write the five drawn photos of the tests as a labeling tool leaves them."""
+@cache
+def five_photos() -> list[Any]:
+    """Draw the photos of the tests of formats, once a process."""
     from tests.data.formats.conftest import draw
 
-    LAYOUTS[layout](Path("walls"), draw())
+    return draw()
+
+
+def write_annotated(layout: str) -> None:
+    """Write the five drawn photos of the tests as a labeling tool leaves them."""
+    LAYOUTS[layout](Path("walls"), five_photos())
 
 
 def read_annotated(file: Path) -> None:

@@ -126,7 +126,7 @@ TARGETS = (
     ),
     Target(
         name="exported", row="exported models", make=write_exported, call=read_exported,
-        files=("exported.*",), share=20,
+        files=("exported.*",), share=3,
     ),
     Target(
         name="run", row="run folders", make=write_run, call=read_run, files=RUN,

@@ -26,7 +26,7 @@ from fissura.data.formats.labels import chosen_labels
 from fissura.data.formats.mask_files import mask_shapes
 from fissura.data.formats.recognize import read_annotations
 from fissura.data.formats.source import Gathered, Source
-from fissura.data.images import ORIENTATION_TAG, read_size
+from fissura.data.images import ORIENTATION_TAG, exif_of, read_size
 from fissura.data.labels import Labels
 from fissura.data.layouts import placed
 from fissura.data.masks import MaskRule, read_mask
@@ -212,7 +212,7 @@ def _ready(
         stored, shown = read_size(image.image)
         if image.size_hw == stored != shown:
             with Image.open(image.image) as opened:
-                orientation = int(opened.getexif().get(ORIENTATION_TAG, 1))
+                orientation = int(exif_of(opened).get(ORIENTATION_TAG, 1))
     kept = tuple(shape for shape in image.shapes if shape.ignored or shape.label in labels)
     return settled(replace(image, shapes=kept), line_width, orientation)
 

@@ -16,7 +16,7 @@ from fissura.data.formats.annotation import AnnotatedImage, digest_of
 from fissura.data.formats.labels import crack_labels
 from fissura.data.formats.recognize import read_annotations
 from fissura.data.formats.shapes.rasterize import IGNORED, rasterize
-from fissura.data.images import ORIENTATION_TAG, size_difference, upright
+from fissura.data.images import ORIENTATION_TAG, exif_of, size_difference, upright
 from fissura.data.layouts import Placed, match
 from fissura.errors import InputError
 from fissura.files import MASKS
@@ -82,7 +82,7 @@ def fit(mask: NDArray[np.bool_], photo: Path, size_hw: tuple[int, int]) -> NDArr
     if mask.shape == size_hw[::-1]:
         try:
             with Image.open(photo) as image:
-                orientation = image.getexif().get(ORIENTATION_TAG, 1)
+                orientation = exif_of(image).get(ORIENTATION_TAG, 1)
         except (OSError, ValueError, SyntaxError):
             orientation = 1
         if orientation in (5, 6, 7, 8):
