@@ -46,7 +46,7 @@ def test_the_rim_of_panels_is_no_place(surfaces):
 def test_one_place_with_other_things_on_it_is_found(surfaces):
     images = [image.copy() for image, _ in surfaces[:2]]
     images.append(images[0].copy())
-    images[2][20:60, 30:90] = images[1][20:60, 30:90]
+    images[2][20:80, 30:110] = images[1][20:80, 30:110]
     (found,) = find_alike([View.of(image) for image in images])
     assert (found.first, found.second, found.kind) == (0, 2, "place")
 
