@@ -15,6 +15,7 @@ import math
 import platform
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -96,8 +97,7 @@ def read_sets(data: Path) -> dict[str, PreparedSet]:
     }
     for name, folder in CLEAN.items():
         sets[name] = load_clean_photos(data / folder, EvaluateOptions(), native)
-    mixture = read_mixture(MIXTURE)
-    _, held = load_mixture(mixture)
+    _, held = load_mixture(replace(read_mixture(MIXTURE), root=data.resolve()))
     for name in HELD_BACK + CLEAN_HELD_BACK:
         chosen = [i for i, image in enumerate(held.names) if image.startswith(f"{name}/")]
         sets[f"{name} (held back)"] = held.subset(chosen)

@@ -4,8 +4,8 @@
 
 A crack is left out by `fissura.measure` where the mean probability of its ten surest points is
 below `min_prob`. It is fitted to the held-back images of recipes/general.yaml: the least value with
-which at most 5 % of the photos without cracks show one, the mean over their sets. What that costs
-is told as the length of true cracks that is lost with it. The record is alarms.json.
+which at most 5 % of the photos of each set without cracks show one. What that costs is told as the
+length of true cracks that is lost with it. The record is alarms.json.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def find(surface: Predicted, threshold: float) -> Found:
 
 
 def least_certainty(found: Mapping[str, Found]) -> float:
-    """Return the least certainty with which the photos without cracks show few enough.
+    """Return the least certainty with which few enough photos of each set without cracks show one.
 
     Args:
         found: Of each surface; those with cracks count nothing.
@@ -104,7 +104,7 @@ def least_certainty(found: Mapping[str, Found]) -> float:
     values = np.unique(np.concatenate([[0.0], *(one.certainty for one in clean)]))
     for least in (*values.tolist(), 1.0):
         above = np.nextafter(least, 2.0)
-        if np.mean([one.alarms(above).mean() for one in clean]) <= WANTED:
+        if max(one.alarms(above).mean() for one in clean) <= WANTED:
             return float(np.ceil(1000 * above) / 1000)
     return 1.0
 

@@ -65,6 +65,20 @@ def test_the_least_certainty_is_the_least():
     assert clean.alarms(least).sum() == by_hand
 
 
+def test_the_worst_set_decides_which_certainty_is_enough():
+    import fit_alarms
+
+    def clean(sure):
+        """A hundred photos, ten of which show a crack."""
+        certainty = np.full(10, sure)
+        return fit_alarms.Found(
+            100, np.arange(10), certainty, np.full(10, 20.0), np.zeros(10), cracked=False
+        )
+
+    assert fit_alarms.least_certainty({"a": clean(0.6), "b": clean(0.9)}) == 0.901
+    assert fit_alarms.least_certainty({"a": clean(0.6), "b": clean(0.6)}) == 0.601
+
+
 def test_auroc_is_that_of_scikit_learn():
     import fit_familiar
 
