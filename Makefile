@@ -8,12 +8,13 @@ else
 PYTHON ?= python3
 BIN := $(VENV)/bin
 endif
+CORE := tests/losses tests/metrics tests/measurement tests/inference tests/inspection tests/files tests/data/masks tests/test_checkpoint.py
 SOURCES := src tests benchmarks recipes examples .ci
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # One thread per test process: two of them fill two cores without fighting over them.
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: demo test test-slow check docs dist coverage bench campaign fmt
+.PHONY: demo test test-slow check docs dist coverage bench campaign licenses audit sbom test-minimal fmt
 
 # Photos in, a measured report out; then a short training.
 demo: $(VENV)/run
@@ -56,6 +57,34 @@ bench: $(VENV)/dev
 # A share of it: make campaign OPTIONS="--minutes 10".
 campaign: $(VENV)/dev
 	$(BIN)/python -m tests.campaign $(OPTIONS)
+
+# The licences of all packages that are needed, by extra: make licenses OPTIONS="train geo".
+licenses: $(VENV)/dev
+	$(BIN)/python .ci/licenses.py $(OPTIONS)
+
+# Known vulnerabilities of the tested versions, by a tool in an environment of its own.
+audit:
+	$(PYTHON) -m venv $(VENV)-tools
+	$(VENV)-tools/bin/python -m pip install --quiet pip-audit
+	$(VENV)-tools/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
+# What a release consists of (CycloneDX), by the wheel in dist/ and all that its base needs.
+sbom:
+	$(PYTHON) -m venv $(VENV)-sbom
+	$(VENV)-sbom/bin/python -m pip install --quiet --constraint constraints.txt dist/*.whl
+	$(PYTHON) -m venv $(VENV)-tools
+	$(VENV)-tools/bin/python -m pip install --quiet cyclonedx-bom==7.5.0
+	mkdir -p sbom
+	$(VENV)-tools/bin/cyclonedx-py environment --output-file sbom/fissura.cdx.json $(VENV)-sbom/bin/python
+
+# The quick tests of the core with the oldest versions that pyproject.toml allows.
+test-minimal:
+	$(PYTHON) -m venv $(VENV)-tools
+	$(VENV)-tools/bin/python -m pip install --quiet uv
+	$(VENV)-tools/bin/uv venv --quiet --clear --python $(PYTHON) $(VENV)-minimal
+	$(VENV)-tools/bin/uv pip install --quiet --python $(VENV)-minimal --resolution lowest-direct \
+		--editable '.[train,study,geo,xlsx]' 'pytest>=8' 'hypothesis>=6.100' 'beartype>=0.19' 'jaxtyping>=0.2.36'
+	OMP_NUM_THREADS=1 $(VENV)-minimal/bin/python -m pytest -q $(CORE)
 
 # Format, and mend what the linter can.
 fmt: $(VENV)/dev

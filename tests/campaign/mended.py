@@ -123,6 +123,11 @@ INPUTS: tuple[Mended, ...] = (
         was="TypeError: unhashable type",
     ),
     Mended(
+        target="convert coco", file="walls/annotations/instances_default.json",
+        change=replaced('"category_id": 1', '"category_id": [1]'),
+        was="TypeError: unhashable type",
+    ),
+    Mended(
         target="photos", file="palette.png", change=of_size(262_200, 134_217_769),
         was="all memory of the machine",
     ),

@@ -28,6 +28,11 @@ status 2. Anything else is a find: a traceback, more than 10 seconds without an 
 the interpreter, more than 1 GB of memory, a file written or read outside of the folders given, a
 process or a connection started, an object unpickled. *Mended* counts the finds of all campaigns so
 far that the code no longer shows; each stays as a small input in `tests/campaign/mended.py`.
+
+A find in the lists below is found again by its seed and number: `python -m tests.campaign --seed 4
+--input 1179`. What watches is in `tests/campaign/worker.py`, an audit hook of Python's interpreter
+among it, and the disturbances are in `tests/campaign/faults.py`. The campaign needs Linux; small
+disks are mounted where it is root, and changes of files fail by themselves elsewhere.
 """
 PARTS = {
     "inputs": (

@@ -30,6 +30,7 @@ from .targets.all_of_them import TARGETS
 from .targets.target import Target
 
 SECONDS, MEGABYTES = 10, 1024  # that an input may take
+BLOCK = 20  # inputs in turn that are of one target, whose right files take their time
 WARM = 50  # share of a target from which on it is a reader, and reads all of its files first
 # What no input may make the program do.
 FORBIDDEN = (
@@ -132,7 +133,7 @@ def main() -> None:
     shares = [target.share for target in targets]
     warm: set[str] = set()
     while True:
-        (target,) = random.Random(f"{seed}/{index}/target").choices(targets, shares)
+        (target,) = random.Random(f"{seed}/{index // BLOCK}/target").choices(targets, shares)
         sample = box / "samples" / _plain(target.name)
         if target.name not in warm:
             print(json.dumps({"making": target.name}), file=tell, flush=True)

@@ -16,6 +16,7 @@ from fissura.evaluation.figures import EACH, LOSSLESS, draw_curve, encode
 from fissura.evaluation.page import provenance_of
 from fissura.evaluation.report import refuse_existing
 from fissura.files import new_folder
+from fissura.files.spreadsheet import plain
 from fissura.html.pages import counted, data_address, environment
 from fissura.inference.classes import is_class
 from fissura.metrics.counts import iou
@@ -101,7 +102,9 @@ def write_class_report(scores: ClassScores, summary: dict[str, Any], folder: Pat
         with (temporary / "per_image.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(summary["per_image"][0]))
             writer.writeheader()
-            writer.writerows(summary["per_image"])
+            writer.writerows(
+                {name: plain(cell) for name, cell in row.items()} for row in summary["per_image"]
+            )
 
 
 def class_page(scores: ClassScores, summary: dict[str, Any], curves: dict[str, str]) -> str:

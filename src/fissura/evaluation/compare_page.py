@@ -11,6 +11,7 @@ import numpy as np
 
 from fissura.evaluation.figures import LOSSLESS, encode, rendered, shrink
 from fissura.evaluation.score import Scores
+from fissura.files.spreadsheet import plain
 from fissura.html.pages import counted, data_address, environment
 from fissura.metrics.counts import iou
 from fissura.overlay import (
@@ -56,7 +57,9 @@ def write_comparison(folder: Path, summary: dict[str, Any], scores: dict[str, Sc
     with (folder / "per_image.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(summary["per_image"][0]))
         writer.writeheader()
-        writer.writerows(summary["per_image"])
+        writer.writerows(
+            {name: plain(cell) for name, cell in row.items()} for row in summary["per_image"]
+        )
     plots = []
     for pair in summary["pairs"]:
         drawn = draw_scatter(pair["a"], scores[pair["a"]], pair["b"], scores[pair["b"]])

@@ -14,6 +14,7 @@ from fissura.evaluation.literature import FIGURES
 from fissura.evaluation.page import HEADLINE, page
 from fissura.evaluation.score import Scores
 from fissura.files import new_folder
+from fissura.files.spreadsheet import plain
 from fissura.html.pages import counted
 
 
@@ -90,7 +91,7 @@ def write_report(scores: Scores, summary: dict[str, Any], folder: Path) -> None:
             rows = summary["per_image"]
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows({name: plain(cell) for name, cell in row.items()} for row in rows)
 
 
 def refuse_existing(folder: Path) -> None:

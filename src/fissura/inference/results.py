@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fissura.files import MASKS, OVERLAYS, PROBABILITIES, OutputOptions, claim, replacing
 from fissura.files.failures import printable
 from fissura.files.images import write_image
+from fissura.files.spreadsheet import plain
 from fissura.inference.prediction import CompactPrediction, Prediction
 from fissura.inference.raster import RasterPrediction
 from fissura.overlay import outline_of, overlay
@@ -105,7 +106,13 @@ def write_table(
             each = getattr(found, "fractions", ()) or (found.crack_fraction,)
             fractions = [f"{fraction:.6f}" for fraction in each]
             writer.writerow(
-                (printable(shown(photo)), mask, *fractions, found.threshold, f"{seconds:.3f}")
+                (
+                    plain(printable(shown(photo))),
+                    plain(mask),
+                    *fractions,
+                    found.threshold,
+                    f"{seconds:.3f}",
+                )
             )
 
         yield add

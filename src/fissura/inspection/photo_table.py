@@ -13,6 +13,7 @@ from typing import Any
 
 from fissura.errors import InputError, extra
 from fissura.files.documents import read_yaml
+from fissura.files.spreadsheet import FORMULA
 from fissura.inspection.exporters.tables import PHOTO_COLUMNS
 from fissura.inspection.facts import PhotoFacts
 from fissura.measurement.options import ResolutionOptions
@@ -289,9 +290,14 @@ def _text_table(table: Path) -> Iterable[tuple[int, list[str]]]:
     delimiter = max((",", ";", "\t"), key=first.count)
     try:
         for number, cells in enumerate(csv.reader(io.StringIO(text), delimiter=delimiter), start=1):
-            yield number, [cell.strip() for cell in cells]
+            yield number, [_unquoted(cell.strip()) for cell in cells]
     except csv.Error as error:
         raise InputError(f"{table} is no table that can be read ({error}).") from error
+
+
+def _unquoted(cell: str) -> str:
+    """Return a cell without the apostrophe that keeps it from being a formula."""
+    return cell[1:] if cell[:1] == "'" and cell[1:2] in tuple(FORMULA) else cell
 
 
 def _sheet(table: Path) -> Iterable[tuple[int, list[str]]]:

@@ -25,6 +25,7 @@ import torch
 from fissura.errors import InputError
 from fissura.files import naming, remove_unfinished, replacing
 from fissura.files.documents import parse_json
+from fissura.files.spreadsheet import plain
 from fissura.training.config_file import write_config
 from fissura.training.inputs import Inputs
 from fissura.training.options import TrainOptions
@@ -79,7 +80,9 @@ def open_run(run: Path, data: Path, config: TrainOptions, inputs: Inputs, *, epo
         ):
             writer = csv.writer(file)
             writer.writerow(["file", "reason"])
-            writer.writerows([str(bad.file), bad.reason] for bad in inputs.train.skipped)
+            writer.writerows(
+                [plain(str(bad.file)), plain(bad.reason)] for bad in inputs.train.skipped
+            )
     keep_metrics(run / "metrics.jsonl", epochs)
 
 

@@ -77,7 +77,8 @@ def _categories(path: Path, content: Any, gathered: Gathered) -> dict[Any, str]:
     used = {str(name) for name in names.values()}
     # Roboflow lists a category above all others, which no annotation has.
     above = {str(entry.get("supercategory")) for entry in content.get("categories") or []}
-    marked = {one.get("category_id") for one in content["annotations"] if isinstance(one, dict)}
+    listed = [one for one in content["annotations"] if isinstance(one, dict)]
+    marked = {_key(one.get("category_id")) for one in listed}
     for identity, name in names.items():
         if name.casefold() in BACKGROUND_LABELS:
             continue
