@@ -191,5 +191,6 @@ INPUTS: tuple[Mended, ...] = (
 DISTURBED: tuple[tuple[str, str], ...] = (
     ("disk full: train", "a traceback of torch's writer, while the state was saved"),
     ("killed at any time: inspect", "hidden files of the process that was killed stayed"),
+    ("killed at a change of a file: a large raster", "a hidden file of the first settings stayed"),
     ("killed at any time: inspect", "journals of GeoPackages that were not finished stayed"),
 )

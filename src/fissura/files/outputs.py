@@ -127,6 +127,8 @@ def claim(
             )
         for file in stale:
             file.unlink(missing_ok=True)
+    elif out.is_dir():
+        remove_unfinished(out)
     with replacing(settings_file) as temporary:
         text = json.dumps({**settings, **(notes or {})}, indent=2)
         temporary.write_text(text + "\n", encoding="utf-8")
