@@ -1,9 +1,9 @@
 """One of two processes that train as one would, with every loss; test_ranks.py starts them.
 
-They compute in float64, where only a difference that is meant is one.
+But for the curve, they compute in float64, where only a difference that is meant is one.
 
-`python ranks.py FOLDER`, with the variables of torchrun set, or without them for the one process.
-Writes the losses of each training to FOLDER/PROCESSES.json.
+`python ranks.py FOLDER losses|golden` by torchrun writes the losses of each training, or those of
+the golden curve, to FOLDER/PROCESSES.json.
 """
 
 import json
@@ -12,6 +12,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import golden
 import lightning_fabric
 
 from fissura.data.preparation.batches import epoch_batches
@@ -43,10 +44,15 @@ def double_fabric(**options):
     return Fabric(**(options | {"precision": "64-true"}))
 
 
-Fabric, lightning_fabric.Fabric = lightning_fabric.Fabric, double_fabric
+Fabric = lightning_fabric.Fabric
 
 
-def main(folder):
+def main(folder, what):
+    if what == "golden":
+        results = {name: golden.curve(folder, name) for name in ("float32", "bfloat16")}
+        write(folder, start_fabric(CONFIG), results)
+        return
+    lightning_fabric.Fabric = double_fabric
     fabric, results = start_fabric(CONFIG), {}
     for name, given in CASES.items():
         config = replace(CONFIG, **given)
@@ -68,6 +74,10 @@ def main(folder):
             for step, batch in enumerate(batches)
         ]
         results[name] = [*losses, *validate(session, session.validation).sum(axis=1).tolist()]
+    write(folder, fabric, results)
+
+
+def write(folder, fabric, results):
     if fabric.is_global_zero:
         file = folder / f"{fabric.world_size}.json"
         file.write_text(json.dumps(results), encoding="utf-8")
@@ -75,4 +85,4 @@ def main(folder):
 
 if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -66,6 +66,8 @@ def start_fabric(config: TrainOptions) -> Fabric:
         strategy="ddp" if devices * nodes > 1 else "auto",
         precision="bf16-mixed" if dtype == torch.bfloat16 else "32-true",
     )
+    # Else torch shows pages of its own where a process of the training has ended.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
         fabric.launch()
     except ValueError as error:  # SLURM's numbers are others

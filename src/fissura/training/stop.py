@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+ECHO = 1.0  # seconds
 
 
 class StopRequest:
@@ -14,9 +19,11 @@ class StopRequest:
 
     Attributes:
         signal: Number of the signal that asked for a stop, or None.
+        came: `time.monotonic()` of it, where torchrun may send it again.
     """
 
     signal: int | None = None
+    came: float = -math.inf
 
 
 @contextmanager
@@ -35,9 +42,17 @@ def stop_on_signals() -> Iterator[StopRequest]:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def note(number: int, frame: FrameType | None) -> None:
-        request.signal = number
+        # torchrun passes on what all processes of a terminal get anyway: twice at once is once.
+        if request.signal is None and "TORCHELASTIC_RUN_ID" in os.environ:
+            request.signal, request.came = number, time.monotonic()
+            return
+        if time.monotonic() - request.came < ECHO:
+            return
+        again, request.signal = request.came > -math.inf, number
         for each, handler in before.items():
             signal.signal(each, handler)
+        if again:
+            signal.raise_signal(number)
 
     for number in before:
         signal.signal(number, note)

@@ -9,6 +9,7 @@ whose operations only wait, a thread that watches the store ends the process.
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -71,9 +72,7 @@ def _end(fabric: Fabric, watch: Watch, error: BaseException) -> None:
         told = LOST if lost else sentence_of(error, fabric)
         watch.tell(told)
     if not fabric.is_global_zero:
-        # Lightning's launcher kills the first process where another ends with an error.
-        launched = fabric.local_rank > 0 and "TORCHELASTIC_RUN_ID" not in os.environ
-        raise SystemExit(0 if launched and "SLURM_PROCID" not in os.environ else 2) from None
+        raise SystemExit(2) from None
     if lost:
         raise InputError(told or LOST) from None
 
@@ -95,12 +94,26 @@ def sentence_of(error: BaseException, fabric: Fabric) -> str:
     return f"The training ended with an error of {process}: {type(error).__name__}: {error}"
 
 
+def taken_over() -> list[subprocess.Popen[Any]]:
+    """Return the processes that Lightning has launched, and have its observer leave them to us.
+
+    It kills this process without a word where one of them ends with an error.
+    """
+    for thread in threading.enumerate():
+        if thread.name == "child-process-observer":
+            children = vars(thread).get("_child_processes", [])
+            vars(thread)["_child_processes"] = []
+            return children
+    return []
+
+
 class Watch(threading.Thread):
     """A thread that sees in the processes' store whether another one has failed.
 
     Attributes:
         store: The store, on a connection of its own.
         first: Whether this is the first process, which tells.
+        children: Processes that Lightning has launched from this one.
         sentence: What a process that failed says, or None.
         done: Set where the block has ended.
     """
@@ -109,6 +122,7 @@ class Watch(threading.Thread):
         super().__init__(daemon=True, name="fissura-together")
         self.store: Any = dist.distributed_c10d._get_default_store().clone()  # pyright: ignore
         self.first = first
+        self.children = taken_over()
         self.sentence: str | None = None
         self.done = threading.Event()
 
@@ -118,6 +132,8 @@ class Watch(threading.Thread):
             try:
                 if self.store.check([FAILED]):
                     self.sentence = self.store.get(FAILED).decode("utf-8")
+                elif any(child.poll() for child in self.children):
+                    self.sentence = LOST
             except Exception:  # of the network: any kind
                 self.sentence = LOST
         return self.sentence is not None
