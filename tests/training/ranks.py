@@ -12,7 +12,6 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import golden
 import lightning_fabric
 
 from fissura.data.preparation.batches import epoch_batches
@@ -49,6 +48,8 @@ Fabric = lightning_fabric.Fabric
 
 def main(folder, what):
     if what == "golden":
+        import golden  # beside this file
+
         results = {name: golden.curve(folder, name) for name in ("float32", "bfloat16")}
         write(folder, start_fabric(CONFIG), results)
         return
