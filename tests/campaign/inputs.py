@@ -131,7 +131,7 @@ class Worker:
 
     def late(self) -> bool:
         """Whether the process hangs in a place where no signal reaches it."""
-        allowed = MAKING if "making" in self.at else 2 * SECONDS + 40 * ("begun" not in self.at)
+        allowed = MAKING if "making" in self.at else 8 * SECONDS + 40 * ("begun" not in self.at)
         return time.monotonic() - self.began > allowed
 
     def stop(self) -> None:

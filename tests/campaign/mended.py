@@ -128,6 +128,10 @@ INPUTS: tuple[Mended, ...] = (
         was="TypeError: unhashable type",
     ),
     Mended(
+        target="options", file="recipe.yaml", change=replaced("count: 40", "count: .nan"),
+        was="ValueError: cannot convert NaN",
+    ),
+    Mended(
         target="photos", file="palette.png", change=of_size(262_200, 134_217_769),
         was="all memory of the machine",
     ),

@@ -58,7 +58,7 @@ def mutate(content: bytes, name: str, chance: random.Random) -> bytes:
         way = chance.choice(_ways(suffix, content))
         try:
             content = way(content, chance)
-        except RecursionError:  # it is nested too deeply to be changed by its structure
+        except Exception:  # an earlier way has left no structure that could be changed
             content = _flip(content, chance)
     return content
 

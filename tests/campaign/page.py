@@ -24,10 +24,11 @@ The same seed gives the same faults, though not as many of them on a slower mach
 minutes runs with every change to the code.
 
 *Held* means: a right result, or one sentence that names the file and says what to do, with exit
-status 2. Anything else is a find: a traceback, more than 10 seconds without an answer, a crash of
-the interpreter, more than 1 GB of memory, a file written or read outside of the folders given, a
-process or a connection started, an object unpickled. *Mended* counts the finds of all campaigns so
-far that the code no longer shows; each stays as a small input in `tests/campaign/mended.py`.
+status 2. Anything else is a find: a traceback, more than 10 seconds of computing without an answer,
+a crash of the interpreter, more than 1 GB of memory, a file written or read outside of the folders
+given, a process or a connection started, an object unpickled. *Mended* counts the finds of all
+campaigns so far that the code no longer shows; each stays as a small input in
+`tests/campaign/mended.py`.
 
 A find in the lists below is found again by its seed and number: `python -m tests.campaign --seed 4
 --input 1179`. What watches is in `tests/campaign/worker.py`, an audit hook of Python's interpreter

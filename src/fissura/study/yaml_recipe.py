@@ -119,7 +119,7 @@ def _data_set(file: Path, name: str, own: dict[Any, Any]) -> DataSet:
     if not drawn:
         return DataSet(name, **own)
     values = [own.get("panels"), own.get("count", 2051)]
-    if not all(isinstance(value, int | float) for value in values):
+    if not all(isinstance(value, int | float) and abs(value) < 1e9 for value in values):
         raise InputError(
             f"{file}: the data set {name} needs numbers: panels, the fraction of crack pixels, "
             "such as 0.03, and count, how many to draw."
