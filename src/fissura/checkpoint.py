@@ -324,10 +324,12 @@ def _check(config: ModelConfig) -> None:
         numbers = all(isinstance(one, int | float) and abs(one) < 1e6 for one in values)
         if len(values) != 3 or not numbers or (name == "std" and min(values) <= 0):
             raise ValueError(f"{name} is {values}, and must be three numbers")
-    for name, most in (("scale", 64), ("threshold", 1)):
+    # A validation may choose the threshold 0; a scale of 0 has no pixels.
+    for name, least, most in (("scale", 1e-3, 64), ("threshold", 0, 1)):
         value = getattr(config, name)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
-            raise ValueError(f"{name} is {value}, and must be a number above 0 and at most {most}")
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not least <= value <= most:
+            raise ValueError(f"{name} is {value}, and must be a number from {least} to {most}")
     for name in ("options", "protocol", "training", "versions", "measuring"):
         if not isinstance(getattr(config, name), dict):
             raise TypeError(f"{name} has no entries")

@@ -168,7 +168,7 @@ def test_photos_too_small_for_the_protocol_are_named(root, cache_dir):
 
 
 def test_too_much_for_the_memory(root, cache_dir, monkeypatch):
-    monkeypatch.setattr("fissura.data.preparation.load._memory", lambda: 8.0 * 6000 - 1)
+    monkeypatch.setattr("fissura.data.preparation.load.memory_of_machine", lambda: 8.0 * 6000 - 1)
     with pytest.raises(InputError, match=r"The images .* Take a --protocol"):
         load_split(find_pairs(root), "all", NATIVE, cache_dir=cache_dir)
 
