@@ -108,7 +108,8 @@ def test_the_options_of_commands_exist(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_option_is_one_of_some_command(page):
-    """Options in prose, `--like-this`, belong to Fissura or to a program that is named here."""
+    """Options in prose, `--like-this`, belong to Fissura, to a script that the page names, or to a
+    program that is named here."""
     known = {
         option for command in COMMANDS for option in options(command) if option.startswith("--")
     }
@@ -121,8 +122,14 @@ def test_every_option_is_one_of_some_command(page):
         "--only",
         "--durations",
     }
+    scripts = {ROOT / path for path in re.findall(r"(?:benchmarks|recipes)/\w+\.py", text(page))}
+    of_scripts: set[str] = set()
+    for code in (script.read_text(encoding="utf-8") for script in scripts):
+        of_scripts.update(re.findall(r'"(--[a-z][\w-]*)"', code))
+        fields = re.findall(r"^    ([a-z]\w*): \w+ = ", code, re.MULTILINE)  # options by fields
+        of_scripts.update("--" + field.replace("_", "-") for field in fields)
     prose = re.findall(r"`(--[a-z][\w-]*)", text(page))
-    assert set(prose) <= known | others
+    assert set(prose) <= known | of_scripts | others
 
 
 def test_the_readme_has_commands_that_parse():
