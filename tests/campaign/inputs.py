@@ -77,16 +77,15 @@ class Worker:
         seed: Of all inputs.
         first: Number of its first input.
         step: From one of its inputs to the next.
-        names: Targets to try; all where there are none.
     """
 
-    def __init__(self, root: Path, seed: int, first: int, step: int, names: list[str]) -> None:
-        self.root, self.seed, self.step, self.names = root, seed, step, names
+    def __init__(self, root: Path, seed: int, first: int, step: int) -> None:
+        self.root, self.seed, self.step = root, seed, step
         self._start(first)
 
     def _start(self, first: int) -> None:
         reading, writing = os.pipe()
-        words = [str(self.root), str(self.seed), str(first), str(self.step), *self.names]
+        words = [str(self.root), str(self.seed), str(first), str(self.step)]
         environment = os.environ | {
             "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(self.root / "home"),
             "MPLCONFIGDIR": str(self.root / "matplotlib"),
@@ -148,7 +147,6 @@ def try_inputs(
     workers: int = 1,
     first: int = 0,
     most: int = 10**9,
-    names: list[str] | None = None,
 ) -> dict[str, Any]:
     """Try spoiled inputs for some minutes; what came of them, as the page's JSON holds it."""
     last: dict[str, Any] = {}
@@ -158,7 +156,7 @@ def try_inputs(
         root = Path(folder)
         (root / "home").mkdir()
         (root / "secret.jpg").write_bytes(b"nobody may read this")
-        running = [Worker(root, seed, first + n, workers, names or []) for n in range(workers)]
+        running = [Worker(root, seed, first + n, workers) for n in range(workers)]
         end = time.monotonic() + 60 * minutes
         try:
             while time.monotonic() < end and tally.tried < most:

@@ -32,6 +32,17 @@ DAY = 86_400.0
 CAPABILITIES, DAC_OVERRIDE, DAC_READ_SEARCH = 0x20080522, 1, 2
 
 
+def opens_to_write(mode: object, flags: object) -> bool:
+    """Whether an event `open` of the interpreter opens a file to change it.
+
+    Args:
+        mode: As of the function `open`, or None.
+        flags: As of `os.open`.
+    """
+    by_flags = isinstance(flags, int) and bool(flags & WRITING)
+    return by_flags or (isinstance(mode, str) and bool(set(mode) & set("wax+")))
+
+
 class Fault:
     """Counts the changes of files below a folder, and does what is asked at one of them."""
 
@@ -43,8 +54,7 @@ class Fault:
         """Look at an event of the interpreter; the argument of `sys.addaudithook`."""
         if event == "open":
             path, mode, flags = arguments
-            writes = isinstance(flags, int) and flags & WRITING
-            if not writes and not (isinstance(mode, str) and set(mode) & set("wax+")):
+            if not opens_to_write(mode, flags):
                 return
         elif event in CHANGING:
             path = arguments[CHANGING[event]]

@@ -146,25 +146,30 @@ def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass" if "\ud800" in text else "surrogateescape")
 
 
-def _numbers(content: bytes, chance: random.Random) -> bytes:
-    """Replace a number by another one, or by none."""
+def _one_of(
+    pattern: str, content: bytes, chance: random.Random, other: Callable[[list[str]], str]
+) -> bytes:
+    """Replace one place of a pattern; `other` gives the new text from those of all places."""
     text = _decoded(content)
-    found = list(re.finditer(r"-?\d+(\.\d+)?", text))
+    found = list(re.finditer(pattern, text))
     if not found:
         return content
     one = chance.choice(found)
-    return _encoded(text[: one.start()] + str(chance.choice(VALUES)) + text[one.end() :])
+    return _encoded(text[: one.start()] + other([each[0] for each in found]) + text[one.end() :])
+
+
+def _numbers(content: bytes, chance: random.Random) -> bytes:
+    """Replace a number by another one, or by none."""
+    return _one_of(r"-?\d+(\.\d+)?", content, chance, lambda _: str(chance.choice(VALUES)))
 
 
 def _words(content: bytes, chance: random.Random) -> bytes:
     """Replace a word by another one of the file, or by a hostile one."""
-    text = _decoded(content)
-    found = list(re.finditer(r"[^\W\d]\w*", text))
-    if not found:
-        return content
-    one = chance.choice(found)
-    other = chance.choice(found)[0] if chance.random() < 0.5 else chance.choice(TEXTS)
-    return _encoded(text[: one.start()] + other + text[one.end() :])
+
+    def other(words: list[str]) -> str:
+        return chance.choice(words if chance.random() < 0.5 else TEXTS)
+
+    return _one_of(r"[^\W\d]\w*", content, chance, other)
 
 
 def _lines(content: bytes, chance: random.Random) -> bytes:

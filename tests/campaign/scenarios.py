@@ -57,11 +57,6 @@ class Ended:
     changes: int = 0
     seconds: float = 0.0
 
-    @property
-    def told(self) -> bool:
-        """Whether it told of an error in a sentence, with the exit status for that."""
-        return self.status == 2 and "Traceback" not in self.printed
-
 
 def start(folder: Path, scenario: Scenario, words: tuple[str, ...], fault: str = "none",
           number: int = 0) -> Forked:  # fmt: skip

@@ -1,6 +1,6 @@
 """One process of the campaign: it spoils a file, has it read, and tells what came of it.
 
-    python -m tests.campaign.worker ROOT SEED FIRST STEP [TARGET …]
+    python -m tests.campaign.worker ROOT SEED FIRST STEP
 
 It tells a line of JSON on descriptor 3 before and after each input, so that whoever started it
 knows the input at which a process died or hangs.
@@ -25,6 +25,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from .launch import opens_to_write
 from .mutations import mutate
 from .targets.all_of_them import TARGETS
 from .targets.target import Target
@@ -41,7 +42,6 @@ CHANGING = {
     "os.remove": 1, "os.rename": 2, "os.mkdir": 1, "os.rmdir": 1, "shutil.rmtree": 1, "os.link": 2,
     "os.symlink": 2, "os.truncate": 1, "os.chmod": 1, "os.chown": 1,
 }  # fmt: skip
-WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 SECRETS = ("secret.jpg", "/etc/passwd", "/etc/shadow")
 
 
@@ -101,8 +101,7 @@ class Guard:
             path, mode, flags = arguments
             if isinstance(path, int) or path is None:
                 return
-            writes = isinstance(flags, int) and bool(flags & WRITING)
-            if writes or (isinstance(mode, str) and set(mode) & set("wax+")):
+            if opens_to_write(mode, flags):
                 self._changed(path, event)
             elif os.fsdecode(path).endswith(SECRETS):
                 self.seen.append(f"outside: it reads {os.fsdecode(path)}")
@@ -122,7 +121,7 @@ class Guard:
 
 def main() -> None:
     """Spoil and read, until the process is ended."""
-    root, seed, first, step, *names = sys.argv[1:]
+    root, seed, first, step = sys.argv[1:]
     index, step = int(first), int(step)
     # Files that are right hold their own place, so each process makes its own, in one place.
     box = Path(root) / f"box-{index % step}"
@@ -133,11 +132,10 @@ def main() -> None:
     _limit()
     guard = Guard(box)
     tell = os.fdopen(3, "w", encoding="utf-8")
-    targets = [target for target in TARGETS if not names or target.name in names]
-    shares = [target.share for target in targets]
+    shares = [target.share for target in TARGETS]
     warm: set[str] = set()
     while True:
-        (target,) = random.Random(f"{seed}/{index // BLOCK}/target").choices(targets, shares)
+        (target,) = random.Random(f"{seed}/{index // BLOCK}/target").choices(TARGETS, shares)
         sample = box / "samples" / _plain(target.name)
         if target.name not in warm:
             print(json.dumps({"making": target.name}), file=tell, flush=True)
@@ -253,10 +251,7 @@ def _tree(guard: Guard, target: Target) -> dict[str, tuple[int, int]]:
     found = {}
     for folder, folders, files in os.walk(guard.box):
         if folder == str(guard.box):
-            folders[:] = [
-                "case",
-                *(name for name in folders if name not in OWN),
-            ]
+            folders[:] = ["case", *(name for name in folders if name not in OWN)]
         elif folder == str(guard.case):
             folders[:] = [name for name in folders if not name.startswith(target.writes)]
             files = [name for name in files if not name.startswith(target.writes)]

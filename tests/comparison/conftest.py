@@ -126,6 +126,12 @@ def write_inspection(folder: Path, views, mm_per_pixel=0.2, perspective=None, **
     return folder
 
 
+def save(path, view):
+    """Write a photograph as a camera does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), view.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+
+
 @dataclass
 class Kit:
     """The functions above, for tests, which cannot import this file."""
@@ -137,6 +143,7 @@ class Kit:
     photograph = staticmethod(photograph)
     project = staticmethod(project)
     write_inspection = staticmethod(write_inspection)
+    save = staticmethod(save)
 
 
 @pytest.fixture(scope="session")

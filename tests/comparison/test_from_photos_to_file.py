@@ -34,11 +34,6 @@ def rows(file):
         return list(csv.DictReader(table))
 
 
-def save(path, view):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), view.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
-
-
 @pytest.fixture(scope="module")
 def job(kit, tmp_path_factory):
     """Ten walls, photographed in two years; on the first of each side a crack has grown."""
@@ -49,9 +44,9 @@ def job(kit, tmp_path_factory):
         crack = kit.line((60 + 8 * number, 40), (200, 440), 4 + number % 3, number)
         other = kit.line((320, 60), (250, 300), 4, number + 50)
         shorter = crack[:200] if number % 5 == 0 else crack
-        save(root / "2025" / name, kit.photograph(surface, [shorter, other], seed=number))
+        kit.save(root / "2025" / name, kit.photograph(surface, [shorter, other], seed=number))
         turned = kit.tilt(number, SIZE, 0.02)
-        save(
+        kit.save(
             root / "2026" / name, kit.photograph(surface, [crack, other], turned, seed=90 + number)
         )
     for year in ("2025", "2026"):

@@ -39,11 +39,6 @@ def fissura(*words):
     return run([str(word) for word in words])
 
 
-def save(path, view):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), view.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
-
-
 @pytest.fixture(scope="module")
 def job(kit, tmp_path_factory):
     """Ten walls of two years; last year's are inspected."""
@@ -54,8 +49,8 @@ def job(kit, tmp_path_factory):
         other = kit.line((270, 40), (230, 250), 4, number + 50)
         before = [crack[:200] if name[:5] in GROWN else crack, other]
         turned = kit.tilt(number, SIZE, 0.015)
-        save(root / "2025" / name, kit.photograph(surface, before, seed=number))
-        save(
+        kit.save(root / "2025" / name, kit.photograph(surface, before, seed=number))
+        kit.save(
             root / "sent" / name, kit.photograph(surface, [crack, other], turned, seed=90 + number)
         )
     (root / "limits.yaml").write_text(LIMITS, encoding="utf-8")
