@@ -64,10 +64,10 @@ def test_a_run_folder_holds_what_was_promised(lines, finished):
 
 
 def test_it_learns(lines, tmp_path):
-    config = replace(SMALL, epochs=17, batch_size=2, learning_rate=2e-2, augment=False)
+    config = replace(SMALL, width=4, epochs=12, batch_size=2, learning_rate=2e-2, augment=False)
     train(lines, out=tmp_path / "run", options=config, quiet=True)
     losses = losses_of(tmp_path / "run")
-    assert losses[-1] < 0.5 * losses[0]
+    assert losses[-1] < 0.4 * losses[0]
 
 
 def test_same_seed_same_bits_other_seed_other_bits(lines, finished, tmp_path):

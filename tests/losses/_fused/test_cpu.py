@@ -272,7 +272,7 @@ def run():
 
 torch.set_num_threads(1)
 expected = run()
-for threads in [2, 3, 5]:
+for threads in [2, 3, 5, 7]:
     torch.set_num_threads(threads)
     ways.paces.clear()
     for _ in range(3):
@@ -284,7 +284,7 @@ other = threading.Thread(target=lambda: found.append((torch.get_num_threads(), r
 other.start()
 assert all(map(torch.equal, run(), expected))  # two callers at once
 other.join()
-assert found[0][0] == 5  # a thread that begins later has as many threads as before
+assert found[0][0] == threads  # a thread that begins later has as many threads as before
 assert all(map(torch.equal, found[0][1], expected))
 with torch.inference_mode():
     hybrid_focal_margin_loss(z, t)
@@ -353,6 +353,9 @@ def test_the_faster_way_is_taken_and_the_other_one_tried_again_the_later_the_slo
     pace = Pace()
     assert turns(pace, {False: 1, True: 2}, 2) == [False, True]
     assert turns(pace, {False: 1, True: 2}, PATIENCE) == [False] * (PATIENCE - 1) + [True]
+    assert turns(pace, {False: 1, True: 1.1}, 100) == [False] * 99 + [True]  # it cost twice one
+    assert turns(pace, {False: 1, True: 1.1}, 100) == [False] * 99 + [True]
+    assert turns(pace, {False: 1, True: 1.1}, PATIENCE) == [False] * (PATIENCE - 1) + [True]
     # Another program has begun: now torch's own way is slow, which its next turn shows.
     taken = turns(pace, {False: 9, True: 3}, 3 * PATIENCE)
     assert taken[:2] == [False, True]

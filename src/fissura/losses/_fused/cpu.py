@@ -38,14 +38,13 @@ from .threads import sharing
 
 # Elements of a chunk, at most and at least. Smaller ones lie deeper in the cache, but threads take
 # turns with Python's lock after each operation, which costs most where a core is busy.
-CHUNK = 131072
-SMALLEST_CHUNK = 98304
+CHUNK = 262144
+SMALLEST_CHUNK = 196608
 # Torch shares out a longer sum among its threads, whose number would change its rounding, but never
 # the sum of one row of several. (The MKL does that with dot products of any length; so these are
 # products and sums here.) A chunk is made of whole rows.
 SMALL = 32704
 ROW = 16384
-LOG2_E = math.log2(math.e)
 LARGEST_MARGIN = 20.0  # of the hard way, where exp(margin) multiplies the odds
 sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
 own = threading.local()
@@ -135,9 +134,9 @@ class Chunk:
 
     def odds(self, z: Tensor, t: Tensor, buffers: Buffers, *, keep: bool) -> Tensor:
         """exp of the logit towards the wrong class, in the gradient's memory where it fits."""
-        x = torch.addcmul(z, z, t, value=-2, out=buffers["q"]).mul_(LOG2_E)
+        x = torch.addcmul(z, z, t, value=-2, out=buffers["q"])
         kept = self.kept_odds() if keep else None
-        return torch.exp2(x, out=buffers["odds"] if kept is None else kept)
+        return torch.exp(x, out=buffers["odds"] if kept is None else kept)
 
     def kept_odds(self) -> Tensor | None:
         """The memory of the odds from sweep to sweep: the gradient's, if of the right dtype."""
@@ -262,9 +261,9 @@ def sum_regions(chunk: Chunk) -> None:
             sums.tp, sums.fn, sums.fp = max(sums.crack - fn, 0.0), fn, max(both - fn, 0.0)
             chunk.hard = True
             return
-    p = torch.sigmoid(z)
+    p = sigmoid(z)
     sums.tp = product_sum(p, t, buffers)
-    sums.fn = product_sum(torch.sigmoid(-z), t, buffers)
+    sums.fn = product_sum(sigmoid(-z), t, buffers)
     sums.fp = product_sum(p, 1 - t, buffers)
     chunk.hard = False
 
@@ -423,10 +422,18 @@ def soft_pixels(
     loss1, slope1 = one_class(-z, form.crack * t, fade, form.margin)
     loss0, slope0 = one_class(z, form.background * rest, form.gamma, form.margin_background)
     if chunk.gradient is not None:
-        spread = torch.sigmoid(z) * torch.sigmoid(-z)
+        spread = sigmoid(z) * sigmoid(-z)
         region = spread * (of_background * rest - of_crack * t)
         chunk.gradient.copy_(scale * (slope0 - slope1) + region)
     return loss1 + loss0
+
+
+def sigmoid(x: Tensor) -> Tensor:
+    """σ(x), with the same bits for any number of threads.
+
+    Torch's own (and its exp2) rounds the last elements of a thread's share otherwise than the rest.
+    """
+    return 1 / (1 + torch.exp(-x))
 
 
 def one_class(x: Tensor, weight: Tensor, gamma: float, margin: float) -> tuple[float, Tensor]:
@@ -434,7 +441,7 @@ def one_class(x: Tensor, weight: Tensor, gamma: float, margin: float) -> tuple[f
     softplus = -F.logsigmoid(-x - margin)
     if gamma:
         weight = weight * torch.exp(gamma * F.logsigmoid(x))
-    slope = weight * (torch.sigmoid(x + margin) + gamma * torch.sigmoid(-x) * softplus)
+    slope = weight * (sigmoid(x + margin) + gamma * sigmoid(-x) * softplus)
     return sum_of(weight * softplus), slope
 
 

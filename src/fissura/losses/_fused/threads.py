@@ -24,14 +24,13 @@ T = TypeVar("T")
 MOST_THREADS = 16  # with more, Python's lock lets none of them get on
 SMALLEST = 2**16  # elements; torch gives fewer to one thread, or nearly
 FEW = 2**20  # elements; below, one thread of our own is faster than several
-PATIENCE = 16  # turns of the faster way until the slower one is tried again
+PATIENCE = 16  # turns of the faster way, at least, until the slower one is tried again
 
 
 class Pace:
     """Which of two ways is the faster for work of one size, as far as it is known.
 
-    The other way is tried again from time to time: after `PATIENCE` turns, and the later, the
-    slower it was.
+    The other way is tried again from time to time, so seldom that it costs about a hundredth.
     """
 
     def __init__(self) -> None:
@@ -46,7 +45,8 @@ class Pace:
         self.turns_left -= 1
         if self.turns_left > 0:
             return own
-        self.turns_left = min(int(PATIENCE * self.seconds[not own] / self.seconds[own]), 1000)
+        lost = self.seconds[not own] / self.seconds[own] - 1
+        self.turns_left = min(max(PATIENCE, int(100 * lost)), 1000)
         return not own
 
 
