@@ -275,7 +275,7 @@ expected = run()
 for threads in [2, 3, 5, 7]:
     torch.set_num_threads(threads)
     ways.paces.clear()
-    for _ in range(3):
+    for _ in range(5):
         assert all(map(torch.equal, run(), expected))
     assert all(len(pace.seconds) == 2 for pace in ways.paces.values())  # both ways were taken
     assert torch.get_num_threads() == threads
@@ -347,19 +347,19 @@ def test_the_faster_way_is_taken_and_the_other_one_tried_again_the_later_the_slo
         taken = []
         for _ in range(count):
             taken.append(pace.choose())
-            pace.seconds[taken[-1]] = seconds[taken[-1]]
+            pace.took(taken[-1], seconds[taken[-1]])
         return taken
 
     pace = Pace()
-    assert turns(pace, {False: 1, True: 2}, 2) == [False, True]
-    assert turns(pace, {False: 1, True: 2}, PATIENCE) == [False] * (PATIENCE - 1) + [True]
-    assert turns(pace, {False: 1, True: 1.1}, 100) == [False] * 99 + [True]  # it cost twice one
-    assert turns(pace, {False: 1, True: 1.1}, 100) == [False] * 99 + [True]
-    assert turns(pace, {False: 1, True: 1.1}, PATIENCE) == [False] * (PATIENCE - 1) + [True]
-    # Another program has begun: now torch's own way is slow, which its next turn shows.
-    taken = turns(pace, {False: 9, True: 3}, 3 * PATIENCE)
-    assert taken[:2] == [False, True]
-    assert taken.count(False) == 2
+    assert turns(pace, {False: 9, True: 9}, 1) == [False]  # the first turn of a way says nothing
+    assert turns(pace, {False: 1, True: 2}, 3) == [False, True, True]
+    trial = [True, True]
+    assert turns(pace, {False: 1, True: 2}, PATIENCE + 1) == [False] * (PATIENCE - 1) + trial
+    assert turns(pace, {False: 1, True: 1.05}, 201) == [False] * 199 + trial  # which cost 2
+    assert turns(pace, {False: 1, True: 1.05}, 201) == [False] * 199 + trial
+    assert turns(pace, {False: 1, True: 1.05}, PATIENCE + 1) == [False] * (PATIENCE - 1) + trial
+    # Another program has begun: now torch's own way is slow, which its next two turns show.
+    assert turns(pace, {False: 9, True: 3}, 12) == [False] * 2 + [True] * 10
 
 
 def test_any_number_of_threads_gives_the_same_bits():

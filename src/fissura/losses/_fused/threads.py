@@ -30,24 +30,35 @@ PATIENCE = 16  # turns of the faster way, at least, until the slower one is trie
 class Pace:
     """Which of two ways is the faster for work of one size, as far as it is known.
 
-    The other way is tried again from time to time, so seldom that it costs about a hundredth.
+    The other way is tried again from time to time, for two turns: the first one after the other way
+    wakes threads that sleep, and its time says nothing. It is tried so seldom that it costs about a
+    hundredth.
     """
 
     def __init__(self) -> None:
         self.seconds: dict[bool, float] = {}
+        self.last: bool | None = None
         self.turns_left = PATIENCE
 
     def choose(self) -> bool:
         """Whether threads of our own are to be taken."""
-        if len(self.seconds) < 2:
-            return len(self.seconds) == 1
+        for own in (False, True):
+            if own not in self.seconds:
+                return own
         own = self.seconds[True] < self.seconds[False]
         self.turns_left -= 1
         if self.turns_left > 0:
             return own
-        lost = self.seconds[not own] / self.seconds[own] - 1
-        self.turns_left = min(max(PATIENCE, int(100 * lost)), 1000)
+        if self.turns_left < 0:  # the second turn of a trial
+            lost = self.seconds[not own] / self.seconds[own] - 1
+            self.turns_left = min(max(PATIENCE, int(200 * lost)), 1000)
         return not own
+
+    def took(self, own: bool, seconds: float) -> None:
+        """Note the time of a turn."""
+        if own == self.last:
+            self.seconds[own] = seconds
+        self.last = own
 
 
 paces: dict[int, Pace] = defaultdict(Pace)
@@ -68,7 +79,7 @@ def sharing(elements: int) -> Generator[Callable[[Callable[[Any], None], Sequenc
     own = pace.choose()
     began = time.perf_counter()
     yield partial(share_out, 1 if elements < FEW else threads) if own else one_by_one
-    pace.seconds[own] = (time.perf_counter() - began) / elements
+    pace.took(own, (time.perf_counter() - began) / elements)
 
 
 def one_by_one(work: Callable[[T], None], items: Sequence[T]) -> None:
