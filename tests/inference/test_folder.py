@@ -383,6 +383,15 @@ def test_any_file_name_is_predicted_and_resumed(model, tmp_path, name, mask):
     assert (again.predicted, again.kept) == (0, 1)
 
 
+def test_a_name_that_would_be_a_formula_is_resumed(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    noise(tmp_path / "=1+1.png", 30, 40)
+    predict(model, ["=1+1.png"], tmp_path / "out")
+    again = predict(model, ["=1+1.png"], tmp_path / "out", resume=True)
+    assert (again.predicted, again.kept) == (0, 1)
+    assert [row["file"] for row in rows(tmp_path / "out")] == ["'=1+1.png"]
+
+
 @pytest.mark.parametrize(
     ("where", "error"),
     [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,8 @@ from numpy.typing import NDArray
 from fissura.evaluation.classes import ClassScores
 from fissura.evaluation.figures import EACH, LOSSLESS, draw_curve, encode
 from fissura.evaluation.page import provenance_of
-from fissura.evaluation.report import refuse_existing
+from fissura.evaluation.report import refuse_existing, write_per_image
 from fissura.files import new_folder
-from fissura.files.spreadsheet import plain
 from fissura.html.pages import counted, data_address, environment
 from fissura.inference.classes import is_class
 from fissura.metrics.counts import iou
@@ -99,12 +97,7 @@ def write_class_report(scores: ClassScores, summary: dict[str, Any], folder: Pat
         (temporary / "report.json").write_text(text + "\n", encoding="utf-8")
         html = class_page(scores, summary, curves)
         (temporary / "report.html").write_text(html, encoding="utf-8")
-        with (temporary / "per_image.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(summary["per_image"][0]))
-            writer.writeheader()
-            writer.writerows(
-                {name: plain(cell) for name, cell in row.items()} for row in summary["per_image"]
-            )
+        write_per_image(temporary, summary["per_image"])
 
 
 def class_page(scores: ClassScores, summary: dict[str, Any], curves: dict[str, str]) -> str:

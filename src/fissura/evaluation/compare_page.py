@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from fissura.evaluation.figures import LOSSLESS, encode, rendered, shrink
+from fissura.evaluation.report import write_per_image
 from fissura.evaluation.score import Scores
-from fissura.files.spreadsheet import plain
 from fissura.html.pages import counted, data_address, environment
 from fissura.metrics.counts import iou
 from fissura.overlay import (
@@ -54,12 +53,7 @@ def write_comparison(folder: Path, summary: dict[str, Any], scores: dict[str, Sc
     """
     text = json.dumps(summary, indent=2, allow_nan=False, ensure_ascii=False)
     (folder / "comparison.json").write_text(text + "\n", encoding="utf-8")
-    with (folder / "per_image.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(summary["per_image"][0]))
-        writer.writeheader()
-        writer.writerows(
-            {name: plain(cell) for name, cell in row.items()} for row in summary["per_image"]
-        )
+    write_per_image(folder, summary["per_image"])
     plots = []
     for pair in summary["pairs"]:
         drawn = draw_scatter(pair["a"], scores[pair["a"]], pair["b"], scores[pair["b"]])

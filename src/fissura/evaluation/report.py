@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,11 +88,20 @@ def write_report(scores: Scores, summary: dict[str, Any], folder: Path) -> None:
         (temporary / "report.json").write_text(text + "\n", encoding="utf-8")
         html = page(scores, summary, curve["svg"].decode())
         (temporary / "report.html").write_text(html, encoding="utf-8")
-        with (temporary / "per_image.csv").open("w", newline="", encoding="utf-8") as file:
-            rows = summary["per_image"]
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows({name: plain(cell) for name, cell in row.items()} for row in rows)
+        write_per_image(temporary, summary["per_image"])
+
+
+def write_per_image(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write per_image.csv.
+
+    Args:
+        folder: The folder of the report.
+        rows: A line of each image, all with the columns of the first.
+    """
+    with (folder / "per_image.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows({name: plain(cell) for name, cell in row.items()} for row in rows)
 
 
 def refuse_existing(folder: Path) -> None:

@@ -14,6 +14,7 @@ from fissura.checkpoint import find_model, versions
 from fissura.errors import InputError
 from fissura.files import OutputOptions, free_folder, is_result, output_names
 from fissura.files.failures import Failure, printable
+from fissura.files.spreadsheet import plain
 from fissura.inference.class_results import mask_path
 from fissura.inference.folder_work import Work
 from fissura.inference.merge import finish_predictions
@@ -128,11 +129,13 @@ def predict(
     if part is not None:
         begin_shard(out)
         names = part.names
-    kept = {(Path(row["file"]).name, row["mask"].rpartition(".")[0]) for row in rows}
+    # A name that begins as a formula has an apostrophe in the table, and none below a folder.
+    kept = {(plain(Path(row["file"]).name), row["mask"].rpartition(".")[0]) for row in rows}
     todo = {
         file: name
         for file, name in names.items()
-        if (printable(file.name), mask_path(name, predictor.config, classes)[:-4]) not in kept
+        if (plain(printable(file.name)), mask_path(name, predictor.config, classes)[:-4])
+        not in kept
     }
     work = Work(
         predictor,

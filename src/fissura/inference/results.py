@@ -105,15 +105,8 @@ def write_table(
         def add(photo: Path, mask: str, found: Predicted, seconds: float) -> None:
             each = getattr(found, "fractions", ()) or (found.crack_fraction,)
             fractions = [f"{fraction:.6f}" for fraction in each]
-            writer.writerow(
-                (
-                    plain(printable(shown(photo))),
-                    plain(mask),
-                    *fractions,
-                    found.threshold,
-                    f"{seconds:.3f}",
-                )
-            )
+            file_name = plain(printable(shown(photo)))
+            writer.writerow((file_name, mask, *fractions, found.threshold, f"{seconds:.3f}"))
 
         yield add
         file.flush()

@@ -122,7 +122,7 @@ def measure_files(
     As `inspect`, without limits, report and coco.json.
 
     Args:
-        files: Files, masks or probabilities, and folders that are searched to any depth.
+        files: Photos, masks or probabilities, and folders that are searched to any depth.
         out: Folder for the results; by default measurement, or measurement-2 … where that exists.
         kind: "photo", "mask" or "probability"; "auto" tells it by the pixels of each file.
         model: Model that finds the cracks in photos.

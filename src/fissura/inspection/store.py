@@ -121,7 +121,7 @@ def load_record(path: Path) -> Record:
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """Return the settings of an inspection; none where they cannot be read."""
+    """Return the settings that results were made with; none where they cannot be read."""
     try:
         settings = read_json(path)
     except (OSError, ValueError):

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from fissura.data.masks import is_jpeg, read_mask
 from fissura.errors import InputError
-from fissura.files.documents import read_json
 
 # Fraction of pixels that have the value of all their neighbors: at least 0.6 of 2000 masks, saved
 # as JPEG and resampled ones among them, at most 0.43 of 1500 photos.
@@ -82,15 +81,6 @@ def class_of_map(file: Path, told: dict[str, Any], of_class: str | None) -> OneC
             "which of them is to be measured."
         )
     return OneClass(of_class, names.index(of_class))
-
-
-def read_settings(file: Path) -> dict[str, Any]:
-    """Return the content of a JSON file, empty where there is none."""
-    try:
-        told = read_json(file)
-    except (OSError, ValueError):
-        return {}
-    return told if isinstance(told, dict) else {}
 
 
 def read_class(file: Path, one: OneClass) -> tuple[NDArray[np.bool_], str]:

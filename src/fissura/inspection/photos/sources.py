@@ -29,8 +29,8 @@ from fissura.inspection.photos.class_masks import (
     flatness,
     given_class,
     read_class,
-    read_settings,
 )
+from fissura.inspection.store import read_settings
 from fissura.raster import Raster
 
 Kind = Literal["auto", "photo", "mask", "probability"]
