@@ -46,8 +46,8 @@ def train(
             raise InputError(
                 "--resume goes on with a training as it was started: give no other option, but "
                 "--data where its data was moved, --devices and --nodes. For more epochs or other "
-                "options, start a new "
-                f"training from its weights: `{_longer(resume, options.epochs)}`."
+                "options, start a new training from its weights: "
+                f"`{_longer(resume, options.epochs)}`."
             )
         # The same object where no option is given: as many processes as before.
         processes = None if options is DEFAULTS else (options.devices, options.nodes)

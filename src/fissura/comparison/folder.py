@@ -70,15 +70,24 @@ def open_inspection(folder: Path) -> Inspected:
         settings = read_json(file)
     except (OSError, ValueError) as error:
         raise InputError(f"{file} is damaged ({error}). Inspect the photos anew.") from error
-    below = folder / MEASURED
-    files = {
-        path.relative_to(below).with_suffix("").as_posix(): path
-        for path in sorted(below.rglob("*.npz"))
-        if not path.name.startswith(".")
-    }
+    files = record_files(folder)
     if not files:
         raise InputError(f"{folder} holds no measured photos. Inspect them to the end first.")
     return Inspected(folder, settings if isinstance(settings, dict) else {}, files)
+
+
+def record_files(folder: Path) -> dict[str, Path]:
+    """Return the file of the record of each photo of an inspection, by name, in their order.
+
+    Args:
+        folder: Folder of the results.
+    """
+    below = folder / MEASURED
+    return {
+        path.relative_to(below).with_suffix("").as_posix(): path
+        for path in sorted(below.rglob("*.npz"))
+        if not path.name.startswith(".")  # what a crash left unfinished
+    }
 
 
 def day_of(record: Record) -> date | None:

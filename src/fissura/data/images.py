@@ -83,15 +83,8 @@ def read_image(path: Path, *, depth: Depth | None = None) -> NDArray[np.uint8]:
 def size_difference(image_shape: tuple[int, ...], mask_shape: tuple[int, ...]) -> str:
     """Say in words that a mask has another size than its image."""
     (height, width), (mask_height, mask_width) = image_shape[:2], mask_shape[:2]
-    turned = (
-        ", as if one of them were turned by 90°"
-        if (mask_width, mask_height)
-        == (
-            height,
-            width,
-        )
-        else ""
-    )
+    is_turned = (mask_width, mask_height) == (height, width)
+    turned = ", as if one of them were turned by 90°" if is_turned else ""
     return (
         f"the mask has {mask_width}×{mask_height} pixels (width × height), "
         f"but its image has {width}×{height}{turned}"

@@ -7,7 +7,9 @@ import sys
 import numpy as np
 import pytest
 
+from fissura.errors import InputError
 from fissura.serve.desk.pixels import stroke
+from fissura.serve.desk.store import Store
 
 # Draws a stroke after another on the first photo, and says the revision after each answer.
 PROGRAM = """
@@ -76,3 +78,28 @@ def test_a_damaged_store_is_told(photos, opened, content):
             opened(photos)
     else:
         opened(photos).close()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda store: store.photos(),
+        lambda store: store.change_photo("p200", note="wet"),
+        lambda store: store.add_photo("new.jpg", "new"),
+    ],
+)
+def test_damage_within_a_store_is_told_whether_it_is_read_or_written(tmp_path, use):
+    file = tmp_path / "desk.sqlite"
+    store = Store(file)
+    for number in range(300):
+        store.add_photo(f"{number}.jpg", str(number))
+    store.close()
+    content = file.read_bytes()
+    whole = 3 * 4096  # the header and the first pages, so that it can be opened
+    file.write_bytes(content[:whole] + b"\xa5" * (len(content) - whole))
+    store = Store(file)
+    try:
+        with pytest.raises(InputError, match=r"is damaged .*Move it away"):
+            use(store)
+    finally:
+        store.close()

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
+from fissura.comparison.folder import record_files
 from fissura.data.walk import DESK
-from fissura.inspection.store import MEASURED, SETTINGS
+from fissura.inspection.store import SETTINGS
 
 REPORTS = "report*"  # filed at a desk
 MOST_FOLDERS = 500  # beside one another, that are looked into
@@ -82,17 +83,17 @@ def _described(folder: Path, place: Path, home: Path) -> EarlierInspection | Non
     """Describe the results in a folder; None where there are none."""
     try:
         made = (folder / SETTINGS).stat().st_mtime
-        photos = sum(1 for _ in (folder / MEASURED).rglob("*.npz"))
+        photos = len(record_files(folder))
     except OSError:
         return None
     if not photos:
         return None
-    name = folder.relative_to(place).as_posix()
+    name, there = folder.relative_to(place).as_posix(), folder.resolve()
     return EarlierInspection(
-        id=hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:ID_LETTERS],
+        id=hashlib.sha256(str(there).encode()).hexdigest()[:ID_LETTERS],
         folder=folder,
-        name=folder.resolve().name if name == "." else name,
-        own=folder.resolve().parent == home.resolve(),
+        name=there.name if name == "." else name,
+        own=there.parent == home.resolve(),
         day=datetime.fromtimestamp(made).astimezone().date(),
         photos=photos,
     )

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fissura.comparison.comparison import Comparison
 from fissura.comparison.options import CompareOptions
 from fissura.comparison.pipeline import compare
 from fissura.data.walk import natural_order
@@ -188,13 +187,8 @@ class Filing:
             return {"comparison": None, "compared": [f"Not compared with {earlier.name}: {why}"]}
         return {
             "comparison": found.page.relative_to(filed.out).as_posix(),
-            "compared": _sentences(earlier, found),
+            "compared": [f"Compared with {earlier.name}: {found.summary()}.", *found.sentences()],
         }
-
-
-def _sentences(earlier: EarlierInspection, found: Comparison) -> list[str]:
-    """Return what there is to say of a comparison."""
-    return [f"Compared with {earlier.name}: {found.summary()}.", *found.sentences()]
 
 
 def _told(filed: Filed) -> dict[str, Any]:

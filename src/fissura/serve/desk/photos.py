@@ -139,11 +139,9 @@ class TileFiles:
             found = self._open.get(name)
             if found is None:
                 path = self._home / "tiles" / f"{name}.tiles"
-                if not path.is_file():
-                    _write(path, file, image)
                 try:
                     found = Tiles(path)
-                except ValueError:  # they are made of the photo, and can be made again
+                except (FileNotFoundError, ValueError):  # damaged ones are made again
                     _write(path, file, image)
                     found = Tiles(path)
                 self._open[name] = found

@@ -147,7 +147,7 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing; on disk when it ends."""
-        with self._lock:
+        with self._lock, self._telling_damage():
             self._base.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -228,10 +228,10 @@ class Store:
         after: bytes,
     ) -> int:
         """Store an edit, which is in force from now on; return its number."""
-        row = self._base.execute(
+        row = self._run(
             "INSERT INTO edits (photo, previous, kind, body, at, delta, before, after) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (photo.id, photo.head, kind, json.dumps(body), _now(), delta, before, after),
+            *(photo.id, photo.head, kind, json.dumps(body), _now(), delta, before, after),
         )
         number = row.lastrowid
         assert number is not None
@@ -281,27 +281,32 @@ class Store:
         )
         return [dict(row) | {"body": json.loads(row["body"])} for row in rows]
 
-    def _run(self, statement: str, *values: Any) -> None:
-        with self._lock:
-            self._base.execute(statement, values)
+    def _run(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        with self._lock, self._telling_damage():
+            return self._base.execute(statement, values)
 
     def _one(self, statement: str, *values: Any) -> sqlite3.Row | None:
         rows = self._all(statement, *values)
         return rows[0] if rows else None
 
     def _all(self, statement: str, *values: Any) -> list[sqlite3.Row]:
-        with self._lock:
+        with self._lock, self._telling_damage():
             cursor = self._base.cursor()
             cursor.row_factory = sqlite3.Row
-            try:
-                return cursor.execute(statement, values).fetchall()
-            except sqlite3.OperationalError:
+            return cursor.execute(statement, values).fetchall()
+
+    @contextmanager
+    def _telling_damage(self) -> Iterator[None]:
+        """Say of a damaged file what can be done."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if type(error) is not sqlite3.DatabaseError:  # a kind of its own, such as a full disk
                 raise
-            except sqlite3.DatabaseError as error:
-                raise InputError(
-                    f"{self._path} is damaged ({error}). Move it away to begin anew, or copy it "
-                    "back from a backup; the photos stay as they are."
-                ) from error
+            raise InputError(
+                f"{self._path} is damaged ({error}). Move it away to begin anew, or copy it back "
+                "from a backup; the photos stay as they are."
+            ) from error
 
 
 def _photo(row: sqlite3.Row) -> PhotoRow:

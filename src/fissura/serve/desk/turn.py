@@ -172,15 +172,16 @@ class ModelTurn:
         file = folder.file_of(row)
         try:
             folder.change(photo, state="running", message="measuring")
-            record, threshold = self._measured(row, file, *future.result())
-            self._store(row, file, record, threshold)
+            image, prediction = future.result()
+            record = self._measured(row, file, image, prediction)
+            self._store(row, file, record, prediction.threshold)
         except Exception as error:
             folder.change(photo, state="failed", message=failure(file, error).reason)
 
     def _measured(
         self, row: PhotoRow, file: Path, image: NDArray[np.uint8], prediction: Prediction
-    ) -> tuple[Record, float]:
-        """Write record, mask, probabilities and tiles; return the record and the threshold."""
+    ) -> Record:
+        """Write record, mask, probabilities and tiles; return the record."""
         folder, options = self._folder, self._folder.options
         inspector = Inspector(
             getattr(self._worker, "predictor", None),
@@ -204,7 +205,7 @@ class ModelTurn:
             save_record(record_file(found_folder(folder.home), row.name), record)
             for one in written:
                 one.result()
-        return record, prediction.threshold
+        return record
 
     def _store(self, row: PhotoRow, file: Path, record: Record, threshold: float) -> None:
         """Store a photo's facts and cracks, and tell the pages."""

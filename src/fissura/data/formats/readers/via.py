@@ -137,7 +137,7 @@ def read_via_csv(path: Path, gathered: Gathered) -> None:
         try:
             shape = parse_json(row.get("region_shape_attributes") or "{}")
             attributes = parse_json(row.get("region_attributes") or "{}")
-        except (ValueError, RecursionError, TypeError) as error:
+        except (ValueError, TypeError) as error:
             raise InputError(f"{path}: line {count} holds a cell that is no JSON.") from error
         if shape:
             regions.append({"shape_attributes": shape, "region_attributes": attributes})
