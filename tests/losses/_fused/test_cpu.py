@@ -275,9 +275,9 @@ expected = run()
 for threads in [2, 3, 5, 7]:
     torch.set_num_threads(threads)
     ways.paces.clear()
-    for _ in range(5):
+    for _ in range(8):
         assert all(map(torch.equal, run(), expected))
-    assert all(len(pace.seconds) == 2 for pace in ways.paces.values())  # both ways were taken
+    assert all(all(pace.times.values()) for pace in ways.paces.values())  # both ways were taken
     assert torch.get_num_threads() == threads
 found = []
 other = threading.Thread(target=lambda: found.append((torch.get_num_threads(), run())))
@@ -340,8 +340,8 @@ def test_one_thread_needs_no_pool(monkeypatch):
     assert done == [0, 1, 2, 3, 4]
 
 
-def test_the_faster_way_is_taken_and_the_other_one_tried_again_the_later_the_slower_it_is():
-    from fissura.losses._fused.threads import PATIENCE, Pace
+def test_the_faster_way_is_taken_and_the_other_one_tried_the_less_often_the_slower_it_is():
+    from fissura.losses._fused.threads import LOOKS, PATIENCE, Pace
 
     def turns(pace, seconds, count):
         taken = []
@@ -350,16 +350,19 @@ def test_the_faster_way_is_taken_and_the_other_one_tried_again_the_later_the_slo
             pace.took(taken[-1], seconds[taken[-1]])
         return taken
 
-    pace = Pace()
+    pace, trial, least = Pace(), [True] * (LOOKS + 1), [False] * (PATIENCE - 1)
     assert turns(pace, {False: 9, True: 9}, 1) == [False]  # the first turn of a way says nothing
-    assert turns(pace, {False: 1, True: 2}, 3) == [False, True, True]
-    trial = [True, True]
-    assert turns(pace, {False: 1, True: 2}, PATIENCE + 1) == [False] * (PATIENCE - 1) + trial
-    assert turns(pace, {False: 1, True: 1.05}, 201) == [False] * 199 + trial  # which cost 2
-    assert turns(pace, {False: 1, True: 1.05}, 201) == [False] * 199 + trial
-    assert turns(pace, {False: 1, True: 1.05}, PATIENCE + 1) == [False] * (PATIENCE - 1) + trial
-    # Another program has begun: now torch's own way is slow, which its next two turns show.
-    assert turns(pace, {False: 9, True: 3}, 12) == [False] * 2 + [True] * 10
+    assert turns(pace, {False: 1, True: 2}, LOOKS) == [False] * LOOKS
+    assert turns(pace, {False: 1, True: 2}, LOOKS + 1) == trial
+    assert turns(pace, {False: 1, True: 2}, PATIENCE + LOOKS) == least + trial
+    # It cost four turns, which are two hundredths of 200.
+    for _ in range(2):  # the trial before counts
+        assert turns(pace, {False: 1, True: 1.05}, 200 + LOOKS) == [False] * 199 + trial
+    assert turns(pace, {False: 1, True: 1.05}, PATIENCE + LOOKS) == least + trial
+    # One turn is late, and then another program has begun: torch's own way is slow.
+    assert turns(pace, {False: 9}, 1) == [False]
+    assert turns(pace, {False: 1}, 4) == [False] * 4
+    assert turns(pace, {False: 9, True: 3}, 9) == [False] * LOOKS + [True] * (9 - LOOKS)
 
 
 def test_any_number_of_threads_gives_the_same_bits():

@@ -25,39 +25,42 @@ MOST_THREADS = 16  # with more, Python's lock lets none of them get on
 SMALLEST = 2**16  # elements; torch gives fewer to one thread, or nearly
 FEW = 2**20  # elements; below, one thread of our own is faster than several
 PATIENCE = 16  # turns of the faster way, at least, until the slower one is tried again
+LOOKS = 3  # turns by which a way is judged
 
 
 class Pace:
     """Which of two ways is the faster for work of one size, as far as it is known.
 
-    The other way is tried again from time to time, for two turns: the first one after the other way
-    wakes threads that sleep, and its time says nothing. It is tried so seldom that it costs about a
-    hundredth.
+    The time of a way is the least of its last `LOOKS` turns, so that one late thread decides
+    nothing. The other way is tried again from time to time, for as many turns after one that wakes
+    threads that sleep, and so seldom that it costs about two hundredths.
     """
 
     def __init__(self) -> None:
-        self.seconds: dict[bool, float] = {}
+        self.times: dict[bool, tuple[float, ...]] = {False: (), True: ()}
         self.last: bool | None = None
         self.turns_left = PATIENCE
 
     def choose(self) -> bool:
         """Whether threads of our own are to be taken."""
-        for own in (False, True):
-            if own not in self.seconds:
-                return own
-        own = self.seconds[True] < self.seconds[False]
+        of_torch, of_own = self.times[False], self.times[True]  # other threads may change them
+        if len(of_torch) < LOOKS:
+            return False
+        if len(of_own) < LOOKS:
+            return True
+        own = min(of_own) < min(of_torch)
         self.turns_left -= 1
         if self.turns_left > 0:
             return own
-        if self.turns_left < 0:  # the second turn of a trial
-            lost = self.seconds[not own] / self.seconds[own] - 1
-            self.turns_left = min(max(PATIENCE, int(200 * lost)), 1000)
+        ratio = min(of_torch) / min(of_own)
+        self.turns_left = min(max(PATIENCE, int(200 * (max(ratio, 1 / ratio) - 1))), 1000)
+        self.times[not own] = ()
         return not own
 
     def took(self, own: bool, seconds: float) -> None:
         """Note the time of a turn."""
         if own == self.last:
-            self.seconds[own] = seconds
+            self.times[own] = (*self.times[own], seconds)[-LOOKS:]
         self.last = own
 
 
