@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
+from fissura.georeference import ground_sides
 from fissura.raster import lost_places
 
 GRAY = Image.fromarray(np.zeros((4, 5), np.uint8))
@@ -45,3 +46,10 @@ def test_photos_with_world_files(tmp_path, photo, world):
     assert f"{photo} loses its place" in (lost_places([tmp_path / photo, other]) or "")
     (tmp_path / world).with_stem("other").write_text("0.1")
     assert "2 images, such as" in (lost_places([tmp_path / photo, other]) or "")
+
+
+def test_what_lies_outside_of_a_projection_has_no_size_on_the_ground():
+    crs = pytest.importorskip("rasterio.crs").CRS.from_epsg(32632)
+    far = (0.002, 0.0, 1e200, 0.0, -0.002, 5e6)
+    # After 20 complaints GDAL gives infinite degrees without a word.
+    assert [ground_sides(crs, far, (40, 56)) for _ in range(50)] == 50 * [None]

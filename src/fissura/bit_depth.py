@@ -222,7 +222,7 @@ def stored_values(path: Path) -> NDArray[Any]:
             try:
                 with rasterio.open(path, sharing=False) as dataset:
                     return sampled_values(dataset)
-            except rasterio.errors.RasterioError as error:
+            except Exception as error:  # of many kinds, some of them private ones of rasterio
                 raise OSError(str(error)) from error
     try:
         with Image.open(path) as image:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -36,19 +38,35 @@ def limited_cache() -> Any:
     return load_rasterio().Env(GDAL_CACHEMAX=CACHE)
 
 
+@contextmanager
+def telling_damage() -> Iterator[None]:
+    """Within this context whatever rasterio raises of a damaged file is one of its public errors.
+
+    What GDAL finds wrong with coordinates, colors and tags it tells when they are first asked for,
+    not when a file is opened, and rasterio hands it on in private classes. Text without a coding
+    and tables that are not there raise a `ValueError`.
+
+    Raises:
+        RasterioError: The file is damaged.
+    """
+    from rasterio.errors import RasterioError, RasterioIOError
+
+    try:
+        yield
+    except (InputError, RasterioError):
+        raise
+    except Exception as error:
+        if isinstance(error, ValueError) or type(error).__module__.startswith("rasterio"):
+            raise RasterioIOError(str(error)) from error
+        raise
+
+
 def open_dataset(path: Path, mode: str = "r", **profile: Any) -> Any:
     """Open a rasterio dataset without its warning of plain photos, which have no place on earth."""
     rasterio = load_rasterio()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), telling_damage():
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-        try:
-            return rasterio.open(path, mode, sharing=False, **profile)
-        except rasterio.errors.RasterioError:
-            raise
-        except Exception as error:  # such as of damaged keys of a place, which GDAL tells by itself
-            if type(error).__module__.startswith("rasterio"):
-                raise rasterio.errors.RasterioIOError(str(error)) from error
-            raise
+        return rasterio.open(path, mode, sharing=False, **profile)
 
 
 def color_bands(path: Path, dataset: Any) -> tuple[int, ...]:
@@ -72,9 +90,11 @@ def color_bands(path: Path, dataset: Any) -> tuple[int, ...]:
 
 def check_values(path: Path, dataset: Any) -> None:
     """Raise `InputError` for values that are no brightness and for blocks that are too large."""
+    for name in dataset.dtypes:
+        # GDAL has kinds of complex numbers that numpy has not.
+        if name.startswith("complex") or np.dtype(name).kind not in "uif":
+            raise InputError(f"{path}: its values are {name}, but must be real numbers.")
     kind = np.dtype(dataset.dtypes[0])
-    if kind.kind not in "uif":
-        raise InputError(f"{path}: its values are {kind}, but must be real numbers.")
     rows, columns = dataset.block_shapes[0]
     if rows * columns * dataset.count * kind.itemsize > LARGEST_BLOCK:
         raise InputError(

@@ -101,6 +101,8 @@ def ground_sides(
         longitude, latitude = np.radians(reproject(crs, "EPSG:4326", x, y))
     except Exception:  # GDAL's are of many kinds; what fails here has no place on the earth
         return None
+    if not np.isfinite([*latitude, *longitude]).all():
+        return None  # a center that lies outside of the system
     eccentricity = FLATTENING * (2 - FLATTENING)
     w = math.sqrt(1 - eccentricity * math.sin(latitude[0]) ** 2)
     north = AXIS * (1 - eccentricity) / w**3 * (latitude[1:] - latitude[0])

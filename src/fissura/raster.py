@@ -27,6 +27,7 @@ from fissura.gdal import (
     limited_cache,
     load_rasterio,
     open_dataset,
+    telling_damage,
 )
 from fissura.georeference import Transform, crs_name, pixel_scale
 
@@ -114,13 +115,18 @@ class Raster:
 
     def __init__(self, path: Path, dataset: Any, depth: Depth | None = None) -> None:
         self.path = path
-        self.size_hw: tuple[int, int] = dataset.shape
-        self.in_rows: bool = dataset.block_shapes[0][1] >= dataset.width
         self._dataset = dataset
         self._given_depth = depth
-        self._has_floats = np.dtype(dataset.dtypes[0]).kind == "f"
+        with self._readable():
+            self._describe(path, dataset)
+
+    def _describe(self, path: Path, dataset: Any) -> None:
+        """Take from a dataset what it tells of itself, and refuse what is no photo."""
         self._bands = color_bands(path, dataset)
         check_values(path, dataset)
+        self.size_hw: tuple[int, int] = dataset.shape
+        self.in_rows: bool = dataset.block_shapes[0][1] >= dataset.width
+        self._has_floats = np.dtype(dataset.dtypes[0]).kind == "f"
         flags = [flag.name for band in self._bands for flag in dataset.mask_flag_enums[band - 1]]
         self._all_valid, self._by_value = set(flags) == {"all_valid"}, "nodata" in flags
         placed = not dataset.transform.is_identity
@@ -239,7 +245,8 @@ class Raster:
         from rasterio.errors import RasterioError
 
         try:
-            yield
+            with telling_damage():
+                yield
         except RasterioError as error:
             reason = error.__cause__ or error
             raise InputError(
@@ -249,12 +256,18 @@ class Raster:
 
     @cached_property
     def _palette(self) -> NDArray[np.uint8] | None:
-        """RGB of each index (256, 3), of an image with a palette."""
-        if self._dataset.colorinterp[self._bands[0] - 1].name != "palette":
-            return None
-        colors = np.zeros((256, 3), np.uint8)
-        for index, color in self._dataset.colormap(self._bands[0]).items():
-            colors[index] = color[:3]
+        """RGB of each index (256 or 65536, 3), of an image with a palette."""
+        with self._readable():
+            if self._dataset.colorinterp[self._bands[0] - 1].name != "palette":
+                return None
+            listed = self._dataset.colormap(self._bands[0])
+        kind = np.dtype(self._dataset.dtypes[0])
+        if kind not in (np.uint8, np.uint16):
+            raise InputError(f"{self.path}: has a palette, but its values are {kind}, no indices.")
+        colors = np.zeros((np.iinfo(kind).max + 1, 3), np.uint8)
+        for index, color in listed.items():
+            if index < len(colors):
+                colors[index] = color[:3]
         return colors
 
     @cached_property
@@ -270,8 +283,9 @@ class Raster:
 
     def _declared_bits(self) -> int | None:
         """The bits that the file says it uses of those that it stores."""
-        bits = self._dataset.tags(self._bands[0], ns="IMAGE_STRUCTURE").get("NBITS", "16")
-        if 8 < int(bits) < 16:
+        with self._readable():
+            bits = self._dataset.tags(self._bands[0], ns="IMAGE_STRUCTURE").get("NBITS", "16")
+        if bits.isdecimal() and 8 < int(bits) < 16:
             return int(bits)
         return None if self._has_floats else declared_bits(self.path)
 
@@ -304,7 +318,7 @@ def lost_places(paths: Iterable[Path]) -> str | None:
     tiffs, others = [], []
     for path in paths:
         if path.suffix.lower() in (".tif", ".tiff"):
-            if not has_raster() and _has_place(path):
+            if not has_raster() and has_place(path):
                 tiffs.append(path)
         elif any(path.with_suffix(suffix).is_file() for suffix in WORLD_FILES):
             others.append(path)
@@ -319,7 +333,7 @@ def lost_places(paths: Iterable[Path]) -> str | None:
     return " ".join(told) or None
 
 
-def _has_place(path: Path) -> bool:
+def has_place(path: Path) -> bool:
     """Whether the tags of a TIFF georeference it."""
     try:
         return bool(PLACE_TAGS & tiff_tags(path).keys())

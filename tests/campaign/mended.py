@@ -77,8 +77,23 @@ def of_size(width: int, height: int) -> Callable[[bytes], bytes]:
 
 
 def twice_bytes(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
-    """Replace bytes wherever they are; as many."""
-    return lambda content: content.replace(old, new)
+    """Replace bytes, which must be there, wherever they are; as many."""
+
+    def change(content: bytes) -> bytes:
+        assert old in content, old
+        return content.replace(old, new)
+
+    return change
+
+
+def both(one: Callable[[bytes], bytes], other: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    """Change content in two ways."""
+    return lambda content: other(one(content))
+
+
+def packed_as(form: str, old: Any, new: Any) -> Callable[[bytes], bytes]:
+    """Replace numbers, which must be there, wherever they are, in the form of `struct`."""
+    return twice_bytes(struct.pack(form, *old), struct.pack(form, *new))
 
 
 def metadata(name: str, value: Any) -> Callable[[bytes], bytes]:
@@ -181,9 +196,34 @@ INPUTS: tuple[Mended, ...] = (
     Mended(target="study", file=RUN, change=metadata("counts", [[1], []]), was="ValueError"),
     Mended(target="study", file=RUN, change=metadata("metrics", "iou"), was="TypeError"),
     Mended(
-        target="georeferenced", file="tiled.tif",
-        change=twice_bytes(struct.pack("<d", 0.002), struct.pack("<d", 1e-300)),
+        target="georeferenced", file="tiled.tif", change=packed_as("<d", [0.002], [1e-300]),
         was="ZeroDivisionError",
+    ),
+    Mended(
+        target="georeferenced", file="float.tif",
+        change=packed_as("<2H2I", [339, 3, 1, 3], [339, 3, 1, 5]),
+        was="TypeError: data type 'complex_int16' not understood",
+    ),
+    Mended(
+        target="georeferenced", file="deep.tif",
+        change=both(
+            packed_as("<2H2I", [33550, 12, 3, 258], [33550, 12, 2**17, 258]),
+            packed_as("<4H", [1025, 0, 1, 1], [1025, 0, 17, 1]),
+        ),
+        was="CPLE_AppDefinedError, told when the colors were asked for",
+    ),
+    Mended(
+        target="georeferenced", file="mask.tif",
+        change=both(
+            twice_bytes(b"WGS 84", b"WGS\xa084"),
+            packed_as("<4H", [1024, 0, 1, 1], [1024, 0, 1, 9]),
+        ),
+        was="UnicodeDecodeError within rasterio",
+    ),
+    Mended(
+        target="georeferenced", file="deep.tif",
+        change=packed_as("<2H2I", [262, 3, 1, 1], [262, 3, 1, 0]),
+        was="IndexError: a palette of 65536 colors",
     ),
     Mended(
         target="desk", file="photos/fissura-desk/tiles/0.tiles",

@@ -24,7 +24,7 @@ from fissura.bit_depth import Depth
 from fissura.checkpoint import weight_files
 from fissura.errors import InputError
 from fissura.files.failures import printable, say
-from fissura.gdal import has_raster, limited_cache, open_dataset
+from fissura.gdal import has_raster, limited_cache, open_dataset, telling_damage
 from fissura.inference.network import WIDEST
 from fissura.inference.prediction import HIGHEST_8
 from fissura.inference.predictor import Predictor
@@ -39,7 +39,7 @@ from fissura.inference.raster_files import (
 from fissura.inference.tiling import ALIGN
 from fissura.inference.windows import Interval, even, filled, intervals
 from fissura.inference.working_scale import in_words, scale_by_windows
-from fissura.raster import Raster, open_raster
+from fissura.raster import Raster, has_place, open_raster
 
 SUFFIXES = (".tif", ".tiff", ".jp2")
 LARGE = 50_000_000  # pixels, from which on an image is read by windows where that is possible
@@ -106,9 +106,15 @@ def _opened(file: Path, depth: Depth | None, stack: ExitStack) -> Raster | None:
     stack.enter_context(limited_cache())
     try:
         dataset = stack.enter_context(open_dataset(file))
-    except RasterioError:
+        with telling_damage():
+            placed, pixels = not dataset.transform.is_identity, dataset.width * dataset.height
+    except RasterioError as error:
+        if has_place(file):
+            raise InputError(
+                f"{file}: cannot be read, what it says of its place on the earth is damaged. "
+                f"({error}) Copy it anew from where it came."
+            ) from error
         return None
-    placed, pixels = not dataset.transform.is_identity, dataset.width * dataset.height
     if placed or pixels > LARGE or dataset.count > MOST_BANDS:
         return Raster(file, dataset, depth)
     return None
