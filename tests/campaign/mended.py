@@ -86,9 +86,15 @@ def twice_bytes(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
     return change
 
 
-def both(one: Callable[[bytes], bytes], other: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
-    """Change content in two ways."""
-    return lambda content: other(one(content))
+def both(*changes: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    """Change content in several ways."""
+
+    def change(content: bytes) -> bytes:
+        for one in changes:
+            content = one(content)
+        return content
+
+    return change
 
 
 def packed_as(form: str, old: Any, new: Any) -> Callable[[bytes], bytes]:
