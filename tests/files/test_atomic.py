@@ -1,7 +1,10 @@
 import errno
 import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -82,6 +85,40 @@ def test_a_new_folder_appears_whole_and_replaces_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
+LEFT = """
+import os, signal, sys
+from pathlib import Path
+from fissura.files import new_folder
+with new_folder(Path(sys.argv[1])) as folder:
+    (folder / "half.txt").write_text("half")
+    print(folder, flush=True)
+    if sys.argv[2] == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no locks of folders")
+@pytest.mark.parametrize("how", ["killed", "alive"])
+def test_a_new_folder_removes_what_a_killed_process_left_and_nothing_of_a_living_one(tmp_path, how):
+    target = tmp_path / "a set"
+    neighbors = [tmp_path / f".{name}.123.tmp" for name in ("a set 2", "a set.b")]
+    for neighbor in neighbors:
+        neighbor.mkdir()
+    command = [sys.executable, "-c", LEFT, str(target), how]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, text=True) as other:
+        left = Path(other.stdout.readline().strip())
+        if how == "killed":
+            other.wait()
+        assert (left / "half.txt").is_file()
+        with new_folder(target) as temporary:
+            (temporary / "a.txt").write_text("whole")
+        assert left.exists() == (how == "alive")
+        other.kill()
+    assert [path.name for path in target.iterdir()] == ["a.txt"]
+    assert all(neighbor.exists() for neighbor in neighbors)
+
+
 @pytest.mark.parametrize("name", [251 * "a" + ".png", 125 * "ü" + ".jpg", "Ri\udcdf" * 50 + ".x"])
 def test_names_as_long_as_file_systems_allow(tmp_path, name):
     with replacing(tmp_path / name) as temporary:
@@ -101,12 +138,13 @@ def test_long_names_that_begin_alike_have_temporary_files_of_their_own(tmp_path)
 
 
 def test_what_a_kill_left_of_one_file_is_removed(tmp_path):
-    mine, others = tmp_path / ".mask.123.tmp.tif", tmp_path / ".mask2.123.tmp.tif"
-    for path in (mine, others):
+    mine = tmp_path / ".mask.123.tmp.tif"
+    others = [tmp_path / f".{name}" for name in ("mask2.123.tmp.tif", "mask.2.123.tmp.tif")]
+    for path in (mine, *others):
         path.write_text("half")
     remove_unfinished_of(tmp_path / "mask.tif")
     assert not mine.exists()
-    assert others.exists()
+    assert all(path.exists() for path in others)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO])

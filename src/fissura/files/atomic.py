@@ -12,6 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None
+
 LONGEST_NAME = 255  # bytes, of nearly every file system
 # How `replacing` calls its temporary files: .NAME.THREAD.tmp.SUFFIX
 UNFINISHED = re.compile(r"\..+\.\d+\.tmp(\.[\w-]+)?")
@@ -82,8 +87,14 @@ def new_folder(path: Path) -> Iterator[Path]:
     """
     path = path.absolute()
     temporary = path.with_name(_temporary_name(path.name, ""))
+    for left in filter(Path.is_dir, _unfinished(path, path.name, "")):
+        if (handle := _lock(left)) is not None:  # the process that made it was killed
+            shutil.rmtree(left, ignore_errors=True)
+            os.close(handle)
+    handle = None
     try:
         temporary.mkdir(parents=True)
+        handle = _lock(temporary)
         yield temporary
         if path.exists():
             path.rmdir()  # empty, or this fails and nothing is lost
@@ -92,6 +103,24 @@ def new_folder(path: Path) -> Iterator[Path]:
         raise _naming(error, path, temporary) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        if handle is not None:
+            os.close(handle)
+
+
+def _lock(folder: Path) -> int | None:
+    """Return an open handle that locks a folder, so long as this process lives at most.
+
+    None where another process has locked it, and on Windows, which has no such locks.
+    """
+    if fcntl is None:
+        return None
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
 
 
 @contextmanager
@@ -129,11 +158,16 @@ def remove_unfinished_of(path: Path) -> None:
     Args:
         path: The file that was to be written.
     """
-    own = f".{threading.get_native_id()}.tmp"
-    begins = _temporary_name(path.stem, path.suffix).rpartition(own)[0]
-    for other in path.parent.glob(".*"):
-        if UNFINISHED.fullmatch(other.name) and other.name.startswith(f"{begins}."):
-            other.unlink(missing_ok=True)
+    for other in filter(Path.is_file, _unfinished(path, path.stem, path.suffix)):
+        other.unlink(missing_ok=True)
+
+
+def _unfinished(path: Path, stem: str, suffix: str) -> list[Path]:
+    """The temporary files and folders that become `path`, those of this thread as well."""
+    own = f"{threading.get_native_id()}.tmp"
+    begins = re.escape(_temporary_name(stem, suffix).rpartition(own)[0])
+    name = re.compile(rf"{begins}\d+\.tmp{re.escape(suffix)}")
+    return [other for other in path.parent.glob(".*") if name.fullmatch(other.name)]
 
 
 def shortened(stem: str, most: int) -> str:
