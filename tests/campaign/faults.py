@@ -183,9 +183,9 @@ def disturb(
             if time.monotonic() > end_of_it:
                 break
             chance = random.Random(f"{seed}/{number}")
-            # Every scenario in turn, and every fault.
-            scenario = scenarios[number % len(scenarios)]
-            fault = list(faults)[(number // len(scenarios) + number) % len(faults)]
+            # Every scenario in turn, and each with every fault in turn.
+            rounds, which = divmod(number, len(scenarios))
+            scenario, fault = scenarios[which], list(faults)[(rounds + which) % len(faults)]
             if scenario.name not in wholes:
                 wholes[scenario.name] = Undisturbed(scenario, Path(folder, f"{len(wholes)}"))
             wrong = faults[fault](Trial(wholes[scenario.name], Path(folder, "trial"), chance))
