@@ -71,7 +71,7 @@ def modules_with_shapes() -> list[str]:
 def import_checked() -> None:
     """Import all modules of the package, with their shapes checked at each call."""
     names = modules_with_shapes()
-    assert "fissura.inference.predictor" in names
+    assert "fissura.inference.network" in names
     with install_import_hook(names, "fissura_checker.check"), type_checking_within("fissura"):
         import fissura
 
