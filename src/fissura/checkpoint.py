@@ -322,8 +322,8 @@ def _check(config: ModelConfig) -> None:
     for name in ("mean", "std"):
         values = getattr(config, name)
         numbers = all(isinstance(one, int | float) and abs(one) < 1e6 for one in values)
-        if len(values) != 3 or not numbers or (name == "std" and min(values) <= 0):
-            raise ValueError(f"{name} is {values}, and must be three numbers")
+        if len(values) != 3 or not numbers or (name == "std" and min(values) < 1e-6):
+            raise ValueError(f"{name} is {values}, and must be three numbers of the usual size")
     # A validation may choose the threshold 0; a scale of 0 has no pixels.
     for name, least, most in (("scale", 1e-3, 64), ("threshold", 0, 1)):
         value = getattr(config, name)

@@ -107,6 +107,17 @@ def metadata(name: str, value: Any) -> Callable[[bytes], bytes]:
     return lambda content: json.dumps(json.loads(content) | {name: value}).encode()
 
 
+def within(change: Callable[[Any], Any]) -> Callable[[bytes], bytes]:
+    """Change what a JSON file holds in place."""
+
+    def change_value(content: bytes) -> bytes:
+        value = json.loads(content)
+        change(value)
+        return json.dumps(value).encode()
+
+    return change_value
+
+
 DEEP_JSON, DEEP_YAML = "[" * 5000, "[" * 2000
 RUN = "study/runs/panels-3pc-40-hybrid-focal-margin-2ep-s0-e0132f3f.json"
 INPUTS: tuple[Mended, ...] = (
@@ -153,6 +164,18 @@ INPUTS: tuple[Mended, ...] = (
         was="ValueError: cannot convert NaN",
     ),
     Mended(
+        target="options", file="recipe.yaml", change=replaced("loss: bce-dice", "data: a"),
+        was="TypeError: multiple values for data",
+    ),
+    Mended(
+        target="options", file="recipe.yaml",
+        change=replaced("panels: 0.03, count: 40", "folder: [a]"), was="TypeError: unhashable",
+    ),
+    Mended(
+        target="options", file="mixture.yaml", change=replaced("root: .", 'root: "\\ud800"'),
+        was="UnicodeEncodeError of a lone surrogate",
+    ),
+    Mended(
         target="photos", file="palette.png", change=of_size(262_200, 134_217_769),
         was="all memory of the machine",
     ),
@@ -170,8 +193,37 @@ INPUTS: tuple[Mended, ...] = (
         was="RuntimeError: overflow",
     ),
     Mended(
+        target="model", file="model/config.json", change=metadata("std", [1e-300, 1, 1]),
+        was="RuntimeError: overflow of its inverse",
+    ),
+    *(
+        Mended(
+            target="evaluate", file="run/model/config.json", change=metadata("protocol", protocol),
+            was=was,
+        )
+        for protocol, was in (
+            ({"name": "native", "crop_hw": None}, "TypeError: size_hw is missing"),
+            ({"name": "native", "crop_hw": [[8], [8]], "size_hw": None}, "TypeError: int / list"),
+            ({"name": "native", "crop_hw": [0, 0], "size_hw": None}, "ZeroDivisionError"),
+        )
+    ),
+    Mended(
+        target="evaluate", file="run/model/config.json",
+        change=metadata("training", {"ignore": []}),
+        was="TypeError of a value to ignore",
+    ),
+    Mended(
         target="model", file="model/config.json", change=metadata("mean", None),
         was="TypeError: not iterable",
+    ),
+    *(
+        Mended(target="resume", file="run/metrics.jsonl", change=change, was=was)
+        for change, was in (
+            (replaced('"loss"', '"lots"'), "KeyError: loss"),
+            (metadata("loss", [[1]]), "ValueError: an element with a sequence"),
+            (metadata("validation", []), "TypeError: list indices"),
+            (metadata("validation", {"iou": {}, "f1": 0.5}), "TypeError: float() of a dict"),
+        )
     ),
     Mended(
         target="run", file="run/metrics.jsonl", change=added('{"loss": 1}\n'),
@@ -197,10 +249,52 @@ INPUTS: tuple[Mended, ...] = (
         change=packed("prob.npy", twice_bytes(b"(32, 56)", b"(56, 32)")),
         was="ValueError: other dimensions",
     ),
+    Mended(
+        target="merge predictions", file="part-1/shard.json",
+        change=within(lambda shard: shard["versions"].update(torch=["2"])),
+        was="TypeError: unhashable type",
+    ),
+    Mended(
+        target="merge predictions", file="part-1/shard.json", change=metadata("options", 5),
+        was="TypeError: not iterable",
+    ),
+    Mended(
+        target="merge predictions", file="part-2/shard.json",
+        change=within(lambda shard: shard["notes"].update(notes=[1])), was="TypeError: list | dict",
+    ),
+    Mended(
+        target="merge predictions", file="part-2/shard.json",
+        change=within(lambda shard: shard["own"][0].update(name=[])), was="TypeError: unhashable",
+    ),
+    Mended(
+        target="merge inspections", file="part-2/shard.json", change=metadata("options", "a"),
+        was="AttributeError: no get",
+    ),
+    Mended(
+        target="merge inspections", file="part-2/shard.json", change=metadata("notes", "a"),
+        was="TypeError: string indices",
+    ),
+    Mended(
+        target="merge inspections", file="part-1/shard.json",
+        change=within(lambda shard: shard["notes"].update(told={"0": {"date": 1}})),
+        was="TypeError: unexpected keyword",
+    ),
+    Mended(
+        target="resume an inspection", file="done/measured/1.npz",
+        change=packed("head.npy", twice_bytes(b'"files": {"mask": ', b'"files": 1, "f": {"": ')),
+        was="TypeError: not subscriptable",
+    ),
+    Mended(
+        target="resume an inspection", file="done/measured/1.npz",
+        change=packed("head.npy", twice_bytes(b'"mask": ', b'"musk": ')), was="KeyError: mask",
+    ),
     Mended(target="study", file=RUN, change=instead(DEEP_JSON), was="RecursionError"),
     Mended(target="study", file=RUN, change=metadata("key", []), was="TypeError: unhashable"),
     Mended(target="study", file=RUN, change=metadata("counts", [[1], []]), was="ValueError"),
     Mended(target="study", file=RUN, change=metadata("metrics", "iou"), was="TypeError"),
+    Mended(
+        target="study", file=RUN, change=metadata("metrics", {"iou": 1}), was="an IoU of no float",
+    ),
     Mended(
         target="georeferenced", file="tiled.tif", change=packed_as("<d", [0.002], [1e-300]),
         was="ZeroDivisionError",

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,10 +29,12 @@ from fissura.evaluation.report import Report, refuse_existing, write_report
 from fissura.evaluation.score import Scores, score
 from fissura.evaluation.summary import summarize
 from fissura.evaluation.warnings import warnings_for
+from fissura.files.shapes import check_shape
 from fissura.inference.predictor import Predictor
 from fissura.shipped import DEFAULT, MODELS, shipped_folder
 
 DEFAULTS = EvaluateOptions()
+MOST = 100_000  # pixels of a side that a protocol may shrink to
 
 
 def evaluate(
@@ -68,7 +70,7 @@ def evaluate(
     began = time.perf_counter()
     model, data = Path(model), Path(data)
     config = config_of(model)
-    own = _own_protocol(config)
+    own = _own_protocol(config, model)
     named = options.protocol
     chosen = own if named in (None, own.name) else choose_protocol(str(named))
     if out is not None:
@@ -183,10 +185,29 @@ def _probs(predictor: Predictor, images: PreparedSet) -> Iterator[NDArray[np.flo
     return _clipped(_with_progress(predictor.probs(images.images), len(images)))
 
 
-def _own_protocol(config: ModelConfig) -> Protocol:
+class _Training(TypedDict, total=False):
+    """What evaluation takes of what a model's description tells of its training."""
+
+    classes: str | None
+    ignore: int | None
+
+
+def _own_protocol(config: ModelConfig, model: Path) -> Protocol:
     """Return the protocol that a model was trained with; JSON has turned its tuples into lists."""
-    if not config.protocol:
-        return PROTOCOLS["native"]
+    try:
+        check_shape(config.training, _Training, "training")
+        if not config.protocol:
+            return PROTOCOLS["native"]
+        check_shape(config.protocol, Protocol, "protocol")
+        sides = (config.protocol["crop_hw"], config.protocol["size_hw"])
+        if not all(1 <= side <= MOST for hw in sides for side in hw or ()):
+            raise ValueError(f"the sizes of its protocol are {sides[0]} and {sides[1]}")
+        if not 0 < config.protocol.get("area_threshold", 0.5) <= 1:
+            raise ValueError("the area threshold of its protocol is not above 0 and at most 1")
+    except ValueError as error:
+        raise InputError(
+            f"The description of the model {model} is damaged: {error}. Download or train it again."
+        ) from error
     fields: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in config.protocol.items()

@@ -24,7 +24,8 @@ def read_yaml(path: Path) -> Any:
     Raises:
         OSError: It cannot be read.
         DocumentError: It is no YAML, holds a value that is none of its type (such as a date that
-            there is not), is nested too deeply, or its aliases make it endless or huge.
+            there is not) or text that is none in Unicode, is nested too deeply, or its aliases make
+            it endless or huge.
     """
     value, _ = read_yaml_nodes(path)
     return value
@@ -48,6 +49,7 @@ def read_yaml_nodes(path: Path) -> tuple[Any, yaml.Node | None]:
             return None, None
         if _count(node, {}) > MOST_VALUES:
             raise DocumentError("its aliases make it too large")
+        _check_texts(node, set())
         return loader.construct_document(node), node
     except DocumentError:
         raise
@@ -94,6 +96,34 @@ def parse_json(content: str | bytes) -> Any:
         raise DocumentError("it is not in UTF-8") from error
     except ValueError as error:
         raise DocumentError(str(error)) from error
+
+
+def _check_texts(node: yaml.Node, known: set[int]) -> None:
+    """Raise an error where an escape such as "\\ud800" makes text that cannot be written again."""
+    if id(node) in known:
+        return
+    known.add(id(node))
+    if isinstance(node, yaml.CollectionNode):
+        for one in node.value:
+            for part in one if isinstance(one, tuple) else (one,):
+                _check_texts(part, known)
+    elif not is_text(node.value):
+        raise DocumentError(f"{node.value!r} is no text in Unicode")
+
+
+def is_text(value: str) -> bool:
+    """Return whether a text can be written again, be it as the name of a file that is not UTF-8.
+
+    >>> is_text("Risse"), is_text("\ud800")
+    (True, False)
+    """
+    if value.isascii():
+        return True
+    try:
+        value.encode("utf-8", "surrogateescape")  # which Python reads other bytes of names as
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _count(node: yaml.Node, known: dict[int, int]) -> int:

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from rich.console import Console
 
@@ -16,6 +16,7 @@ from fissura.files.failures import Failure
 from fissura.inference.results import PARTIAL_TABLE, SETTINGS, TABLE, table_order
 from fissura.spread.manifest import (
     Manifest,
+    check_told,
     join_files,
     own_photos,
     versions_of_all,
@@ -68,6 +69,17 @@ def finish_predictions(
     )
 
 
+class _Options(TypedDict):
+    """Options of predictions; none of them plays a part in merging."""
+
+
+class _Notes(TypedDict):
+    """What `finish_predictions` notes."""
+
+    settings: dict[str, Any]
+    notes: dict[str, Any]
+
+
 def merge_predictions(out: Path, shards: list[Manifest], output: OutputOptions) -> Merged:
     """Join the shards of predictions; see `fissura.merge`.
 
@@ -83,6 +95,7 @@ def merge_predictions(out: Path, shards: list[Manifest], output: OutputOptions) 
         InputError: The table of a shard is missing or damaged, or `out` may not be written to.
     """
     first = shards[0]
+    check_told(shards, _Options, _Notes)
     versions = versions_of_all(shards, Console(stderr=True))
     notes = first.notes["notes"] | {"versions": versions}
     rows = _rows(shards)

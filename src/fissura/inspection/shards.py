@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from rich.console import Console
 
@@ -24,6 +24,7 @@ from fissura.inspection.steps import record_file
 from fissura.inspection.store import MEASURED, MODEL_FOUND, SETTINGS
 from fissura.spread.manifest import (
     Manifest,
+    check_told,
     in_all,
     join_files,
     own_photos,
@@ -34,6 +35,42 @@ from fissura.spread.manifest import (
 from fissura.spread.parts import Part
 
 OF_PLACE = ("model", "inputs", "shard")  # settings that differ from machine to machine
+
+
+class _Options(TypedDict, total=False):
+    """Options of an inspection that merging takes."""
+
+    limits: Limits | None
+    classes: Classes
+    xlsx: bool
+
+
+class _Notes(TypedDict):
+    """What `finish_shard` notes of measured masks, which have no report."""
+
+    settings: dict[str, Any]
+    about: None
+    told: dict[str, PhotoFacts]
+    model: str | None
+
+
+class _NotesOfReport(TypedDict):
+    """What `finish_shard` notes of an inspection."""
+
+    settings: dict[str, Any]
+    about: _About
+    told: dict[str, PhotoFacts]
+    model: str | None
+
+
+class _About(TypedDict):
+    """The words of a report that `_as_json` keeps."""
+
+    model: str
+    settings: dict[str, Any]
+    model_card: str | None
+    edited: list[str]
+    heading: Heading
 
 
 @dataclass(frozen=True)
@@ -157,6 +194,7 @@ def _merge(
 ) -> Inspection:
     """Join the shards of an inspection."""
     first, console = shards[0], Console(stderr=True)
+    check_told(shards, _Options, _Notes if first.command == "measure" else _NotesOfReport)
     notes = [shard.notes for shard in shards]
     versions = versions_of_all(shards, console)
     claim(out / SETTINGS, first.notes["settings"], output, notes={"versions": versions})

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import cv2
@@ -22,6 +22,8 @@ from fissura.errors import InputError
 from fissura.files import replacing
 from fissura.files.archives import UNREADABLE
 from fissura.files.documents import parse_json, read_json
+from fissura.files.shapes import check_shape
+from fissura.georeference import Transform
 from fissura.inspection.corrections import Correction
 from fissura.inspection.facts import PhotoFacts
 from fissura.inspection.record import Outline, Record
@@ -101,6 +103,9 @@ def load_record(path: Path) -> Record:
                 arrays["samples"] = stored["places"]
             bgr = cv2.imdecode(stored["preview"], cv2.IMREAD_COLOR)
         facts = PhotoFacts(**photo.pop("exif", {}))
+        correction = _correction(photo)
+        if correction is not None and len(correction.statuses) != len(meta["cracks"]):
+            raise ValueError("not each crack has a status")
         return Record(
             **photo
             | {
@@ -109,7 +114,7 @@ def load_record(path: Path) -> Record:
                 "size_hw": tuple(photo["size_hw"]),
                 "transform": tuple(photo["transform"]),
                 "cracks": list(_cracks(meta, arrays)),
-                "correction": _correction(photo),
+                "correction": correction,
                 "perspective": _perspective(photo),
                 "runs": _runs(meta, arrays),
                 "specks": arrays.get("specks"),
@@ -172,6 +177,52 @@ def _damaged(path: Path, error: Exception) -> InputError:
     )
 
 
+class _Needed(TypedDict):
+    """What the head of an archive has of every photo."""
+
+    file: str
+    name: str
+    size_hw: tuple[int, int]
+    mm_per_pixel: float | None
+    resolution_source: str
+    preview_scale: float
+    transform: Transform
+    files: _Files
+
+
+class _Files(TypedDict):
+    """The files written for a photo; of other kinds there may be some."""
+
+    mask: str
+
+
+class _Photo(_Needed, total=False):
+    """What it may have beside."""
+
+    crs: str | None
+    mask_sha256: str | None
+    photo_digest: str | None
+    correction: Correction
+    unfamiliarity: float | None
+    perspective: _Perspective
+    resolution_asked: str
+    exif: PhotoFacts
+
+
+class _Perspective(TypedDict):
+    """What `Perspective.fields` are."""
+
+    matrix: list[list[float]]
+    deviations: list[list[list[float]]]
+
+
+class _Head(TypedDict):
+    """The head of an archive."""
+
+    photo: _Photo
+    outline: Outline
+
+
 def _head(path: Path, stored: Any) -> dict[str, Any]:
     """Return the head of an archive, or refuse that of another version."""
     head = parse_json(stored["head"].tobytes()) if "head" in stored else {}
@@ -180,6 +231,7 @@ def _head(path: Path, stored: Any) -> dict[str, Any]:
             f"{path} was written by another version of Fissura, and this one cannot go on from it. "
             "Use --overwrite to inspect everything anew, or give another folder."
         )
+    check_shape(head, _Head)
     return head
 
 

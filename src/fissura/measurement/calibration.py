@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fissura.errors import InputError
+from fissura.files.shapes import check_shape
 from fissura.measurement.assemble import metrics_of_widths
 from fissura.measurement.crack import Crack
 from fissura.measurement.skeleton import WINDOW, Read
@@ -53,6 +55,9 @@ class Calibration:
 
         Args:
             values: Its entry "measuring". Entries that are not known here are left out.
+
+        Raises:
+            InputError: An entry is of another type.
         """
         if not values:
             return None
@@ -61,6 +66,14 @@ class Calibration:
             name: tuple(values[name]) if isinstance(values[name], list) else values[name]
             for name in known
         }
+        try:
+            check_shape(kept, cls, "measuring")
+            if len(kept.get("widths", ())) != len(kept.get("shifts", ())):
+                raise ValueError("measuring: there are not as many shifts as widths")
+        except ValueError as error:
+            raise InputError(
+                f"The model's config.json is damaged ({error}). Download or train the model again."
+            ) from error
         return cls(**kept)
 
     def entries(self) -> dict[str, Any]:

@@ -94,7 +94,7 @@ class Perspective:
     def from_fields(cls, fields: dict[str, Any]) -> Perspective:
         """Return the perspective whose `fields` these are."""
         deviations = np.array(fields["deviations"], np.float64).reshape(-1, 3, 3)
-        return cls(np.array(fields["matrix"], np.float64), deviations)
+        return cls(np.array(fields["matrix"], np.float64).reshape(3, 3), deviations)
 
 
 def from_rectangle(

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from fissura.errors import InputError
 from fissura.files import MASKS, OVERLAYS, PROBABILITIES, UNFINISHED, OutputOptions, replacing
 from fissura.files.documents import read_json
 from fissura.files.failures import Failure
+from fissura.files.shapes import check_shape
 from fissura.spread.parts import Part
 
 FILE, FORMAT = "shard.json", 1
@@ -159,17 +161,40 @@ def read_shards(folders: Sequence[Path], commands: Sequence[str]) -> list[Manife
             other = by_index[one.index].folder
             raise InputError(f"{other} and {one.folder} are both shard {one.text}. Give one.")
         by_index[one.index] = one
-    missing = [index for index in range(1, first.count + 1) if index not in by_index]
-    if missing:
-        named = ", ".join(f"{index}/{first.count}" for index in missing[:NAMED])
-        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
-        one = len(missing) == 1
+    lacking = first.count - len(by_index)
+    if lacking:
+        every = (index for index in range(1, first.count + 1) if index not in by_index)
+        missing = list(islice(every, NAMED))
+        named = ", ".join(f"{index}/{first.count}" for index in missing)
+        more = f" and {lacking - NAMED} more" if lacking > NAMED else ""
+        one = lacking == 1
         raise InputError(
             f"Shard{'' if one else 's'} {named}{more} {'is' if one else 'are'} missing. Give "
             f"{'its folder' if one else 'their folders'} as well, or run the same command with "
             f"--shard {missing[0]}/{first.count} first."
         )
-    return [by_index[index] for index in sorted(by_index)]
+    in_order = [by_index[index] for index in sorted(by_index)]
+    _check_photos(in_order)
+    return in_order
+
+
+def check_told(shards: Iterable[Manifest], options: type, notes: type) -> None:
+    """Check what the shards of a command tell beside what all shards do.
+
+    Args:
+        shards: The shards.
+        options: The `TypedDict` of the options that merging takes.
+        notes: That of the notes.
+
+    Raises:
+        InputError: One tells something of another type.
+    """
+    for shard in shards:
+        try:
+            check_shape(shard.options, options, "options")
+            check_shape(shard.notes, notes, "notes")
+        except ValueError as error:
+            raise _damaged(shard.folder / FILE, error) from error
 
 
 def own_photos(shards: Iterable[Manifest]) -> list[tuple[OwnPhoto, Manifest]]:
@@ -258,20 +283,52 @@ def _read(folder: Path) -> Manifest:
         )
     try:
         fields = read_json(path)
-        version = fields.pop("format")
+        check_shape(fields, dict)
+        check_shape(version := fields.pop("format", None), int, "format")
+        if version != FORMAT:
+            raise InputError(
+                f"{path} was written by another version of Fissura. Merge shards with the version "
+                "that made them."
+            )
+        check_shape(fields, Manifest)
         own = [OwnPhoto(**photo) for photo in fields.pop("own")]
         manifest = Manifest(**fields, own=own, folder=folder)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(
-            f"{path} is damaged ({error}). Run the command of this shard again with --resume, and "
-            "it is written anew."
-        ) from error
-    if version != FORMAT:
-        raise InputError(
-            f"{path} was written by another version of Fissura. Merge shards with the version that "
-            "made them."
-        )
+        _check_numbers(manifest)
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
     return manifest
+
+
+def _check_numbers(manifest: Manifest) -> None:
+    """Raise an error where a shard or a photo has a number that there is not."""
+    if not 1 <= manifest.index <= manifest.count:
+        raise ValueError(f"there is no shard {manifest.text}")
+    for photo in manifest.own:
+        if not 0 <= photo.number < manifest.photos:
+            raise ValueError(f"{photo.file} is number {photo.number} of {manifest.photos} photos")
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    """Say that what a shard says of itself cannot be used."""
+    return InputError(
+        f"{path} is damaged ({error}). Run the command of this shard again with --resume, and it "
+        "is written anew."
+    )
+
+
+def _check_photos(shards: Iterable[Manifest]) -> None:
+    """Raise `InputError` where two photos of all shards have one number or one name."""
+    names: set[str] = set()
+    numbers: set[int] = set()
+    for photo, shard in own_photos(shards):
+        if photo.number in numbers or photo.name in names:
+            raise _damaged(
+                shard.folder / FILE, ValueError(f"{photo.file} has the number or name of another")
+            )
+        names.add(photo.name)
+        numbers.add(photo.number)
 
 
 def _check_same(first: Manifest, one: Manifest) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fissura.errors import InputError
 from fissura.files import replacing
 from fissura.files.documents import read_json
+from fissura.files.shapes import check_shape
 from fissura.study.experiment import Experiment
 
 FORMAT = 1
@@ -81,7 +82,7 @@ class RunResult:
     @property
     def iou(self) -> float:
         """Pooled IoU at threshold 0.5, the metric that studies compare."""
-        return self.metrics["iou"]
+        return float(self.metrics["iou"])
 
     def counts_array(self) -> NDArray[np.int64]:
         """Return the counts as (n, 3): tp, fp, fn of each test image."""
@@ -121,7 +122,9 @@ def read_result(file: Path) -> RunResult:
             if "crack_share" in described:
                 described["crack_fraction"] = described.pop("crack_share")
         known = {entry.name for entry in fields(RunResult)}
-        result = RunResult(**{name: value for name, value in values.items() if name in known})
+        values = {name: value for name, value in values.items() if name in known}
+        check_shape(values, RunResult)
+        result = RunResult(**values)
         _check(result)
     except InputError:
         raise
@@ -134,11 +137,10 @@ def read_result(file: Path) -> RunResult:
 
 
 def _check(result: RunResult) -> None:
-    """Raise an error where a value that tables and statistics take has another type."""
-    if not all(isinstance(value, int | float) for value in (result.loss, result.metrics["iou"])):
-        raise TypeError("its loss or IoU is no number")
-    if not isinstance(result.key, str) or type(result.seed) is not int:
-        raise TypeError("its key or seed is none")
+    """Raise an error where a value that tables and statistics take is out of range."""
+    check_shape(found := result.metrics["iou"], float, "iou")
+    if found < 0 or found > 1:  # NaN is neither, where there is no crack
+        raise ValueError(f"its IoU is {found}, and must be a fraction")
     if result.counts_array().shape[1:] != (3,):
         raise ValueError("its counts are not three for each image")
 

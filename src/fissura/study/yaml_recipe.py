@@ -9,6 +9,7 @@ from typing import Any
 
 from fissura.errors import InputError
 from fissura.files import documents
+from fissura.files.shapes import check_shape
 from fissura.study.data import OWN_DATA, DataSet, panels
 from fissura.study.recipe import Recipe, Row, cross
 from fissura.training.config_file import typed
@@ -50,9 +51,9 @@ def read_yaml(file: Path) -> Recipe:
         )
     losses = _named(file, read, "losses", "loss")
     networks = _named(file, read, "networks", "model")
+    every = _options(file, _mapping(file, "options", read.get("options") or {}))
     if not losses and not networks:
         raise InputError(f"{file} names neither `losses:` nor `networks:` to compare.")
-    every = typed(file, _mapping(file, "options", read.get("options") or {}))
     options = {
         " ".join(filter(None, (network, loss))): {**of_network, **of_loss}
         for network, of_network in (networks or {"": {}}).items()
@@ -89,9 +90,19 @@ def _named(file: Path, read: Mapping[Any, Any], key: str, option: str) -> dict[s
             raise InputError(f"{file}: {key} must be a list of names, such as `[bce-dice, focal]`.")
         entries = {name: {option: name} for name in entries}
     return {
-        str(name): typed(file, _mapping(file, f"{key}: {name}", own))
+        str(name): _options(file, _mapping(file, f"{key}: {name}", own))
         for name, own in _mapping(file, key, entries).items()
     }
+
+
+def _options(file: Path, read: dict[Any, Any]) -> dict[str, Any]:
+    """Return options of trainings in their types; which data they are of is said once for all."""
+    if "data" in read:
+        raise InputError(
+            f"{file}: `data` is no option of a single training. Name the data sets below `data:` "
+            "at the top of the file; each row is trained on each."
+        )
+    return typed(file, read)
 
 
 def _data(file: Path, entries: Any) -> list[DataSet]:
@@ -116,6 +127,14 @@ def _data_set(file: Path, name: str, own: dict[Any, Any]) -> DataSet:
             f"{file}: the data set {name} has entries that it cannot have: {', '.join(unknown)}. "
             f"It may have: {', '.join(known)}."
         )
+    try:
+        check_shape(
+            {"name": name} | {key: own[key] for key in own if key not in ("panels", "count")},
+            DataSet,
+            f"data: {name}",
+        )
+    except ValueError as error:
+        raise InputError(f"{file}: {error}. Correct that entry.") from error
     if not drawn:
         return DataSet(name, **own)
     values = [own.get("panels"), own.get("count", 2051)]

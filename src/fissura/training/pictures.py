@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 CURVES, STRIP = "curves.png", "validation.png"
 SIDE = 384  # pixels of the longest side of an image in the strip
+MOST = 1e30  # of a number on an axis
 COST = 0.02  # fraction of the time that the figures may take
 
 
@@ -69,11 +71,12 @@ def draw_curves(lines: list[dict[str, Any]]) -> bytes:
     """Draw the loss by epoch and, where there is any, the validation IoU and F1, as a PNG.
 
     Args:
-        lines: The lines of `metrics.jsonl`, at least one.
+        lines: The lines of `metrics.jsonl`, at least one; those that are damaged are left out.
     """
     from matplotlib.figure import Figure
 
-    validated = [line for line in lines if line.get("validation") is not None]
+    lines = [line for line in lines if _drawable(line, "epoch", "loss")]
+    validated = [line for line in lines if _drawable(line.get("validation"), "iou", "f1")]
     columns = 2 if validated else 1
     figure = Figure(figsize=(5.2 * columns, 3.8), layout="constrained")
     left, *right = figure.subplots(1, columns, squeeze=False)[0]
@@ -94,6 +97,14 @@ def draw_curves(lines: list[dict[str, Any]]) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     return buffer.getvalue()
+
+
+def _drawable(values: Any, *names: str) -> bool:
+    """Whether there are numbers of these names, none of them beyond what axes can show."""
+    if not isinstance(values, dict):
+        return False
+    numbers = [values.get(name) for name in names]
+    return all(type(one) in (int, float) and not MOST < abs(one) < math.inf for one in numbers)
 
 
 def _draw_validation(axes: Axes, lines: list[dict[str, Any]]) -> None:

@@ -97,14 +97,18 @@ def append_metrics(path: Path, line: dict[str, Any]) -> None:
         file.write(json.dumps(line) + "\n")
 
 
-def read_metrics(path: Path) -> list[dict[str, Any]]:
+def read_metrics(path: Path, *numbers: str) -> list[dict[str, Any]]:
     """Read `metrics.jsonl`, without a last line that a kill cut short.
 
     Args:
         path: The file.
+        *numbers: Names of numbers that each line must have beside its epoch.
 
     Returns:
         A dictionary for each epoch; none where the file is missing.
+
+    Raises:
+        InputError: A line is not that of an epoch, or lacks one of the numbers.
     """
     lines = []
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
@@ -114,7 +118,15 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             break
         if not isinstance(line, dict) or type(line.get("epoch")) is not int:
-            raise InputError(f"{path} is damaged: line {number} is not that of an epoch.")
+            raise InputError(
+                f"{path} is damaged: line {number} is not that of an epoch. Delete that line."
+            )
+        for name in numbers:
+            if type(line.get(name)) not in (int, float):
+                raise InputError(
+                    f"{path} is damaged: line {number} has no number `{name}`. Start that training "
+                    "again in another folder."
+                )
         lines.append(line)
     return lines
 

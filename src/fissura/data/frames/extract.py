@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from PIL import Image
 
@@ -19,6 +19,7 @@ from fissura.errors import InputError
 from fissura.files import new_folder, replacing
 from fissura.files.documents import read_json
 from fissura.files.failures import printable
+from fissura.files.shapes import check_shape
 
 TABLE, SETTINGS = "frames.csv", "frames.json"
 COLUMNS = ("frame", "number", "seconds", "place", "frames_in_place", "sharpness")
@@ -112,10 +113,19 @@ def _settings(source: Path, options: FrameOptions) -> dict[str, Any]:
     }
 
 
+class _Known(TypedDict):
+    """What an earlier call tells of its frames."""
+
+    frames: int
+    seen: int
+    problem: str | None
+
+
 def _kept(out: Path, settings: dict[str, Any]) -> Extracted:
     """The frames of an earlier call, where they are those that are asked for."""
     try:
         known = read_json(out / SETTINGS)
+        check_shape(known, _Known)
     except (OSError, ValueError):
         known = {}
     if not settings or any(known.get(name) != value for name, value in settings.items()):

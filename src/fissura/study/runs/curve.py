@@ -90,7 +90,7 @@ class TestCurve:
 
     def points(self) -> list[list[float]]:
         """Return [epochs done, IoU] of every epoch noted, the later note where there are two."""
-        noted = {line["epoch"]: line["iou"] for line in read_metrics(self.file)}
+        noted = {line["epoch"]: line["iou"] for line in read_metrics(self.file, "iou")}
         return [[epoch, noted[epoch]] for epoch in sorted(noted)]
 
 

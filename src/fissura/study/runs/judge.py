@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -14,11 +14,13 @@ from fissura.checkpoint import ModelConfig, config_of, versions
 from fissura.data.preparation.load import PreparedSet
 from fissura.data.preparation.protocols import choose_protocol
 from fissura.device import describe_machine
+from fissura.errors import InputError
 from fissura.evaluation.evaluate import score_model
 from fissura.evaluation.options import EvaluateOptions
 from fissura.evaluation.score import Scores
 from fissura.evaluation.summary import summarize
 from fissura.files.documents import read_json
+from fissura.files.shapes import check_shape
 from fissura.metrics.counts import BINS, METRICS, counts_at, pixel_counts
 from fissura.study.experiment import Run
 from fissura.study.results import RunResult
@@ -41,7 +43,7 @@ def score_run(run: Run, data: Path, folder: Path) -> RunResult:
         test,
         options=EvaluateOptions(device=config.accelerator, precision=config.precision),
     )
-    lines = read_metrics(folder / "metrics.jsonl")
+    lines = read_metrics(folder / "metrics.jsonl", "loss", "seconds")
     train_images = prepared_for(config, data, "train")
     return RunResult(
         key=run.key,
@@ -101,9 +103,22 @@ def _metrics(scores: Scores) -> dict[str, Any]:
     }
 
 
+class _Trained(TypedDict):
+    """What a study takes of the record of a training's images."""
+
+    train: list[str]
+
+
 def _trained_on(images: PreparedSet, folder: Path) -> PreparedSet:
     """Return the training images without those that were set aside for validation."""
-    record = read_json(folder / "data.json")
+    try:
+        record = read_json(folder / "data.json")
+        check_shape(record, _Trained)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{folder / 'data.json'} is damaged ({error}). Remove {folder}; the study then trains "
+            "it anew."
+        ) from error
     names = {*record["train"]}
     return images.subset([index for index, name in enumerate(images.names) if name in names])
 
