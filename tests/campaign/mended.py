@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 
 @dataclass(frozen=True, kw_only=True)
 class Mended:
@@ -116,6 +118,17 @@ def within(change: Callable[[Any], Any]) -> Callable[[bytes], bytes]:
         return json.dumps(value).encode()
 
     return change_value
+
+
+def in_array(change: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    """Change the bytes that an array of NumPy holds."""
+
+    def change_bytes(content: bytes) -> bytes:
+        inside = np.load(io.BytesIO(content)).tobytes()
+        np.save(again := io.BytesIO(), np.frombuffer(change(inside), np.uint8))
+        return again.getvalue()
+
+    return change_bytes
 
 
 DEEP_JSON, DEEP_YAML = "[" * 5000, "[" * 2000
@@ -259,7 +272,7 @@ INPUTS: tuple[Mended, ...] = (
         was="TypeError: not iterable",
     ),
     Mended(
-        target="merge predictions", file="part-2/shard.json",
+        target="merge predictions", file="part-1/shard.json",
         change=within(lambda shard: shard["notes"].update(notes=[1])), was="TypeError: list | dict",
     ),
     Mended(
@@ -281,8 +294,7 @@ INPUTS: tuple[Mended, ...] = (
     ),
     Mended(
         target="resume an inspection", file="done/measured/1.npz",
-        change=packed("head.npy", twice_bytes(b'"files": {"mask": ', b'"files": 1, "f": {"": ')),
-        was="TypeError: not subscriptable",
+        change=packed("head.npy", in_array(metadata("photo", "a"))), was="AttributeError: no get",
     ),
     Mended(
         target="resume an inspection", file="done/measured/1.npz",
