@@ -93,7 +93,7 @@ def _check_union(value: Any, choices: Sequence[Any], name: str) -> None:
     raise reasons[0]
 
 
-def _check_entries(value: Any, hint: type, name: str) -> None:
+def _check_entries(value: Any, hint: Any, name: str) -> None:
     """Check a mapping that has certain entries."""
     _of_type(value, dict, "a mapping", name)
     hints, needed = _entries(hint)

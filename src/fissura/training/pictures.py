@@ -103,7 +103,7 @@ def _drawable(values: Any, *names: str) -> bool:
     """Whether there are numbers of these names, none of them beyond what axes can show."""
     if not isinstance(values, dict):
         return False
-    numbers = [values.get(name) for name in names]
+    numbers: list[Any] = [values.get(name) for name in names]
     return all(type(one) in (int, float) and not MOST < abs(one) < math.inf for one in numbers)
 
 
