@@ -246,14 +246,16 @@ def _built(config: ModelConfig, weights: Path) -> nn.Module:
     """Build the network that a description names, without weights.
 
     A wrong width would take all memory before its weights are found to be of another one; so sizes
-    that are options are compared first, with tensors that have a shape alone.
+    are compared first, with those of width 1. (Tensors that have a shape alone, on PyTorch's device
+    "meta", would cost a second of imports.)
     """
     try:
         if "width" in config.options:
-            with torch.device("meta"), safe_open(weights, framework="pt") as stored:
-                expected = build_model(config.model, **config.options).state_dict()
-                for name, tensor in expected.items():
-                    if list(tensor.shape) != stored.get_slice(name).get_shape():
+            with torch.random.fork_rng(()), safe_open(weights, framework="pt") as stored:
+                narrow = build_model(config.model, **config.options | {"width": 1})
+                for name, tensor in narrow.state_dict().items():
+                    sides = zip(stored.get_slice(name).get_shape(), tensor.shape, strict=True)
+                    if any(side not in (one, one * config.options["width"]) for side, one in sides):
                         raise ValueError(f"{name} has another size")
         return build_model(config.model, **config.options)
     except InputError:

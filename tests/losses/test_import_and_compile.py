@@ -110,8 +110,9 @@ def test_the_folder_can_be_copied_under_another_name_and_needs_torch_alone(tmp_p
     python(COPIED, path=[tmp_path])
 
 
+@pytest.mark.slow
 def test_compiles_as_one_graph():
-    python(COMPILE, "eager", "quick")  # the hybrid loss; all of them: the slow tests
+    python(COMPILE, "eager", "quick")
 
 
 @pytest.mark.slow

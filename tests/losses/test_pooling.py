@@ -13,6 +13,7 @@ from fissura.losses import LOSSES, pool, sum_over_ranks
 SCRIPT = Path(__file__).with_name("ranks.py")
 
 
+@pytest.mark.slow
 def test_two_processes_have_every_loss_of_the_whole_batch(tmp_path):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-W", "error", SCRIPT, tmp_path / "meet"]

@@ -370,6 +370,7 @@ def test_what_a_killed_server_left_is_swept_away(serve, tmp_path):
     running.stop()
 
 
+@pytest.mark.slow
 def test_pixels_up_to_the_limit_are_taken(http):
     content = io.BytesIO()
     Image.fromarray(np.full((1000, 2000, 3), 170, np.uint8)).save(content, "PNG")
