@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
+from fissura.memory import check_promise
+
 # Formats with 8 bits a color alone; their headers need not be looked at.
 EIGHT_BITS = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp")
 # The highest values of sensors of 8, 10, 12, 14 and 16 bits, and of reflectances.
@@ -104,7 +106,7 @@ def common_depth(paths: Iterable[Path]) -> Depth | None:
             if not kind:
                 continue
             seen[path] = quantile(stored_values(path))
-        except (OSError, ValueError, SyntaxError, cv2.error):
+        except Exception:  # Pillow raises of every kind where a file is damaged
             continue
         believed = bits is not None and seen[path] < 2**bits
         white = 2.0**bits - 1 if bits and believed else usual_white(seen[path], floats=kind == "f")
@@ -226,6 +228,7 @@ def stored_values(path: Path) -> NDArray[Any]:
                 raise OSError(str(error)) from error
     try:
         with Image.open(path) as image:
+            check_promise(path, image, path.stat().st_size)
             if not is_deep_color(image):
                 return np.asarray(image)
     except Image.UnidentifiedImageError:

@@ -193,6 +193,34 @@ INPUTS: tuple[Mended, ...] = (
         was="all memory of the machine",
     ),
     Mended(
+        target="masks", file="masks/plain.bmp",
+        change=lambda content: content[:22] + struct.pack("<i", 2**27) + content[26:],
+        was="4632 MB",
+    ),
+    Mended(
+        target="photos", file="plain.tif",
+        change=packed_as("<2H2I", [257, 4, 1, 40], [257, 4, 1, 10**7]),
+        was="a hang, and 4 GB: 560 megapixels of nothing",
+    ),
+    Mended(
+        target="read coco_compressed", file="instances_default.json",
+        change=metadata("categories", 0.5), was="TypeError: not iterable",
+    ),
+    Mended(
+        target="read supervisely", file="wall_0.jpg.json",
+        change=replaced('"interior": []', '"interior": 0.5'), was="TypeError: not iterable",
+    ),
+    Mended(
+        target="read hugging_face", file="train-*.parquet",
+        change=twice_bytes(b"PAR1\x15\x04\x15\x96k", b"PAR1\x15\x04\x15\x96["),
+        was="ArrowInvalid: Output buffer size",
+    ),
+    Mended(
+        target="read label_studio", file="*.json",
+        change=replaced('"annotations": [', '"annotations": 1, "x": ['),
+        was="TypeError: not iterable",
+    ),
+    Mended(
         target="cache", file="cache/*",
         change=packed("about.npy", lambda entry: entry[:8] + b"\x05\0('a'\n"),
         was="tokenize.TokenError",
@@ -341,6 +369,22 @@ INPUTS: tuple[Mended, ...] = (
         target="desk", file="photos/fissura-desk/tiles/0.tiles",
         change=lambda content: content[:40],
         was="JSONDecodeError",
+    ),
+    Mended(
+        target="desk", file="desk.sqlite", change=twice_bytes(b"\x78\x9c", b"\x78\x9d"),
+        was="zlib.error: incorrect header check of the pixels of an edit",
+    ),
+    Mended(
+        target="desk", file="desk.sqlite", change=twice_bytes(b"\x78\x01", b"\x78\x02"),
+        was="zlib.error: incorrect header check of a crack",
+    ),
+    Mended(
+        target="desk", file="desk.sqlite", change=twice_bytes(b'"verdict"', b'"verd\xffct"'),
+        was="sqlite3.OperationalError: could not decode to UTF-8",
+    ),
+    Mended(
+        target="desk", file="desk.sqlite", change=twice_bytes(b'"points"', b'"points%'),
+        was="JSONDecodeError of the body of an edit",
     ),
 )  # fmt: skip
 # What was mended after a disturbance: its row of the table, and what came of it.

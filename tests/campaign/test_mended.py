@@ -10,6 +10,8 @@ from fissura.errors import InputError
 from .mended import INPUTS
 from .mutations import mutate
 from .targets.all_of_them import TARGETS
+from .targets.annotations import TARGETS as ANNOTATIONS
+from .worker import MEGABYTES, peak
 
 
 @pytest.mark.parametrize("one", INPUTS, ids=lambda one: f"{one.target}: {one.was}"[:70])
@@ -21,8 +23,11 @@ def test_what_was_mended_stays_so(one, tmp_path, monkeypatch):
     target.make()
     (file,) = (file for file in target.spoilable() if file.match(one.file))
     file.write_bytes(one.change(file.read_bytes()))
+    peak(reset=True)
+    before = peak()
     with suppress(InputError, OSError):  # a sentence
         assert target.call(file) in (None, 0, 1, 2, 3)
+    assert peak() - before < MEGABYTES
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.yaml", "a.xml", "a.csv", "a.png", "a.npz", "a.tif"])
@@ -31,3 +36,10 @@ def test_a_seed_spoils_a_file_in_one_way(name):
     spoiled = [[mutate(content, name, random.Random(seed)) for seed in range(60)] for _ in range(2)]
     assert spoiled[0] == spoiled[1]
     assert len(set(spoiled[0])) > 30
+
+
+@pytest.mark.parametrize("target", ANNOTATIONS, ids=lambda target: target.name)
+def test_each_layout_has_files_to_spoil(target, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    target.make()
+    assert target.spoilable()

@@ -187,13 +187,13 @@ def one_input(guard: Guard, sample: Path, target: Target, seed: str, index: int)
     chance = random.Random(f"{seed}/{index}")
     file = chance.choice(target.spoilable())
     file.write_bytes(mutate(file.read_bytes(), file.name, chance))
-    before, memory = _tree(guard, target), _peak(reset=True)
+    before, memory = _tree(guard, target), peak(reset=True)
     began = time.perf_counter()
     with guard.watching(target):
         outcome, told = _called(target, file)
     seconds = time.perf_counter() - began
     os.chdir(guard.box)
-    grown = _peak() - memory
+    grown = peak() - memory
     if guard.seen and outcome in ("result", "sentence"):
         kind, _, told = guard.seen[0].partition(": ")
         outcome = kind
@@ -238,7 +238,7 @@ def _limit() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _peak(*, reset: bool = False) -> int:
+def peak(*, reset: bool = False) -> int:
     """Return the megabytes of memory that the process had at most since the latest reset."""
     if reset:
         Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")

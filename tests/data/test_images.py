@@ -1,6 +1,7 @@
 """Readers against Pillow's own results, for every kind of file that people bring."""
 
 import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -252,3 +253,55 @@ def test_transparent_masks(tmp_path):
     np.testing.assert_array_equal(read_mask(white), LABELS * 255)
     opaque = save(tmp_path / "c.png", np.dstack([LABELS * 255] * 3 + [GRAYS * 0 + 255]))
     np.testing.assert_array_equal(read_mask(opaque), LABELS * 255)
+
+
+HOW = {
+    "bmp": {}, "ppm": {}, "jpg": {}, "jpeg": {"progressive": True}, "png": {},
+    "raw.tif": {}, "packbits.tif": {"compression": "packbits"},
+    "lzw.tif": {"compression": "tiff_lzw"}, "deflate.tif": {"compression": "tiff_adobe_deflate"},
+    "jpeg.tif": {"compression": "jpeg"},
+}  # fmt: skip
+
+
+def _of_size(content: bytes, width: int, height: int) -> bytes:
+    """Let the header of an image of 56×40 pixels promise another size."""
+    if content[:2] == b"II":
+        for tag, old, new in ((256, 56, width), (257, 40, height), (278, 40, height)):
+            stored = struct.pack("<HHI", tag, 3, 1) + struct.pack("<I", old)
+            longer = struct.pack("<HHI", tag, 4, 1) + struct.pack("<I", old)
+            told = struct.pack("<HHII", tag, 4, 1, new)
+            content = content.replace(stored, told).replace(longer, told)
+        return content
+    if content[:4] == b"\x89PNG":
+        head = b"IHDR" + struct.pack(">II", width, height) + content[24:29]
+        return content[:12] + head + struct.pack(">I", zlib.crc32(head)) + content[33:]
+    old = {b"BM": struct.pack("<ii", 56, 40), b"P6": b"56 40", b"\xff\xd8": b"\0\x28\0\x38"}
+    new = {
+        b"BM": struct.pack("<ii", width, height), b"P6": b"%d %d" % (width, height),
+        b"\xff\xd8": struct.pack(">HH", height, width),
+    }  # fmt: skip
+    assert old[content[:2]] in content
+    return content.replace(old[content[:2]], new[content[:2]], 1)
+
+
+@pytest.mark.parametrize("suffix", HOW)
+def test_a_header_that_promises_more_than_its_file_can_hold_takes_no_memory(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    noise = np.random.default_rng(0).integers(0, 256, (40, 56, 3), np.uint8)
+    Image.fromarray(noise).save(path, **HOW[suffix])
+    whole = path.read_bytes()
+    assert read_image(path).shape == (40, 56, 3)
+    path.write_bytes(_of_size(whole, 60_000, 60_000))
+    with pytest.raises(InputError, match="60000×60000 pixels, more than the file can hold"):
+        read_image(path)
+
+
+def test_rows_that_a_tiff_lacks_are_not_black(tmp_path):
+    path = tmp_path / "a.tif"
+    Image.new("RGB", (56, 40), "white").save(path)
+    strip = struct.pack("<HHII", 278, 4, 1, 40)
+    content = path.read_bytes()
+    assert strip in content or struct.pack("<HHII", 278, 3, 1, 40) in content
+    path.write_bytes(_of_size(content, 56, 60).replace(struct.pack("<HHII", 278, 4, 1, 60), strip))
+    with pytest.raises(InputError, match="lower rows are missing"):
+        read_image(path)

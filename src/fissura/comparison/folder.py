@@ -97,5 +97,5 @@ def day_of(record: Record) -> date | None:
             tags = exif_of(image)
             text = tags.get_ifd(PHOTO_TAGS).get(TAKEN) or tags.get(CHANGED)
         return datetime.strptime(str(text).strip()[:10], "%Y:%m:%d").date()
-    except (OSError, ValueError, SyntaxError, KeyError):
+    except Exception:  # Pillow raises of every kind where a file is damaged
         return None

@@ -23,7 +23,7 @@ from fissura.bit_depth import (
     tiff_tags,
 )
 from fissura.errors import InputError
-from fissura.memory import memory_of_machine
+from fissura.memory import check_promise
 
 HEIF = (".heic", ".heif", ".hif")
 # Lower case; from the least to the most likely format of a mask.
@@ -162,7 +162,7 @@ def decode(path: Path, take: Callable[[Image.Image], NDArray[Any]]) -> tuple[NDA
         with path.open("rb") as file, Image.open(file) as image:
             orientation = _orientation(image)
             deep = is_deep_color(image)
-            _check_size(path, image)
+            check_promise(path, image, path.stat().st_size)
             size = image.size
             image.load()  # also of deep colors, since Pillow refuses truncated files
             if image.size != size and image.format in ("HEIF", "AVIF"):
@@ -177,20 +177,6 @@ def decode(path: Path, take: Callable[[Image.Image], NDArray[Any]]) -> tuple[NDA
         raise
     except Exception as error:
         return _second_chance(path, error)
-
-
-def _check_size(path: Path, image: Image.Image) -> None:
-    """Refuse an image of which a header promises more than its file or any memory can hold."""
-    width, height = image.size
-    most, holder = memory_of_machine(), "memory of this machine"
-    if image.format == "PNG":
-        # Deflate makes no more than 1032 bytes of one, and a pixel has at least a bit.
-        most, holder = 8 * 1032 * path.stat().st_size, "file"
-    if width * height > most:
-        raise InputError(
-            f"{path}: cannot be read, its header promises {width}×{height} pixels, more than the "
-            f"{holder} can hold."
-        )
 
 
 def _by_opencv(path: Path, orientation: int) -> NDArray[Any]:

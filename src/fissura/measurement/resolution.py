@@ -198,7 +198,7 @@ def read_optics(file: Path) -> Optics:
         with Image.open(file) as photo:
             stored = max(photo.size)
             tags = exif_of(photo).get_ifd(EXIF_IFD)
-    except (OSError, ValueError, SyntaxError):
+    except Exception:  # Pillow raises of every kind where a file is damaged
         return Optics(None, None)
     focal = _number(tags.get(FOCAL_LENGTH))
     # A photo that was made smaller since keeps the resolution of the sensor and its old size.

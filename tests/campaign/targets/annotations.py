@@ -13,6 +13,7 @@ from .photos import drawn as drawn_photo
 from .target import Target, fissura
 
 DOCUMENTS = ("*.json", "*.xml", "*.txt", "*.yaml", "*.csv", "*.parquet", "*.arrow")
+MASKS = ("*mask*.png", "labelsTr/*.png")
 
 
 @cache
@@ -69,15 +70,15 @@ TARGETS = (
     *(
         Target(
             name=f"read {layout}", row="annotation files", make=partial(write_annotated, layout),
-            call=read_annotated, files=(*DOCUMENTS, "*mask*.png", "labelsTr/*.png"),
-            share=15,
+            call=read_annotated, files=(*DOCUMENTS, *MASKS), share=15,
         )
         for layout in LAYOUTS
     ),
     *(
         Target(
             name=f"convert {layout}", row="annotation files", make=partial(write_annotated, layout),
-            call=convert_annotated, files=DOCUMENTS, share=3,
+            call=convert_annotated, share=3,
+            files=MASKS if layout == "mvtec" else DOCUMENTS,  # which has no documents
         )
         for layout in LAYOUTS
     ),

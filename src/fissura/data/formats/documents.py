@@ -38,6 +38,19 @@ def read_yaml(path: Path) -> Any:
         raise InputError(f"{path}: is damaged, it is no YAML ({str(error)[:120]}).") from error
 
 
+def entries(value: Any, what: str) -> list[Any]:
+    """Return a list of a document; an empty one where nothing is there.
+
+    Raises:
+        InputError: Something else is there.
+    """
+    if not value:
+        return []
+    if not isinstance(value, list):
+        raise InputError(f"{what} are no list, but {str(value)[:40]!r}")
+    return value
+
+
 class _Plain(ET.TreeBuilder):
     """A tree of elements; a document type, which could declare entities, is refused."""
 

@@ -233,7 +233,7 @@ def _size_of(data: bytes) -> tuple[int, int]:
     try:
         with Image.open(io.BytesIO(data)) as image:
             return image.height, image.width
-    except (OSError, ValueError, SyntaxError) as error:
+    except Exception as error:  # Pillow raises of every kind where a file is damaged
         raise InputError("holds an image that cannot be read") from error
 
 

@@ -83,7 +83,7 @@ def fit(mask: NDArray[np.bool_], photo: Path, size_hw: tuple[int, int]) -> NDArr
         try:
             with Image.open(photo) as image:
                 orientation = exif_of(image).get(ORIENTATION_TAG, 1)
-        except (OSError, ValueError, SyntaxError):
+        except Exception:  # Pillow raises of every kind where a file is damaged
             orientation = 1
         if orientation in (5, 6, 7, 8):
             return np.ascontiguousarray(upright(mask, orientation))

@@ -241,7 +241,7 @@ def _kind_by_values(file: Path) -> Kind:
         with Image.open(file) as image:
             mode, deep = image.mode, image.mode.startswith(("I", "F"))
             pixels = image.width * image.height
-    except (OSError, ValueError, SyntaxError):
+    except Exception:  # Pillow raises of every kind where a file is damaged
         return "photo"  # reading it will say why
     if pixels > 2**28:
         return "photo" if mode in ("RGB", "RGBA", "YCbCr", "CMYK") else _unclear(file)
@@ -298,7 +298,7 @@ def _stored(file: Path) -> NDArray[Any]:
     try:
         with Image.open(file) as image:
             return np.asarray(image)
-    except (OSError, ValueError, SyntaxError) as error:
+    except Exception as error:  # Pillow raises of every kind where a file is damaged
         raise InputError(f"{file}: cannot be read ({error}).") from error
 
 

@@ -125,10 +125,12 @@ class Editing:
             if row.head is None:
                 raise InputError("There is nothing to take back.")
             edit = store.edit(row.head)
+            with store.unpacking():
+                done = undone(edit)
             return self._put(
                 row,
                 opened,
-                undone(edit),
+                done,
                 lambda row: store.log(row, "undo", edit.number, head=edit.previous),
             )
 
@@ -140,10 +142,12 @@ class Editing:
             edit = store.next_edit(row)
             if edit is None:
                 raise InputError("There is nothing to do again.")
+            with store.unpacking():
+                done = redone(edit)
             return self._put(
                 row,
                 opened,
-                redone(edit),
+                done,
                 lambda row: store.log(row, "redo", edit.number, head=edit.number),
             )
 

@@ -57,13 +57,15 @@ class OpenPhoto:
         found = found_folder(home)
         mask_file = mask_of_model(home, row.name)
         self.mask = np.ascontiguousarray(mask_in_place(mask_file, str(mask_file)).read())
-        for packed in store.deltas(row):
-            unpack_pixels(packed).turn(self.mask)
+        with store.unpacking():
+            for packed in store.deltas(row):
+                unpack_pixels(packed).turn(self.mask)
         self.model = ModelFound.load(record_file(found, row.name), measuring)
         self.entries: dict[str, Entry] = {}
-        for packed in store.cracks(row.id).values():
-            for entry in unpack(packed)[0]:
-                self.entries[entry.id] = entry
+        with store.unpacking():
+            for packed in store.cracks(row.id).values():
+                for entry in unpack(packed)[0]:
+                    self.entries[entry.id] = entry
         self.levels = MaskLevels(self.mask)
 
     @property

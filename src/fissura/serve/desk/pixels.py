@@ -90,10 +90,16 @@ def pack_pixels(pixels: Pixels) -> bytes:
 
 
 def unpack_pixels(packed: bytes) -> Pixels:
-    """Return what `pack_pixels` was given."""
+    """Return what `pack_pixels` was given.
+
+    Raises:
+        ValueError, struct.error, zlib.error: It is damaged.
+    """
     top, left, bottom, right = struct.unpack_from("<4i", packed)
     height, width = bottom - top, right - left
     bits = np.frombuffer(zlib.decompress(packed[16:]), np.uint8)
+    if not (0 <= top <= bottom and 0 <= left <= right and len(bits) == -(-height * width // 8)):
+        raise ValueError("the pixels of an edit lie in no window")
     inside = np.unpackbits(bits, count=height * width).astype(bool).reshape(height, width)
     return Pixels((top, left, bottom, right), inside)
 

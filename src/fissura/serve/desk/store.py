@@ -11,13 +11,15 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from fissura.errors import InputError
+from fissura.serve.desk.rows import EditRow, PhotoRow, edit_of, photo_of
 
+# In what SQLite says of damage as an error of a statement.
+DAMAGE = ("no such", "decode to UTF-8", "malformed")
 FORMAT = 1  # of the tables; raise it where an older file can no longer be read
 TABLES = """
 CREATE TABLE IF NOT EXISTS about (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -43,68 +45,6 @@ CREATE TABLE IF NOT EXISTS cracks (
     PRIMARY KEY (photo, id)
 );
 """
-
-
-@dataclass(frozen=True)
-class PhotoRow:
-    """What is stored of a photo.
-
-    Attributes:
-        id: Short and lasting.
-        file: Its path below the desk's folder.
-        name: Name of its results.
-        state: queued, running, done or failed.
-        message: Why it failed, or what is done with it at the moment.
-        height: In pixels; None until it is known.
-        width: Likewise.
-        facts: What was found with it: resolution, threshold, hash.
-        note: The inspector's.
-        scale: The scale that was set by hand, or None.
-        revision: Number of changes so far, undone ones and undoing counted.
-        head: The last edit that is in force, or None.
-        next_label: Number of the next crack that is drawn.
-        summary: What the list of photos shows of its cracks.
-    """
-
-    id: str
-    file: str
-    name: str
-    state: str
-    message: str
-    height: int | None
-    width: int | None
-    facts: dict[str, Any]
-    note: str
-    scale: dict[str, Any] | None
-    revision: int
-    head: int | None
-    next_label: int
-    summary: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class EditRow:
-    """A stored edit; undone ones stay.
-
-    Attributes:
-        number: Rises with time.
-        previous: The edit that was in force before it, or None.
-        kind: What was done.
-        body: All that was asked for.
-        at: When, in UTC.
-        delta: The pixels that it turned over, packed; None where it changed none.
-        before: State of all that it changed, packed, before.
-        after: Likewise afterwards.
-    """
-
-    number: int
-    previous: int | None
-    kind: str
-    body: dict[str, Any]
-    at: str
-    delta: bytes | None
-    before: bytes
-    after: bytes
 
 
 class Store:
@@ -159,7 +99,8 @@ class Store:
     def about(self, key: str) -> Any:
         """Return what is stored of the desk itself under a key; None where nothing is."""
         row = self._one("SELECT value FROM about WHERE key = ?", key)
-        return None if row is None else json.loads(row[0])
+        with self.unpacking():
+            return None if row is None else json.loads(row[0])
 
     def tell(self, key: str, value: Any) -> None:
         """Store something of the desk itself."""
@@ -182,7 +123,8 @@ class Store:
     def photos(self) -> list[PhotoRow]:
         """Return all photos in the order in which they came."""
         rows = self._all("SELECT * FROM photos ORDER BY rowid")
-        return [_photo(row) for row in rows]
+        with self.unpacking():
+            return [photo_of(row) for row in rows]
 
     def photo(self, photo: str) -> PhotoRow:
         """Return a photo.
@@ -193,7 +135,8 @@ class Store:
         row = self._one("SELECT * FROM photos WHERE id = ?", photo)
         if row is None:
             raise KeyError(photo)
-        return _photo(row)
+        with self.unpacking():
+            return photo_of(row)
 
     def change_photo(self, photo: str, **columns: Any) -> None:
         """Change columns of a photo, by the names of `PhotoRow`."""
@@ -249,8 +192,8 @@ class Store:
     def edit(self, number: int) -> EditRow:
         """Return an edit."""
         row = self._one("SELECT * FROM edits WHERE number = ?", number)
-        assert row is not None
-        return _edit(row)
+        with self.unpacking():
+            return edit_of(row)
 
     def next_edit(self, photo: PhotoRow) -> EditRow | None:
         """Return the edit that would be done again, or None."""
@@ -259,7 +202,8 @@ class Store:
             photo.id,
             photo.head,
         )
-        return None if row is None else _edit(row)
+        with self.unpacking():
+            return None if row is None else edit_of(row)
 
     def deltas(self, photo: PhotoRow) -> Iterable[bytes]:
         """Return the packed pixels of all edits in force; their order does not matter."""
@@ -279,7 +223,8 @@ class Store:
             "ORDER BY history.revision",
             photo,
         )
-        return [dict(row) | {"body": json.loads(row["body"])} for row in rows]
+        with self.unpacking():
+            return [dict(row) | {"body": json.loads(row["body"])} for row in rows]
 
     def _run(self, statement: str, *values: Any) -> sqlite3.Cursor:
         with self._lock, self._telling_damage():
@@ -301,26 +246,30 @@ class Store:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            if type(error) is not sqlite3.DatabaseError:  # a kind of its own, such as a full disk
-                raise
-            raise InputError(
-                f"{self._path} is damaged ({error}). Move it away to begin anew, or copy it back "
-                "from a backup; the photos stay as they are."
-            ) from error
+            # Others are kinds of their own, such as a full disk.
+            if type(error) is sqlite3.DatabaseError or any(word in str(error) for word in DAMAGE):
+                raise self._damage(error) from error
+            raise
 
+    @contextmanager
+    def unpacking(self) -> Iterator[None]:
+        """Within this context stored values are unpacked; any that cannot be is told as damage.
 
-def _photo(row: sqlite3.Row) -> PhotoRow:
-    """Return a row of the table of photos."""
-    values = dict(row)
-    for name in ("facts", "scale", "summary"):
-        values[name] = None if values[name] is None else json.loads(values[name])
-    return PhotoRow(**values)
+        Raises:
+            InputError: One cannot be unpacked.
+        """
+        try:
+            yield
+        except InputError:
+            raise
+        except Exception as error:  # of zlib, struct, JSON, or of values that are missing
+            raise self._damage(error) from error
 
-
-def _edit(row: sqlite3.Row) -> EditRow:
-    """Return a row of the table of edits."""
-    values = {name: row[name] for name in row.keys() if name != "photo"}  # noqa: SIM118
-    return EditRow(**values | {"body": json.loads(row["body"])})
+    def _damage(self, error: Exception) -> InputError:
+        return InputError(
+            f"{self._path} is damaged ({error}). Move it away to begin anew, or copy it back from "
+            "a backup; the photos stay as they are."
+        )
 
 
 def _now() -> str:

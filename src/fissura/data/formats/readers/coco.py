@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fissura.data.formats.annotation import BACKGROUND_LABELS, Bitmap, Polygon, Shape
+from fissura.data.formats.documents import entries
 from fissura.data.formats.shapes.points import number, outside, polygon
 from fissura.data.formats.shapes.runs import expand_counts, pixels_of_runs
 from fissura.data.formats.source import Gathered
@@ -68,7 +69,8 @@ def read_coco(path: Path, content: Any, gathered: Gathered) -> None:
 def _categories(path: Path, content: Any, gathered: Gathered) -> dict[Any, str]:
     """Names of the categories by their numbers."""
     names: dict[Any, str] = {}
-    for entry in content.get("categories") or []:
+    categories = entries(content.get("categories"), f"{path}: its categories")
+    for entry in categories:
         if not isinstance(entry, dict) or not isinstance(entry.get("id"), int):
             raise InputError(f"{path}: has a category without a number.")
         if entry["id"] in names:
@@ -76,7 +78,7 @@ def _categories(path: Path, content: Any, gathered: Gathered) -> dict[Any, str]:
         names[entry["id"]] = str(entry.get("name", entry["id"]))
     used = {str(name) for name in names.values()}
     # Roboflow lists a category above all others, which no annotation has.
-    above = {str(entry.get("supercategory")) for entry in content.get("categories") or []}
+    above = {str(entry.get("supercategory")) for entry in categories}
     listed = [one for one in content["annotations"] if isinstance(one, dict)]
     marked = {_key(one.get("category_id")) for one in listed}
     for identity, name in names.items():
@@ -91,14 +93,14 @@ def _by_image(
     path: Path, content: Any, gathered: Gathered
 ) -> tuple[dict[Any, dict[str, Any]], dict[Any, list[Any]]]:
     """Images, and the annotations of each, by the number of the image."""
-    entries = [entry for entry in content["images"] if isinstance(entry, dict)]
-    if len(entries) < len(content["images"]):
+    listed = [entry for entry in content["images"] if isinstance(entry, dict)]
+    if len(listed) < len(content["images"]):
         raise InputError(f"{path}: lists images that are no objects.")
-    times = Counter(_key(entry.get("id")) for entry in entries)
+    times = Counter(_key(entry.get("id")) for entry in listed)
     for identity, count in times.items():
         if count > 1:
             gathered.skip(path, f"has {count} images of the number {identity}, left out")
-    images = {_key(e.get("id")): e for e in entries if times[_key(e.get("id"))] == 1}
+    images = {_key(e.get("id")): e for e in listed if times[_key(e.get("id"))] == 1}
     of_image: dict[Any, list[Any]] = defaultdict(list)
     seen: Counter[Any] = Counter()
     for one in content["annotations"]:

@@ -24,6 +24,7 @@ from fissura.data.layouts import SPLITS
 from fissura.data.masks import MaskLook, MaskRule, choose_rule
 from fissura.data.walk import below
 from fissura.errors import InputError, extra
+from fissura.memory import check_promise
 
 NAME = "Hugging Face"
 PHOTO = re.compile(r"image|img|photo|picture|input|pixel_values", re.IGNORECASE)
@@ -108,8 +109,10 @@ def _columns(path: Path) -> tuple[str, str, list[int]]:
         else:
             table = _arrow_table(path)
             schema, counts = table.schema, [table.num_rows]
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except Exception as error:  # pyarrow's are of many kinds
         raise InputError(f"{path}: is damaged, it is no whole table.") from error
+    if min(counts, default=0) < 0 or sum(counts) > path.stat().st_size:
+        raise InputError(f"{path}: is damaged, it promises more rows than it can hold.")
     images = [
         field.name
         for field in schema
@@ -151,7 +154,10 @@ def _group(path: Path, changed: int, group: int, column: str) -> Any:
 
 def _cell(path: Path, group: int, row: int, column: str) -> bytes:
     """The bytes of an image in a table."""
-    value = _group(path, path.stat().st_mtime_ns, group, column)[row].as_py()
+    try:
+        value = _group(path, path.stat().st_mtime_ns, group, column)[row].as_py()
+    except Exception as error:  # pyarrow's are of many kinds
+        raise InputError(f"{path}: is damaged, row {row} cannot be read ({error})") from error
     data = value.get("bytes") if isinstance(value, dict) else None
     if not isinstance(data, bytes):
         raise InputError(f"{path}: row {row} holds no image in {column}, but a path at most")
@@ -162,10 +168,13 @@ def _decoded(data: bytes, what: str) -> NDArray[Any]:
     """The values of a mask."""
     try:
         with Image.open(io.BytesIO(data)) as image:
+            check_promise(what, image, len(data))
             if image.mode in ("P", "1"):
                 image = image.convert("L") if image.mode == "1" else image
             values = np.asarray(image)
-    except (OSError, ValueError, SyntaxError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # Pillow raises of every kind where a file is damaged
         raise InputError(f"{what} cannot be read") from error
     if values.ndim == 3:
         values = values[:, :, :3].max(axis=2)

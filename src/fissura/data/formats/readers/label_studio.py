@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fissura.data.formats.annotation import BACKGROUND_LABELS, Bitmap, Geometry, Polygon, Shape
+from fissura.data.formats.documents import entries
 from fissura.data.formats.readers.coco import note_outside
 from fissura.data.formats.shapes.bit_runs import decode_brush
 from fissura.data.formats.shapes.points import ellipse, number, points, polygon
@@ -56,11 +57,11 @@ def read_label_studio(path: Path, content: Any, gathered: Gathered) -> None:
     unlabeled = 0
     for count, task in enumerate(content, start=1):
         what = f"task {task.get('id', count)} in {path.name}"
-        results = _results(task, what, gathered)
-        if results is None:
-            unlabeled += 1
-            continue
         try:
+            results = _results(task, what, gathered)
+            if results is None:
+                unlabeled += 1
+                continue
             image = gathered.source.find_image(_image_of(task), path)
         except InputError as error:
             gathered.skip(path, f"{what}: {error}")
@@ -95,7 +96,7 @@ def _results(task: dict[str, Any], what: str, gathered: Gathered) -> list[Any] |
             for listed in task.values() if isinstance(listed, list)
             for value in listed if isinstance(value, dict) and _kind_of(value)
         ]  # fmt: skip
-    listed = task.get("annotations") or task.get("completions") or []
+    listed = entries(task.get("annotations") or task.get("completions"), "its annotations")
     made = [
         one
         for one in listed
@@ -120,19 +121,17 @@ def _shapes(
     results: list[Any], size_hw: tuple[int, int], what: str, gathered: Gathered
 ) -> Iterator[Shape]:
     """Yield the shapes of an annotation."""
-    entries = [
-        one for one in results if isinstance(one, dict) and isinstance(one.get("value"), dict)
-    ]
+    drawn = [one for one in results if isinstance(one, dict) and isinstance(one.get("value"), dict)]
     # Where labels and geometry are tags of their own, they share an id.
-    of_id = {one["id"]: _labels(one) for one in entries if "id" in one and _labels(one)}
-    for count, one in enumerate(entries, start=1):
+    of_id = {str(one["id"]): _labels(one) for one in drawn if "id" in one and _labels(one)}
+    for count, one in enumerate(drawn, start=1):
         kind = str(one.get("type")).removesuffix("labels")
         if kind not in GEOMETRIES:
             if kind == "keypoint":
                 gathered.notes.append(f"{what} has a point, which marks no pixels.")
             continue
         told = f"result {count} of {what}"
-        labels = _labels(one) or of_id.get(one.get("id"))
+        labels = _labels(one) or of_id.get(str(one.get("id")))
         if not labels:
             raise InputError(f"{told} has no label")
         stated = one.get("original_height"), one.get("original_width")

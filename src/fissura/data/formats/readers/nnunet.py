@@ -24,6 +24,7 @@ from fissura.errors import InputError
 
 NAME = "nnU-Net"
 DESCRIPTION = "dataset.json"
+LONGEST = 9  # digits of a value of a mask
 
 
 def find_nnunet(source: Source) -> Path | None:
@@ -98,9 +99,9 @@ def _meaning(content: dict[str, Any], path: Path) -> tuple[dict[int, str], froze
     ignored: set[int] = set()
     for one, other in content["labels"].items():
         # Version 1 has values before names, and version 2 names before values or lists of them.
-        value, label = (one, other) if str(one).isdecimal() else (other, one)
+        value, label = (one, other) if one.isdecimal() else (other, one)
         for each in value if isinstance(value, list) else [value]:
-            if not str(each).isdecimal():
+            if not str(each).isdecimal() or len(str(each)) > LONGEST:
                 raise InputError(f"{path}: the label {str(label)[:80]} has no value.")
             if str(label).casefold() == "ignore":
                 ignored.add(int(each))

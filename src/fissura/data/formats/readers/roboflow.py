@@ -11,6 +11,7 @@ from fissura.errors import InputError
 
 NAME = "Roboflow masks"
 CLASSES, ENDING = "_classes.csv", "_mask"
+LONGEST = 9  # digits of a value of a mask
 
 
 def has_roboflow(source: Source) -> bool:
@@ -49,7 +50,7 @@ def _meaning(path: Path) -> dict[int, str]:
         value, _, label = (word.strip() for word in line.partition(","))
         if not value:
             continue
-        if not value.isdecimal():
+        if not value.isdecimal() or len(value) > LONGEST:
             raise InputError(f"{path}: the line {line[:80]!r} has no value of a mask.")
         found[int(value)] = "" if label.casefold() in BACKGROUND_LABELS else label
     return found

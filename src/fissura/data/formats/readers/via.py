@@ -96,7 +96,7 @@ def _images_of_via_3(
             elif one.get("xy"):
                 region = _region_of_via_3(one["xy"], one.get("av"), content["attribute"])
                 images[names[str(one["vid"])]].append(region)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, ArithmeticError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: is damaged, it is no whole project of VIA 3.") from error
     return images
 
@@ -131,7 +131,11 @@ def read_via_csv(path: Path, gathered: Gathered) -> None:
     """
     text = path.read_bytes().decode("utf-8-sig", "replace")
     of_image: dict[str, list[Any]] = {}
-    for count, row in enumerate(csv.DictReader(text.splitlines()), start=2):
+    try:
+        rows = list(csv.DictReader(text.splitlines()))
+    except csv.Error as error:
+        raise InputError(f"{path}: is damaged, it is no whole CSV ({error}).") from error
+    for count, row in enumerate(rows, start=2):
         row = {str(name).strip("#"): value for name, value in row.items()}
         regions = of_image.setdefault(str(row.get("filename")), [])
         try:

@@ -99,7 +99,7 @@ def _classes(content: dict[str, Any], source: Source) -> dict[int, str]:
     if isinstance(names, dict):
         try:
             return {int(number): str(name) for number, name in names.items()}
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise InputError(
                 f"{source.root}: the classes of its description have no numbers."
             ) from error

@@ -82,7 +82,7 @@ def png_bitmap(
         try:
             with opened() as image:
                 values = _values(image)
-        except (OSError, ValueError, SyntaxError) as error:
+        except Exception as error:  # Pillow raises of every kind where a file is damaged
             raise InputError(f"{what} has a damaged bitmap") from error
         return values > 0
 
@@ -102,7 +102,7 @@ def _opening(data: bytes, what: str) -> Callable[[], Image.Image]:
     def opened() -> Image.Image:
         try:
             return Image.open(io.BytesIO(data), formats=["PNG"])
-        except (OSError, ValueError, SyntaxError) as error:
+        except Exception as error:  # Pillow raises of every kind where a file is damaged
             raise InputError(f"{what} has a bitmap that is no PNG") from error
 
     return opened

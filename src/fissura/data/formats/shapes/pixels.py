@@ -11,6 +11,7 @@ from PIL import Image
 from fissura.data.formats.annotation import AnnotatedImage
 from fissura.data.images import photo_pixels, upright
 from fissura.errors import InputError
+from fissura.memory import check_promise
 
 
 def read_pixels(image: AnnotatedImage) -> NDArray[np.uint8]:
@@ -27,9 +28,13 @@ def read_pixels(image: AnnotatedImage) -> NDArray[np.uint8]:
     """
     if image.stored is not None:
         try:
-            with Image.open(io.BytesIO(image.stored())) as opened:
+            data = image.stored()
+            with Image.open(io.BytesIO(data)) as opened:
+                check_promise(f"{image.image}: {image.name}", opened, len(data))
                 pixels, orientation = np.asarray(opened.convert("RGB")), 1
-        except (OSError, ValueError, SyntaxError) as error:
+        except InputError:
+            raise
+        except Exception as error:  # Pillow raises of every kind where a file is damaged
             raise InputError(f"{image.image}: {image.name} cannot be read, {error}.") from error
     else:
         pixels, orientation = photo_pixels(image.image, None)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fissura.data.formats.annotation import Polygon, Polyline
+from fissura.data.formats.documents import entries
 from fissura.errors import InputError
 
 SLACK = 1.0  # pixels that an outline may reach beyond the image without a word
@@ -44,9 +44,10 @@ def points(values: Any, what: str, *, at_least: int) -> NDArray[np.float64]:
     return array
 
 
-def polygon(values: Any, what: str, holes: Iterable[Any] = ()) -> Polygon:
-    """Turn numbers into an outline with holes; see `points`."""
+def polygon(values: Any, what: str, holes: Any = ()) -> Polygon:
+    """Turn numbers into an outline with holes, a list of such; see `points`."""
     outer = points(values, what, at_least=3)
+    holes = entries(holes, f"the holes of {what}")
     return Polygon(outer, tuple(points(hole, f"a hole of {what}", at_least=3) for hole in holes))
 
 
