@@ -19,6 +19,7 @@ from fissura.data.formats.source import Gathered
 from fissura.data.walk import below
 from fissura.errors import InputError
 
+NUMBER = re.compile(r"\s*\d{1,9}\s*")
 MakeShapes = Callable[[Element, tuple[int, int]], list[Shape]]
 
 
@@ -111,6 +112,6 @@ def _range(root: Element, entries: dict[int, Element]) -> tuple[int, int]:
     told = []
     for name in ("start_frame", "stop_frame"):
         texts = [element.text for element in root.iterfind(f"./meta//{name}")]
-        told.append([int(text) for text in texts if re.fullmatch(r"\s*\d{1,9}\s*", text or "")])
+        told.append([int(text) for text in texts if text and NUMBER.fullmatch(text)])
     first, last = min(entries, default=0), max(entries, default=-1)
     return min([first, *told[0]]), max([last, *told[1]])
