@@ -114,7 +114,7 @@ def _check_texts(node: yaml.Node, known: set[int]) -> None:
 def is_text(value: str) -> bool:
     """Return whether a text can be written again, be it as the name of a file that is not UTF-8.
 
-    >>> is_text("Risse"), is_text("\ud800")
+    >>> is_text("Risse"), is_text(chr(0xD800))
     (True, False)
     """
     if value.isascii():
