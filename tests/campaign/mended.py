@@ -67,6 +67,20 @@ def packed(name: str, change: Callable[[bytes], bytes]) -> Callable[[bytes], byt
     return change_entry
 
 
+def packed_under(beginning: str, change: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    """Change the first entry of an archive with a beginning in its name that can be changed."""
+
+    def change_entry(content: bytes) -> bytes:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = [name for name in archive.namelist() if beginning in name]
+            (name, *_) = [
+                name for name in names if name.endswith(".py") and b"forward" in archive.read(name)
+            ]
+        return packed(name, change)(content)
+
+    return change_entry
+
+
 def of_size(width: int, height: int) -> Callable[[bytes], bytes]:
     """Let the header of a PNG promise another size."""
 
@@ -219,6 +233,23 @@ INPUTS: tuple[Mended, ...] = (
         target="read label_studio", file="*.json",
         change=replaced('"annotations": [', '"annotations": 1, "x": ['),
         was="TypeError: not iterable",
+    ),
+    *(
+        Mended(target="exported", file="exported.torchscript", change=change, was=was)
+        for change, was in (
+            (
+                packed_under("code/__torch__/", twice_bytes(b"def forward", b"`ef forward")),
+                "RuntimeError of torch's parser",
+            ),
+            (
+                packed_under("code/__torch__/", twice_bytes(b"forward", b"forw\xb1rd")),
+                "UnicodeDecodeError",
+            ),
+        )
+    ),
+    Mended(
+        target="frames", file="video.mp4", change=twice_bytes(b"VideoHandler", b"Vi\xf3eoHandler"),
+        was="UnicodeDecodeError within PyAV",
     ),
     Mended(
         target="cache", file="cache/*",

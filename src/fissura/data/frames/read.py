@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -94,10 +95,10 @@ def _of_folder(folder: Path, rate: float) -> Iterator[Frame]:
 def _of_video(file: Path) -> Iterator[Frame]:
     with extra("video", "Reading a video"):
         import av
-        from av.error import FFmpegError
     number, seconds, first = -1, 0.0, None
     try:
-        with av.open(file) as container:
+        # What is written of a video is not needed, and may be of any coding.
+        with av.open(file, metadata_errors="replace") as container:
             if not container.streams.video:
                 raise InputError(f"{file}: holds no video, only sound or data.")
             stream = container.streams.video[0]
@@ -107,10 +108,12 @@ def _of_video(file: Path) -> Iterator[Frame]:
                 time = frame.time if frame.time is not None else float(number * step)
                 first = time if first is None else first
                 seconds = time - first
-                yield _frame(frame, number, seconds)
+                yield _frame(file, frame, number, seconds)
             promised = float((container.duration or 0) / av.time_base)
-    except FFmpegError as error:
-        told = str(error.strerror or error)
+    except InputError:
+        raise
+    except Exception as error:  # of FFmpeg, and what PyAV raises of values that are damaged
+        told = str(getattr(error, "strerror", None) or error)
         if number < 0:
             raise InputError(f"{file}: cannot be read as a video ({told}).") from error
         raise InputError(
@@ -124,20 +127,31 @@ def _of_video(file: Path) -> Iterator[Frame]:
         )
 
 
-def _frame(frame: VideoFrame, number: int, seconds: float) -> Frame:
+def _frame(file: Path, frame: VideoFrame, number: int, seconds: float) -> Frame:
     """A frame of PyAV, turned upright as phones say that it is to be shown."""
     turns = round(frame.rotation / 90) % 4  # counterclockwise
 
     def gray(side: int) -> NDArray[np.uint8]:
         width, height = _fitting(frame.width, frame.height, side)
-        small: Any = frame.reformat(width=width, height=height, format="gray").to_ndarray()
+        with _telling_damage(file, number):
+            small: Any = frame.reformat(width=width, height=height, format="gray").to_ndarray()
         return np.ascontiguousarray(np.rot90(small, turns))
 
     def image() -> NDArray[np.uint8]:
-        pixels: Any = frame.to_ndarray(format="rgb24")
+        with _telling_damage(file, number):
+            pixels: Any = frame.to_ndarray(format="rgb24")
         return np.ascontiguousarray(np.rot90(pixels, turns))
 
     return Frame(number, seconds, gray, image)
+
+
+@contextmanager
+def _telling_damage(file: Path, number: int) -> Iterator[None]:
+    """Say of a frame that cannot be converted where it is."""
+    try:
+        yield
+    except Exception as error:
+        raise InputError(f"{file}: frame {number} is damaged ({error}).") from error
 
 
 def _small(gray: NDArray[Any], side: int) -> NDArray[np.uint8]:

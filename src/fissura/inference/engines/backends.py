@@ -65,15 +65,41 @@ class ExportedNetwork(nn.Module):
             options = replace(options, device=_plain(f"{file} is TorchScript, which", options))
         self.device, self.dtype = place_of(self.engine, options)
         run = {"onnx": _onnx, "openvino": _openvino, "torch": _torchscript}[self.engine]
-        self._run = run(file, self.dtype)
+        self._file = file
+        try:
+            self._run = run(file, self.dtype)
+        except InputError:
+            raise
+        except Exception as error:  # each engine raises its own kinds, and those of Python
+            raise InputError(
+                f"{file}: is damaged, {self.engine} cannot load it ({_first_line(error)}). Export "
+                "the model anew."
+            ) from error
 
     def forward(self, image: UInt8[Tensor, "n h w 3"]) -> Float[Tensor, "n c h w"]:
         """Return the probabilities.
 
         Args:
             image: RGB.
+
+        Raises:
+            InputError: The file's program fails.
         """
-        return self._run(image)
+        try:
+            return self._run(image)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:
+            raise InputError(
+                f"{self._file}: fails on a photo ({_first_line(error)}). Export the model anew if "
+                "it does so on others."
+            ) from error
+
+
+def _first_line(error: Exception) -> str:
+    """The first words of an error; engines add where in their own code it was raised."""
+    told = str(error).strip() or type(error).__name__
+    return told.splitlines()[0][:200]
 
 
 def place_of(engine: Engine, options: PredictOptions) -> tuple[torch.device, torch.dtype]:
