@@ -14,7 +14,18 @@ from .targets.annotations import TARGETS as ANNOTATIONS
 from .worker import MEGABYTES, peak
 
 
-@pytest.mark.parametrize("one", INPUTS, ids=lambda one: f"{one.target}: {one.was}"[:70])
+SLOW = ("exported",)  # targets whose right files take long to be made
+CASES = [
+    pytest.param(
+        one,
+        marks=[pytest.mark.slow] if one.target in SLOW else [],
+        id=f"{one.target}: {one.was}"[:70],
+    )
+    for one in INPUTS
+]
+
+
+@pytest.mark.parametrize("one", CASES)
 @pytest.mark.filterwarnings("default")  # as for users
 def test_what_was_mended_stays_so(one, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
