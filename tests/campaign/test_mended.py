@@ -13,7 +13,6 @@ from .targets.all_of_them import TARGETS
 from .targets.annotations import TARGETS as ANNOTATIONS
 from .worker import MEGABYTES, peak
 
-
 SLOW = ("exported",)  # targets whose right files take long to be made
 CASES = [
     pytest.param(
