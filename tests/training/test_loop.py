@@ -226,6 +226,29 @@ def test_a_damaged_state_says_how_to_start_again(finished, tmp_path):
         resume(tmp_path / "run", quiet=True)
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda state: state["network"].popitem(),
+        lambda state: state["network"].update(other=torch.zeros(1)),
+        lambda state: state["optimizer"].pop("param_groups"),
+        lambda state: state["position"].update(other=1),
+        lambda state: state["position"].update(loss_sum=3),
+        lambda state: state.update(position=[1]),
+        lambda state: state.update(network=None),
+        lambda state: state.pop("fingerprint"),
+    ],
+)
+def test_a_state_that_lacks_something_says_so_too(finished, tmp_path, spoil):
+    shutil.copytree(finished, tmp_path / "run")
+    file = tmp_path / "run" / "state" / "state.pt"
+    state = torch.load(file, weights_only=True)
+    spoil(state)
+    torch.save(state, file)
+    with pytest.raises(InputError, match=r"damaged .*--config"):
+        resume(tmp_path / "run", quiet=True)
+
+
 def test_a_training_starts_from_a_model(lines, finished, tmp_path):
     model, _ = load_model(finished)
     # Steps so small that what is learnt can't be seen.

@@ -343,15 +343,22 @@ def begin(
     run, config = planned.run, planned.config
     session = build_session(run, fabric, config, inputs, resumed=state is not None)
     check_smallest_batch(session)
-    position = Position()
     if state is not None:
-        if state["fingerprint"] != session.fingerprint:
-            raise InputError(
-                f"The images in {planned.data} are no longer those that {run} was trained on, so "
-                "it cannot go on. Restore them, or start a new training with another --out."
-            )
-        position = session.restore(state)
-    position.loss_sum = position.loss_sum.to(fabric.device)
+        try:
+            if state["fingerprint"] != session.fingerprint:
+                raise InputError(
+                    f"The images in {planned.data} are no longer those that {run} was trained on, "
+                    "so it cannot go on. Restore them, or start a new training with another --out."
+                )
+            position = session.restore(state)
+            position.loss_sum = position.loss_sum.to(fabric.device)
+        except InputError:
+            raise
+        except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise run_folder.damaged_state(run, error) from error
+    else:
+        position = Position()
+        position.loss_sum = position.loss_sum.to(fabric.device)
     if fabric.is_global_zero:
         run_folder.open_run(run, planned.data, config, inputs, epochs=position.epoch)
     return session, position

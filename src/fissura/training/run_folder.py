@@ -199,8 +199,19 @@ def load_state(run: Path) -> dict[str, Any] | None:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise InputError(
-            f"{path} is damaged and the training cannot go on from it "
-            f"({str(error).splitlines()[0]}). Start again with another --out: "
-            f"`fissura train --config {run / 'config.yaml'} --out NEW_RUN`."
-        ) from error
+        raise damaged_state(run, error) from error
+
+
+def damaged_state(run: Path, error: Exception) -> InputError:
+    """Say that the state of a run cannot be gone on from.
+
+    Args:
+        run: Folder of the run.
+        error: What reading it, or taking it over, raised.
+    """
+    reason = next(iter(str(error).splitlines()), type(error).__name__)
+    return InputError(
+        f"{run / 'state' / 'state.pt'} is damaged and the training cannot go on from it "
+        f"({reason}). Start again with another --out: "
+        f"`fissura train --config {run / 'config.yaml'} --out NEW_RUN`."
+    )
