@@ -1,10 +1,12 @@
 import errno
+import importlib
 import os
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -175,3 +177,17 @@ def test_a_folder_that_cannot_be_made_is_named_as_it_will_be(tmp_path):
 @pytest.mark.parametrize("stem", ["a", "ü" * 200, "Ri\udcdf" * 100])
 def test_shortened_names_fit(stem):
     assert len(os.fsencode(shortened(stem, 100))) <= 100
+
+
+@pytest.mark.parametrize("free", [1000, 10**9])
+@pytest.mark.parametrize("package", ["rasterio", "pyogrio"])
+def test_a_disk_that_is_full_for_gdal_is_full(tmp_path, monkeypatch, package, free):
+    errors = importlib.import_module(f"{package}.errors")
+    error = errors.RasterioIOError if package == "rasterio" else errors.DataSourceError
+    usage = SimpleNamespace(free=free)
+    monkeypatch.setattr("fissura.files.atomic.shutil.disk_usage", lambda _: usage)
+    path = tmp_path / "cracks.gpkg"
+    with pytest.raises(OSError if free == 1000 else error) as caught, replacing(path):
+        raise error("not recognized as being in a supported file format")
+    if free == 1000:
+        assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))

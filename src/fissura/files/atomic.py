@@ -18,6 +18,8 @@ except ImportError:  # on Windows
     fcntl = None
 
 LONGEST_NAME = 255  # bytes, of nearly every file system
+# Packages that write by GDAL, which has no word for a full disk, and bytes of one that is full.
+BY_GDAL, FULL = ("pyogrio", "rasterio"), 2**20
 # How `replacing` calls its temporary files: .NAME.THREAD.tmp.SUFFIX
 UNFINISHED = re.compile(r"\..+\.\d+\.tmp(\.[\w-]+)?")
 
@@ -39,7 +41,8 @@ def replacing(path: Path, *, flush: bool = True) -> Iterator[Path]:
         The path of the temporary file, with the same suffix as `path`.
 
     Raises:
-        OSError: The file cannot be written; the error names `path`.
+        OSError: The file cannot be written, or not by GDAL on a disk that is full; the error names
+            `path`.
 
     >>> import tempfile
     >>> target = Path(tempfile.mkdtemp()) / "note.txt"
@@ -57,8 +60,13 @@ def replacing(path: Path, *, flush: bool = True) -> Iterator[Path]:
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:
-        raise _naming(error, path, temporary) from error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] in BY_GDAL and _is_full(path.parent):
+            full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            raise full from error
+        if isinstance(error, OSError):
+            raise _naming(error, path, temporary) from error
+        raise
     finally:
         with suppress(OSError):  # where not even the folder could be made
             temporary.unlink(missing_ok=True)
@@ -190,6 +198,14 @@ def shortened(stem: str, most: int) -> str:
     while len(os.fsencode(stem + end)) > most:
         stem = stem[:-1]
     return stem + end
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether a file's folder is on a disk with hardly any space left."""
+    try:
+        return shutil.disk_usage(folder).free < FULL
+    except OSError:
+        return False
 
 
 def _temporary_name(stem: str, suffix: str) -> str:
