@@ -83,7 +83,7 @@ test-minimal:
 	$(VENV)-tools/bin/python -m pip install --quiet uv
 	$(VENV)-tools/bin/uv venv --quiet --clear --python $(PYTHON) $(VENV)-minimal
 	$(VENV)-tools/bin/uv pip install --quiet --python $(VENV)-minimal --resolution lowest-direct \
-		--editable '.[bench,geo,study,train,xlsx]' 'pytest>=8' 'scikit-learn>=1.4' 'torchmetrics>=1.4' 'hypothesis>=6.100' 'beartype>=0.19' 'jaxtyping>=0.2.36'
+		--editable '.[bench,geo,study,train,xlsx]' 'pytest>=8' 'scikit-learn>=1.5' 'torchmetrics>=1.4' 'hypothesis>=6.100' 'beartype>=0.19' 'jaxtyping>=0.2.36'
 	OMP_NUM_THREADS=1 FISSURA_UNCHECKED=1 $(VENV)-minimal/bin/python -m pytest -q -o filterwarnings= $(CORE)
 
 # Format, and mend what the linter can.

@@ -21,14 +21,12 @@ def photo(path, gps=True, offset=None):
     """A gray JPEG with EXIF data."""
     exif = Image.Exif()
     exif[0x010F], exif[0x0110] = "NIKON CORPORATION", "NIKON D850"
-    inner = exif.get_ifd(0x8769)
-    inner[0x9003], inner[0x920A] = "2026:05:04 14:03:22", 35.0
+    inner = exif[0x8769] = {0x9003: "2026:05:04 14:03:22", 0x920A: 35.0}
     if offset:
         inner[0x9011] = offset
     if gps:
-        exif.get_ifd(0x8825).update(
-            {1: "S", 2: (33.0, 51.0, 30.0), 3: "E", 4: (151.0, 12.0, 36.0), 5: b"\x01", 6: 12.5}
-        )
+        south, east = (33.0, 51.0, 30.0), (151.0, 12.0, 36.0)
+        exif[0x8825] = {1: "S", 2: south, 3: "E", 4: east, 5: b"\x01", 6: 12.5}
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.full((6, 8), 90, np.uint8)).save(path, exif=exif)
     return path
@@ -49,8 +47,8 @@ def test_damaged_or_missing_exif_is_nothing(tmp_path):
     assert read_exif(tmp_path / "b.jpg") == PhotoFacts()
     assert read_exif(tmp_path / "none.jpg") == PhotoFacts()
     exif = Image.Exif()
-    exif.get_ifd(0x8825).update({1: "N", 2: (99.0, 0.0, 0.0), 4: (200.0, 0.0, 0.0)})
-    exif.get_ifd(0x8769)[0x9003] = "0000:00:00 00:00:00"
+    exif[0x8825] = {1: "N", 2: (99.0, 0.0, 0.0), 4: (200.0, 0.0, 0.0)}
+    exif[0x8769] = {0x9003: "0000:00:00 00:00:00"}
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "c.jpg", exif=exif)
     assert read_exif(tmp_path / "c.jpg") == PhotoFacts()
 

@@ -15,7 +15,7 @@ from fissura.measurement.resolution import MARKERS, find_resolution, read_optics
 def photo(path, tags=None, size=(400, 300)):
     image = Image.new("RGB", size, (120, 120, 120))
     exif = Image.Exif()
-    exif.get_ifd(0x8769).update(tags or {})
+    exif[0x8769] = tags or {}
     image.save(path, exif=exif)
     return path
 

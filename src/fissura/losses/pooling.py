@@ -14,6 +14,8 @@ from torch import distributed as dist
 
 POOLS = ("global", "rank")
 _asked: ContextVar[tuple[bool, Any]] = ContextVar("pool", default=(False, None))
+# Whether any thread of the process has; before torch 2.14, torch.compile cannot trace the other.
+_ever_asked = False
 
 
 @contextmanager
@@ -54,6 +56,8 @@ def pool(over: str, group: Any = None) -> Iterator[None]:
     """
     if over not in POOLS:
         raise ValueError(f'pool is over "global" or "rank", not {over!r}.')
+    global _ever_asked
+    _ever_asked = _ever_asked or over == "global"
     token = _asked.set((over == "global", group))
     try:
         yield
@@ -80,7 +84,7 @@ class Ranks:
 
 def ranks() -> Ranks | None:
     """The processes over which sums run here; None where it is this one alone."""
-    asked, group = _asked.get()
+    asked, group = _asked.get() if _ever_asked else (False, None)
     if not asked or not dist.is_available() or not dist.is_initialized():
         return None
     return Ranks(group) if dist.get_world_size(group) > 1 else None
