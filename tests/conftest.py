@@ -81,8 +81,8 @@ def import_checked() -> None:
             importlib.import_module(module.name)
 
 
-# With `-n`, the first process only hands the tests out to others. `make test-minimal` lacks packages
-# that the modules import for their types alone.
+# With `-n`, the first process only hands the tests out to others. `make test-minimal` lacks
+# packages that the modules import for their types alone.
 if "FISSURA_UNCHECKED" not in os.environ and (
     "PYTEST_XDIST_WORKER" in os.environ or "-n" not in sys.argv
 ):
