@@ -23,6 +23,7 @@ MOST_PIXELS = {
     "tiff_deflate": 8 * 1032,
     "tiff_adobe_deflate": 8 * 1032,
     "tiff_lzw": 8 * 4096,
+    "gif": 4096,
 }
 
 

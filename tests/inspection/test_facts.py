@@ -170,7 +170,7 @@ def test_facts_and_places_are_in_the_results(tmp_path, fake_photo):
     stored = {}
     for name in ("a", "b"):
         file = photo(tmp_path / f"{name}.jpg", gps=name == "a")
-        record = fake_photo(name, file=file)
+        record = fake_photo(name, file=file, files={"mask": f"masks/{name}.png"})
         save_record(tmp_path / "measured" / f"{name}.npz", record)
         stored[file] = tmp_path / "measured" / f"{name}.npz"
     told = {tmp_path / "b.jpg": PhotoFacts(note="wet")}

@@ -36,8 +36,8 @@ def write_photo(name: str) -> None:
     stem, suffix = name.split(".")
     exif = Image.Exif()
     exif[274], exif[271], exif[306] = 6, "Maker", "2026:05:06 07:08:09"
-    exif[0x8825] = {1: "N", 2: (48.0, 8.0, 1.5), 3: "E", 4: (11.0, 34.0, 2.5)}
-    exif[0x8769] = {36867: "2026:05:06 07:08:09", 37386: 4.2, 41989: 26}
+    exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 8.0, 1.5), 3: "E", 4: (11.0, 34.0, 2.5)})
+    exif.get_ifd(0x8769).update({36867: "2026:05:06 07:08:09", 37386: 4.2, 41989: 26})
     if stem == "deep":
         cv2.imwrite(name, image.astype(np.uint16) * 16)
     elif name == "float.tif":

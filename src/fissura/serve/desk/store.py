@@ -118,7 +118,10 @@ class Store:
                 file,
                 name,
             )
-        return self.photo(known)
+        try:
+            return self.photo(known)
+        except KeyError as error:  # it was written just now
+            raise self._damage(error) from error
 
     def photos(self) -> list[PhotoRow]:
         """Return all photos in the order in which they came."""
