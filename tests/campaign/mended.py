@@ -417,6 +417,10 @@ INPUTS: tuple[Mended, ...] = (
         target="desk", file="desk.sqlite", change=twice_bytes(b'"points"', b'"points%'),
         was="JSONDecodeError of the body of an edit",
     ),
+    Mended(  # the index of the photos' ids alone: the table still has the photo
+        target="desk", file="desk.sqlite", change=twice_bytes(b"\x03\x11\tp1", b"\x03\x11\tq1"),
+        was="KeyError: 'p1'",
+    ),
 )  # fmt: skip
 # What was mended after a disturbance: its row of the table, and what came of it.
 DISTURBED: tuple[tuple[str, str], ...] = (

@@ -52,7 +52,7 @@ class Editing:
             photo: Id of the photo.
 
         Raises:
-            KeyError: There is no such photo.
+            NoPhotoError: There is no such photo.
             InputError: Its cracks have not been found.
         """
         folder = self._folder
@@ -99,7 +99,7 @@ class Editing:
             body: What the kind needs, and `base_revision`.
 
         Raises:
-            KeyError: There is no such photo.
+            NoPhotoError: There is no such photo.
             Stale: It was made on another revision than the present one.
             InputError: Something is missing or out of range.
         """

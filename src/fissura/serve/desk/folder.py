@@ -109,7 +109,7 @@ class DeskFolder:
         """Return the tiles of a photo.
 
         Raises:
-            KeyError: There is no such photo.
+            NoPhotoError: There is no such photo.
             InputError: It cannot be read.
         """
         row = self.store.photo(photo)

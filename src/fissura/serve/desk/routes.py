@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 from fissura.errors import InputError
 from fissura.serve.desk.answers import shown_photo
 from fissura.serve.desk.desk import Desk, Stale
+from fissura.serve.desk.store import NoPhotoError
 from fissura.serve.errors import HttpError
 
 __all__ = ["Desk", "desk_router"]
@@ -42,7 +43,7 @@ class _Route(APIRoute):
             except Stale as error:
                 told = {"error": str(error), "revision": error.revision}
                 return JSONResponse(told, 409)
-            except KeyError:
+            except NoPhotoError:
                 return JSONResponse({"error": "There is no such photo on the desk."}, 404)
             except InputError as error:
                 return JSONResponse({"error": str(error)}, 422)

@@ -47,6 +47,10 @@ CREATE TABLE IF NOT EXISTS cracks (
 """
 
 
+class NoPhotoError(InputError):
+    """The store has no photo of an id: nobody added it, or the file is damaged."""
+
+
 class Store:
     """One SQLite file; any thread may call.
 
@@ -118,10 +122,7 @@ class Store:
                 file,
                 name,
             )
-        try:
-            return self.photo(known)
-        except KeyError as error:  # it was written just now
-            raise self._damage(error) from error
+        return self.photo(known)
 
     def photos(self) -> list[PhotoRow]:
         """Return all photos in the order in which they came."""
@@ -133,23 +134,28 @@ class Store:
         """Return a photo.
 
         Raises:
-            KeyError: There is none of this id.
+            NoPhotoError: There is none of this id.
         """
         row = self._one("SELECT * FROM photos WHERE id = ?", photo)
         if row is None:
-            raise KeyError(photo)
+            raise self._missing(photo)
         with self.unpacking():
             return photo_of(row)
 
     def change_photo(self, photo: str, **columns: Any) -> None:
-        """Change columns of a photo, by the names of `PhotoRow`."""
+        """Change columns of a photo, by the names of `PhotoRow`.
+
+        Raises:
+            NoPhotoError: There is none of this id.
+        """
         values = [
             json.dumps(value) if name in ("facts", "scale", "summary") and value is not None
             else value
             for name, value in columns.items()
         ]  # fmt: skip
         settings = ", ".join(f"{name} = ?" for name in columns)
-        self._run(f"UPDATE photos SET {settings} WHERE id = ?", *values, photo)
+        if not self._run(f"UPDATE photos SET {settings} WHERE id = ?", *values, photo).rowcount:
+            raise self._missing(photo)
 
     def cracks(self, photo: str) -> dict[str, bytes]:
         """Return the packed cracks of a photo by id."""
@@ -267,6 +273,13 @@ class Store:
             raise
         except Exception as error:  # of zlib, struct, JSON, or of values that are missing
             raise self._damage(error) from error
+
+    def _missing(self, photo: str) -> NoPhotoError:
+        return NoPhotoError(
+            f"{self._path} has no photo {photo}. If one of this id was on the desk before, the "
+            "file is damaged: move it away to begin anew, or copy it back from a backup; the "
+            "photos stay as they are."
+        )
 
     def _damage(self, error: Exception) -> InputError:
         return InputError(
