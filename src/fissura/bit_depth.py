@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from fissura.memory import check_promise
+from fissura.pillow import check_promise
 
 # Formats with 8 bits a color alone; their headers need not be looked at.
 EIGHT_BITS = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp")

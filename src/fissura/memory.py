@@ -1,30 +1,13 @@
-"""Keep or give back the memory that the process frees; refuse images that would take it all."""
+"""Keep or give back the memory that the process frees."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import platform
-from typing import Any
-
-from fissura.errors import InputError
 
 # From glibc's malloc.h.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8
-
-# How many pixels a byte of a file can hold at most, by the compression; a pixel has at least a bit.
-# Deflate makes 1032 bytes of one; LZW 4096 of a code of 12 bits; JPEG 64 pixels of a bit, in blocks
-# whose colors may have a fourth of the pixels on each side.
-MOST_PIXELS = {
-    "raw": 8,
-    "packbits": 8 * 64,
-    "jpeg": 1024,
-    "zip": 8 * 1032,
-    "tiff_deflate": 8 * 1032,
-    "tiff_adobe_deflate": 8 * 1032,
-    "tiff_lzw": 8 * 4096,
-    "gif": 4096,
-}
 
 
 def keep_freed_memory() -> bool:
@@ -70,35 +53,3 @@ def give_back_freed_memory() -> None:
 def _has_glibc() -> bool:
     """Whether the C library is glibc."""
     return platform.libc_ver()[0] == "glibc"
-
-
-def check_promise(what: object, image: Any, size: int) -> None:
-    """Refuse an image of which a header promises more than its file or any memory can hold.
-
-    Args:
-        what: The file, or other words for the message.
-        image: As Pillow opened it; nothing is decoded yet.
-        size: Bytes of the file.
-
-    Raises:
-        InputError: It promises too much.
-    """
-    width, height = image.size
-    tiles = getattr(image, "tile", ())
-    codecs = {tile[0] for tile in tiles}
-    if codecs == {"libtiff"}:
-        codecs = {image.info.get("compression")}
-    # Pillow holds colors, and all that is deeper than 8 bits, in 4 bytes.
-    most = memory_of_machine() / (1 if image.mode in ("1", "L", "P") else 4)
-    holder = "memory of this machine"
-    if codecs and codecs <= MOST_PIXELS.keys():
-        most, holder = min((most, holder), (max(MOST_PIXELS[one] for one in codecs) * size, "file"))
-    if width * height > most:
-        raise InputError(
-            f"{what}: cannot be read, its header promises {width}×{height} pixels, more than the "
-            f"{holder} can hold."
-        )
-    # Of a TIFF that lacks strips Pillow would leave the lower rows black.
-    stored = sum((right - left) * (bottom - top) for _, (left, top, right, bottom), *_ in tiles)
-    if image.format == "TIFF" and "libtiff" not in codecs and stored % (width * height):
-        raise InputError(f"{what}: cannot be read, its lower rows are missing.")

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from fissura.bit_depth import Depth, common_depth
 from fissura.checks.alike import Alike, find_alike
@@ -26,6 +25,7 @@ from fissura.data.preparation.prepare import Rule, decode_rule, read_labeled
 from fissura.data.splits import FEWEST, VALIDATION, group_of, split_groups
 from fissura.data.walk import walk
 from fissura.errors import InputError
+from fissura.pillow import opened_image
 
 # Files that belong to a data set without being photos or masks, by their endings.
 KNOWN = {
@@ -262,9 +262,9 @@ def _modes(listed: list[tuple[str, Pair]]) -> Iterator[str]:
         for kind, files in (("photo", [pair.image]), ("mask", pair.masks)):
             for file in files:
                 try:
-                    with Image.open(file) as image:
+                    with opened_image(file) as image:
                         yield f"{kind}: {image.format} {image.mode}"
-                except Exception:  # of a format that another library reads
+                except InputError:  # of a format that another library reads
                     yield f"{kind}: {file.suffix[1:].upper()}"
 
 

@@ -23,7 +23,7 @@ from fissura.bit_depth import (
     tiff_tags,
 )
 from fissura.errors import InputError
-from fissura.memory import check_promise
+from fissura.pillow import check_promise
 
 HEIF = (".heic", ".heif", ".hif")
 # Lower case; from the least to the most likely format of a mask.

@@ -49,7 +49,6 @@ def read_yaml_nodes(path: Path) -> tuple[Any, yaml.Node | None]:
             return None, None
         if _count(node, {}) > MOST_VALUES:
             raise DocumentError("its aliases make it too large")
-        _check_texts(node, set())
         return loader.construct_document(node), node
     except DocumentError:
         raise
@@ -98,19 +97,6 @@ def parse_json(content: str | bytes) -> Any:
         raise DocumentError(str(error)) from error
 
 
-def _check_texts(node: yaml.Node, known: set[int]) -> None:
-    """Raise an error where an escape such as "\\ud800" makes text that cannot be written again."""
-    if id(node) in known:
-        return
-    known.add(id(node))
-    if isinstance(node, yaml.CollectionNode):
-        for one in node.value:
-            for part in one if isinstance(one, tuple) else (one,):
-                _check_texts(part, known)
-    elif not is_text(node.value):
-        raise DocumentError(f"{node.value!r} is no text in Unicode")
-
-
 def is_text(value: str) -> bool:
     """Return whether a text can be written again, be it as the name of a file that is not UTF-8.
 
@@ -127,11 +113,19 @@ def is_text(value: str) -> bool:
 
 
 def _count(node: yaml.Node, known: dict[int, int]) -> int:
-    """Count the values of a YAML document as if its aliases were written out."""
+    """Count the values of a YAML document as if its aliases were written out.
+
+    Raises:
+        DocumentError: An escape such as "\\ud800" makes text that cannot be written again.
+    """
     key = id(node)
-    if key not in known:
-        known[key] = MOST_VALUES + 1  # until it is counted: within itself it is endless
-        below = node.value if isinstance(node, yaml.CollectionNode) else ()
-        parts = [part for one in below for part in (one if isinstance(one, tuple) else (one,))]
-        known[key] = 1 + sum(_count(part, known) for part in parts)
+    if key in known:
+        return known[key]
+    if not isinstance(node, yaml.CollectionNode):
+        if not is_text(node.value):
+            raise DocumentError(f"{node.value!r} is no text in Unicode")
+        return known.setdefault(key, 1)
+    known[key] = MOST_VALUES + 1  # until it is counted: within itself it is endless
+    parts = [part for one in node.value for part in (one if isinstance(one, tuple) else (one,))]
+    known[key] = 1 + sum(_count(part, known) for part in parts)
     return known[key]

@@ -9,9 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from fissura.data.images import HEIF, exif_of, register_heif
+from fissura.errors import InputError
+from fissura.pillow import opened_image
 
 EXIF_IFD, GPS_IFD = 0x8769, 0x8825
 MAKE, MODEL, CHANGED, TAKEN, OFFSET, FOCAL_LENGTH = 0x010F, 0x0110, 0x0132, 0x9003, 0x9011, 0x920A
@@ -87,10 +87,10 @@ def read_exif(file: Path) -> PhotoFacts:
     try:
         if file.suffix.lower() in HEIF:
             register_heif()
-        with Image.open(file) as photo:
+        with opened_image(file) as photo:
             exif = exif_of(photo)
             tags, inner, gps = dict(exif), exif.get_ifd(EXIF_IFD), exif.get_ifd(GPS_IFD)
-    except Exception:  # Pillow raises of every kind where EXIF is damaged
+    except InputError:
         return PhotoFacts()
     altitude = _number(gps.get(ALTITUDE))
     if altitude is not None and gps.get(ALTITUDE_REF) in (1, b"\x01"):

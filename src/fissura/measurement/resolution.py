@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from fissura.data.images import exif_of
 from fissura.errors import InputError
@@ -23,6 +22,7 @@ from fissura.measurement.perspective import (
     in_words,
     outline,
 )
+from fissura.pillow import opened_image
 
 FULL_FRAME_MM = 36.0  # the width that 'equivalent' focal lengths refer to
 # Tags of EXIF's photo directory.
@@ -195,10 +195,10 @@ class Optics:
 def read_optics(file: Path) -> Optics:
     """Read focal length and longer side of the sensor from a photo's EXIF data."""
     try:
-        with Image.open(file) as photo:
+        with opened_image(file) as photo:
             stored = max(photo.size)
             tags = exif_of(photo).get_ifd(EXIF_IFD)
-    except Exception:  # Pillow raises of every kind where a file is damaged
+    except InputError:
         return Optics(None, None)
     focal = _number(tags.get(FOCAL_LENGTH))
     # A photo that was made smaller since keeps the resolution of the sensor and its old size.

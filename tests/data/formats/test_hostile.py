@@ -227,14 +227,16 @@ CASES = {
         *labelme(lambda c: c["shapes"].append(mask_shape("?!"))), "a bitmap that is no base64", 4,
     ),
     "no PNG": (
-        *labelme(lambda c: c["shapes"].append(mask_shape("R0lGODlh"))), "bitmap that is no PNG", 4,
+        *labelme(lambda c: c["shapes"].append(mask_shape("R0lGODlh"))),
+        "the bitmap: cannot be read", 4,
     ),
     "a huge PNG": (
         *labelme(lambda c: c["shapes"].append(mask_shape(png_of(60_000, 60_000)))),
         "has a bitmap of 60000×60000 pixels", 4,
     ),
     "a damaged PNG": (
-        *labelme(lambda c: c["shapes"].append(mask_shape(png_of(40, 30)))), "a damaged bitmap", 4,
+        *labelme(lambda c: c["shapes"].append(mask_shape(png_of(40, 30)))),
+        "the bitmap: cannot be read", 4,
     ),
     "a shape of another kind": (
         *labelme(lambda c: c["shapes"][0].update(shape_type="cube")), "unknown kind 'cube'", 4,

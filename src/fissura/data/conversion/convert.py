@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from PIL import Image
-
 from fissura.data.annotation_options import AnnotationOptions
 from fissura.data.conversion.found import bitmap_of, read_results
 from fissura.data.conversion.options import ConvertOptions
@@ -35,6 +33,7 @@ from fissura.data.preparation.prepare import decode_rule
 from fissura.data.walk import Skipped, refuse_bad
 from fissura.errors import InputError
 from fissura.files import new_folder
+from fissura.pillow import opened_image
 
 EXPORTERS: dict[str, Exporter] = {
     "masks": write_masks,
@@ -211,7 +210,7 @@ def _ready(
     if image.stored is None:
         stored, shown = read_size(image.image)
         if image.size_hw == stored != shown:
-            with Image.open(image.image) as opened:
+            with opened_image(image.image) as opened:
                 orientation = int(exif_of(opened).get(ORIENTATION_TAG, 1))
     kept = tuple(shape for shape in image.shapes if shape.ignored or shape.label in labels)
     return settled(replace(image, shapes=kept), line_width, orientation)

@@ -10,6 +10,7 @@ from fissura.errors import InputError
 from fissura.files import documents
 
 LONGEST_YAML = 2**20
+DIGITS = 9  # of a value of a mask at most
 
 
 def read_json(path: Path) -> Any:
@@ -36,6 +37,15 @@ def read_yaml(path: Path) -> Any:
         return documents.read_yaml(path)
     except ValueError as error:
         raise InputError(f"{path}: is damaged, it is no YAML ({str(error)[:120]}).") from error
+
+
+def is_value(text: str) -> bool:
+    """Return whether a text is the value of a pixel of a mask.
+
+    >>> is_value("255"), is_value("1e3"), is_value("1" * 5000)  # Python refuses to parse the last
+    (True, False, False)
+    """
+    return text.isdecimal() and len(text) <= DIGITS
 
 
 def entries(value: Any, what: str) -> list[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 from collections import defaultdict
@@ -13,13 +12,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from PIL import Image
-
 from fissura.data.formats.annotation import AnnotatedImage, AnnotatedSet, Shape
 from fissura.data.images import SUFFIXES, read_size, unreadable_format
 from fissura.data.layouts import placed
 from fissura.data.walk import Skipped, below, natural_order, walk
 from fissura.errors import InputError
+from fissura.pillow import opened_image
 
 # What Label Studio puts before the names of files that were uploaded to it.
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-")
@@ -230,11 +228,8 @@ def frame_of(
 
 def _size_of(data: bytes) -> tuple[int, int]:
     """Height and width of an image in memory."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return image.height, image.width
-    except Exception as error:  # Pillow raises of every kind where a file is damaged
-        raise InputError("holds an image that cannot be read") from error
+    with opened_image(data, "the image within it") as image:
+        return image.height, image.width
 
 
 def _parts(name: str) -> list[str]:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from fissura.data.folder import find_images
 from fissura.data.formats.annotation import AnnotatedImage, digest_of
@@ -24,6 +23,7 @@ from fissura.inspection.options import InspectOptions
 from fissura.inspection.photos.masks import sha256
 from fissura.inspection.photos.sources import Source, read_source, recognize
 from fissura.inspection.store import SETTINGS
+from fissura.pillow import opened_image
 
 NAMED = 5  # files that a sentence names
 
@@ -81,9 +81,9 @@ def fit(mask: NDArray[np.bool_], photo: Path, size_hw: tuple[int, int]) -> NDArr
         return mask
     if mask.shape == size_hw[::-1]:
         try:
-            with Image.open(photo) as image:
+            with opened_image(photo) as image:
                 orientation = exif_of(image).get(ORIENTATION_TAG, 1)
-        except Exception:  # Pillow raises of every kind where a file is damaged
+        except InputError:
             orientation = 1
         if orientation in (5, 6, 7, 8):
             return np.ascontiguousarray(upright(mask, orientation))

@@ -14,7 +14,6 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from fissura.checkpoint import config_of
 from fissura.data.masks import MaskLook, read_mask, read_mask_alone
@@ -31,6 +30,7 @@ from fissura.inspection.photos.class_masks import (
     read_class,
 )
 from fissura.inspection.store import read_settings
+from fissura.pillow import opened_image
 from fissura.raster import Raster
 
 Kind = Literal["auto", "photo", "mask", "probability"]
@@ -238,10 +238,10 @@ def _class_of_own(file: Path, of_class: str | None) -> OneClass | None:
 def _kind_by_values(file: Path) -> Kind:
     """What a file of unknown origin is."""
     try:
-        with Image.open(file) as image:
+        with opened_image(file) as image:
             mode, deep = image.mode, image.mode.startswith(("I", "F"))
             pixels = image.width * image.height
-    except Exception:  # Pillow raises of every kind where a file is damaged
+    except InputError:
         return "photo"  # reading it will say why
     if pixels > 2**28:
         return "photo" if mode in ("RGB", "RGBA", "YCbCr", "CMYK") else _unclear(file)
@@ -295,11 +295,8 @@ def _several_within_one(values: NDArray[Any]) -> bool:
 
 def _stored(file: Path) -> NDArray[Any]:
     """The values of an image file as they are stored."""
-    try:
-        with Image.open(file) as image:
-            return np.asarray(image)
-    except Exception as error:  # Pillow raises of every kind where a file is damaged
-        raise InputError(f"{file}: cannot be read ({error}).") from error
+    with opened_image(file) as image:
+        return np.asarray(image)
 
 
 def _results_of(file: Path) -> tuple[Path, str] | None:

@@ -7,7 +7,6 @@ The format: https://huggingface.co/docs/datasets/image_load. An image is a recor
 from __future__ import annotations
 
 import hashlib
-import io
 import re
 from collections.abc import Callable
 from functools import lru_cache
@@ -16,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from fissura.data.formats.annotation import Bitmap, Shape
 from fissura.data.formats.source import Gathered, Source
@@ -24,7 +22,7 @@ from fissura.data.layouts import SPLITS
 from fissura.data.masks import MaskLook, MaskRule, choose_rule
 from fissura.data.walk import below
 from fissura.errors import InputError, extra
-from fissura.memory import check_promise
+from fissura.pillow import check_promise, opened_image
 
 NAME = "Hugging Face"
 PHOTO = re.compile(r"image|img|photo|picture|input|pixel_values", re.IGNORECASE)
@@ -166,16 +164,9 @@ def _cell(path: Path, group: int, row: int, column: str) -> bytes:
 
 def _decoded(data: bytes, what: str) -> NDArray[Any]:
     """The values of a mask."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            check_promise(what, image, len(data))
-            if image.mode in ("P", "1"):
-                image = image.convert("L") if image.mode == "1" else image
-            values = np.asarray(image)
-    except InputError:
-        raise
-    except Exception as error:  # Pillow raises of every kind where a file is damaged
-        raise InputError(f"{what} cannot be read") from error
+    with opened_image(data, what) as image:
+        check_promise(what, image, len(data))
+        values = np.asarray(image.convert("L") if image.mode == "1" else image)
     if values.ndim == 3:
         values = values[:, :, :3].max(axis=2)
     return values.astype(np.uint8 if values.max(initial=0) <= 255 else np.uint16)

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from fissura.data.formats.annotation import BACKGROUND_LABELS
-from fissura.data.formats.documents import read_json
+from fissura.data.formats.documents import is_value, read_json
 from fissura.data.formats.mask_files import mask_shapes
 from fissura.data.formats.source import Gathered, Source, not_used
 from fissura.data.images import SUFFIXES, read_image
@@ -24,7 +24,6 @@ from fissura.errors import InputError
 
 NAME = "nnU-Net"
 DESCRIPTION = "dataset.json"
-LONGEST = 9  # digits of a value of a mask
 
 
 def find_nnunet(source: Source) -> Path | None:
@@ -101,7 +100,7 @@ def _meaning(content: dict[str, Any], path: Path) -> tuple[dict[int, str], froze
         # Version 1 has values before names, and version 2 names before values or lists of them.
         value, label = (one, other) if one.isdecimal() else (other, one)
         for each in value if isinstance(value, list) else [value]:
-            if not str(each).isdecimal() or len(str(each)) > LONGEST:
+            if not is_value(str(each)):
                 raise InputError(f"{path}: the label {str(label)[:80]} has no value.")
             if str(label).casefold() == "ignore":
                 ignored.add(int(each))

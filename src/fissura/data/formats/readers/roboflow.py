@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from fissura.data.formats.annotation import BACKGROUND_LABELS
+from fissura.data.formats.documents import is_value
 from fissura.data.formats.mask_files import mask_shapes
 from fissura.data.formats.source import Gathered, Source
 from fissura.errors import InputError
 
 NAME = "Roboflow masks"
 CLASSES, ENDING = "_classes.csv", "_mask"
-LONGEST = 9  # digits of a value of a mask
 
 
 def has_roboflow(source: Source) -> bool:
@@ -50,7 +50,7 @@ def _meaning(path: Path) -> dict[int, str]:
         value, _, label = (word.strip() for word in line.partition(","))
         if not value:
             continue
-        if not value.isdecimal() or len(value) > LONGEST:
+        if not is_value(value):
             raise InputError(f"{path}: the line {line[:80]!r} has no value of a mask.")
         found[int(value)] = "" if label.casefold() in BACKGROUND_LABELS else label
     return found

@@ -7,7 +7,6 @@ import binascii
 import hashlib
 import io
 import zlib
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from PIL import Image
 
 from fissura.data.formats.annotation import Bitmap
 from fissura.errors import InputError
+from fissura.pillow import opened_image
 
 MOST_BYTES = 2**28  # that text may unpack to
 
@@ -69,8 +69,8 @@ def png_bitmap(
     Raises:
         InputError: It is no PNG, or larger than the image.
     """
-    opened = _opening(data, what)
-    with opened() as image:
+    told = f"{what}: the bitmap"
+    with opened_image(data, told, ("PNG",)) as image:
         width, height = image.size
     if height > size_hw[0] + 1 or width > size_hw[1] + 1:
         raise InputError(
@@ -79,12 +79,8 @@ def png_bitmap(
         )
 
     def read() -> NDArray[np.bool_]:
-        try:
-            with opened() as image:
-                values = _values(image)
-        except Exception as error:  # Pillow raises of every kind where a file is damaged
-            raise InputError(f"{what} has a damaged bitmap") from error
-        return values > 0
+        with opened_image(data, told, ("PNG",)) as image:
+            return _values(image) > 0
 
     return Bitmap(read, hashlib.sha256(data).hexdigest(), top, left)
 
@@ -94,18 +90,6 @@ def png_bytes(pixels: NDArray[np.bool_]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
-
-
-def _opening(data: bytes, what: str) -> Callable[[], Image.Image]:
-    """Return what opens a PNG, which is seen to be one."""
-
-    def opened() -> Image.Image:
-        try:
-            return Image.open(io.BytesIO(data), formats=["PNG"])
-        except Exception as error:  # Pillow raises of every kind where a file is damaged
-            raise InputError(f"{what} has a bitmap that is no PNG") from error
-
-    return opened
 
 
 def _values(image: Image.Image) -> NDArray[Any]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from fissura.data.formats.annotation import AnnotatedImage
 from fissura.data.images import photo_pixels, upright
 from fissura.errors import InputError
-from fissura.memory import check_promise
+from fissura.pillow import check_promise, opened_image
 
 
 def read_pixels(image: AnnotatedImage) -> NDArray[np.uint8]:
@@ -27,15 +24,10 @@ def read_pixels(image: AnnotatedImage) -> NDArray[np.uint8]:
         InputError: The image cannot be read, or has another size.
     """
     if image.stored is not None:
-        try:
-            data = image.stored()
-            with Image.open(io.BytesIO(data)) as opened:
-                check_promise(f"{image.image}: {image.name}", opened, len(data))
-                pixels, orientation = np.asarray(opened.convert("RGB")), 1
-        except InputError:
-            raise
-        except Exception as error:  # Pillow raises of every kind where a file is damaged
-            raise InputError(f"{image.image}: {image.name} cannot be read, {error}.") from error
+        data, what = image.stored(), f"{image.image}: {image.name}"
+        with opened_image(data, what) as opened:
+            check_promise(what, opened, len(data))
+            pixels, orientation = np.asarray(opened.convert("RGB")), 1
     else:
         pixels, orientation = photo_pixels(image.image, None)
     turned = upright(pixels, orientation)
