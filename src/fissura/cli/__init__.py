@@ -73,7 +73,6 @@ for command in (
 def main() -> None:
     """Run the command line and end the process with its exit status."""
     keep_freed_memory()
-    threading.excepthook = _tell_of_thread
     leave(run())
 
 
@@ -124,12 +123,6 @@ def with_ray_address(words: list[str]) -> list[str]:
                 continue
         given.append(word)
     return [*given[:-1], "--ray=auto"] if given and given[-1] == "--ray" else given
-
-
-def _tell_of_thread(failed: threading.ExceptHookArgs) -> None:
-    """Keep silent of a full disk that TensorBoard's thread meets; the training tells of it."""
-    if not isinstance(failed.exc_value, OSError):
-        threading.__excepthook__(failed)
 
 
 def leave(status: int) -> None:

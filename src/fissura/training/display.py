@@ -1,4 +1,4 @@
-"""The display of a running training: progress bar, lines in a log, TensorBoard."""
+"""The display of a running training: progress bar, lines in a log."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -26,20 +24,12 @@ from fissura.checkpoint import name_of_model, read_config
 from fissura.checks.quick import quick_findings
 from fissura.data.mixtures.images import MixedImages
 from fissura.data.preparation.prepared import PreparedSet
-from fissura.errors import extra
-from fissura.files import naming
 from fissura.metrics.curves import at_end_of_grid
-from fissura.overlay import error_overlay
 from fissura.training.inputs import Inputs
 from fissura.training.options import longer
 from fissura.training.session import Session
 
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
-
 MOST_FINDINGS = 3
-# An image (h, w, 3), and its prediction and truth (h, w).
-Example = tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]
 
 
 class Display:
@@ -215,46 +205,3 @@ def training_display(console: Console, *, total: int, done: int) -> Iterator[Dis
     )
     with Progress(*columns, console=console, speed_estimate_period=120) as progress:
         yield Display(console, progress, progress.add_task("", total=total, completed=done))
-
-
-class Events:
-    """TensorBoard events of a run; a resumed run replaces the events after its saved state.
-
-    Attributes:
-        run: Folder of the run.
-        writer: TensorBoard's own writer.
-    """
-
-    def __init__(self, run: Path, step: int) -> None:
-        # Imported here: it costs half a second.
-        with extra("train", "Training"):
-            from torch.utils.tensorboard import SummaryWriter
-
-        self.run = run
-        self.writer: SummaryWriter = SummaryWriter(str(run), purge_step=step)
-
-    def write(self, line: dict[str, Any], examples: list[Example]) -> None:
-        """Write an epoch's line of metrics, and images of the errors.
-
-        Args:
-            line: The epoch's line of `metrics.jsonl`.
-            examples: Images with prediction and truth, each shown beside its errors.
-        """
-        with naming(self.run):
-            self._write(line, examples)
-
-    def _write(self, line: dict[str, Any], examples: list[Example]) -> None:
-        step = line["step"]
-        self.writer.add_scalar("loss/train", line["loss"], step)
-        self.writer.add_scalar("learning_rate", line["learning_rate"], step)
-        for name, value in (line.get("validation") or {}).items():
-            self.writer.add_scalar(f"validation/{name}", value, step)
-        for index, (image, pred, target) in enumerate(examples):
-            side_by_side = np.concatenate([image, error_overlay(image, pred, target)], axis=1)
-            self.writer.add_image(f"errors/{index}", side_by_side, step, dataformats="HWC")
-        self.writer.flush()
-
-    def close(self) -> None:
-        """Flush and close the file."""
-        with naming(self.run):
-            self.writer.close()

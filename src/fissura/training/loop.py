@@ -21,7 +21,8 @@ from fissura.training.build import begin, is_further, start_fabric
 from fissura.training.class_step import validate_classes
 from fissura.training.classes import class_metrics
 from fissura.training.config_file import read_config
-from fissura.training.display import Display, Events, conclude, introduce, training_display, warn
+from fissura.training.display import Display, conclude, introduce, training_display, warn
+from fissura.training.events import Events
 from fissura.training.inputs import read_inputs
 from fissura.training.optimize import learning_rate
 from fissura.training.options import TrainOptions

@@ -19,7 +19,7 @@ from fissura.models.normalize import normalize
 from fissura.training.accumulate import backward_in_parts
 from fissura.training.class_step import class_masks
 from fissura.training.classes import class_targets
-from fissura.training.display import Example
+from fissura.training.events import Example
 from fissura.training.optimize import update_average
 from fissura.training.session import Position, Session
 
