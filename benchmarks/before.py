@@ -19,17 +19,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 QUESTION = "Is anything slower than it was at an earlier commit?"
 HERE = Path(__file__).resolve().parent.parent
-PHOTO_HW, FOLDER_HW, PHOTOS = (768, 1024), (384, 544), 40
+PHOTO_HW, LARGE_HW, FOLDER_HW, PHOTOS = (768, 1024), (2304, 3072), (384, 544), 40
 CASES = (
     "training, 128 images of 96×96, bfloat16",
     "training, 32 images of 256×256, bfloat16",
     "prediction, one photo of 768×1024, float32",
     "prediction, one photo of 768×1024, bfloat16",
+    "prediction, one photo of 2304×3072, float32",
+    "prediction, one photo of 2304×3072, bfloat16",
     "prediction, 40 JPEG files of 384×544 at scale 0.25",
     "hybrid focal margin loss, 16×1×512×512",
     "hybrid focal margin loss, 16×1×96×96",
@@ -81,7 +84,7 @@ def predictions(folder: Path) -> list[Callable[[], object]]:
     from fissura.data.synthetic import draw_panel
     from fissura.inference.predictor import Predictor
 
-    image = draw_panel(7, 0, size_hw=PHOTO_HW).image
+    images = [draw_panel(7, 0, size_hw=size_hw).image for size_hw in (PHOTO_HW, LARGE_HW)]
     photos = folder / "photos"
     photos.mkdir()
     for index in range(PHOTOS):
@@ -109,7 +112,8 @@ def predictions(folder: Path) -> list[Callable[[], object]]:
         Predictor.load("crackseg-small", scale=1.0, precision=precision)
         for precision in ("float32", "bfloat16")
     ]
-    return [*((lambda one=one: one.prob(image)) for one in predictors), whole_folder]
+    ways = [partial(one.prob, image) for image in images for one in predictors]
+    return [*ways, whole_folder]
 
 
 def losses() -> list[Callable[[], object]]:

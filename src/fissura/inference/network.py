@@ -212,11 +212,17 @@ class ImageNetwork:
     def network_bands(self, image: UInt8[Tensor, "h w 3"], rows: int) -> Iterator[Tensor]:
         """Give an image as a streaming network sees it, in bands of so many rows.
 
+        The first band has half of them and the last one what is left: as long as those are under
+        way, stages wait for each other.
+
         Args:
             image: RGB, at the network's own scale.
-            rows: Of a band; all but the last have as many.
+            rows: Of a band, a multiple of the network's stride.
         """
-        for band in image.split(rows):
+        first = max(rows // 2 // self._stride, 1) * self._stride
+        for band in (image[:first], *image[first:].split(rows)):
+            if not len(band):
+                return
             yield pad_to_multiple(self.normalized(band[None]), self._stride)
 
     @torch.inference_mode()

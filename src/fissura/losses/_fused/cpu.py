@@ -330,8 +330,8 @@ def hard_pixels(
 ) -> float:
     """`sweep` where all targets are 0 or 1; the sum."""
     scale, of_crack, of_background = coefficients
-    shifted, above = odds, torch.add(odds, 1, out=buffers["above"])
-    q = torch.div(odds, above, out=buffers["q"])
+    shifted = odds
+    q = torch.div(odds, torch.add(odds, 1, out=buffers["above"]), out=buffers["q"])
     wrong, loss = q, 0.0
     rest = slope = None
     if form.focal:
@@ -339,7 +339,7 @@ def hard_pixels(
             shifted = shifted_odds(form, odds, t, buffers["shifted"])
             above = torch.add(shifted, 1, out=buffers["above"])
             wrong = torch.div(shifted, above, out=buffers["wrong"])
-        softplus = log_of_sum(shifted, above, buffers)
+        softplus = torch.log1p(shifted, out=buffers["softplus"])
         rest, faded = fading(buffers, t, q, form)
         loss = sum_of(softplus) if rest is None else product_sum(rest, softplus, buffers)
         if chunk.gradient is None or not math.isfinite(loss):
@@ -367,15 +367,6 @@ def hard_pixels(
     if kept is None:
         chunk.gradient.copy_(signed)
     return loss
-
-
-def log_of_sum(odds: Tensor, above: Tensor, buffers: Buffers) -> Tensor:
-    """log(1+E), given 1+E as it was rounded: its logarithm less the rounding error over it.
-
-    It is as exact as log1p, however small E is, which takes torch many times as long as log.
-    """
-    error = torch.sub(above, 1, out=buffers["product"]).sub_(odds).div_(above)
-    return torch.log(above, out=buffers["softplus"]).sub_(error)
 
 
 def shifted_odds(form: Form, odds: Tensor, t: Tensor, out: Tensor) -> Tensor:
