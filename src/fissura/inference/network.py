@@ -42,7 +42,7 @@ BAND_BYTES = 2**19
 # Several cores hand bands on to each other, which costs the less the fewer there are; but each core
 # needs some of a photo, and very wide images, of many windows, have to fit into the memory.
 LARGER = 3  # times the pixels of a band where several cores share a photo
-BANDS = 2  # times the cores, at least, so that all of them find work in a small photo
+BANDS = 1.5  # times the cores, at least, so that all of them find work in a small photo
 WIDEST = 4096  # columns of a band
 
 
@@ -206,7 +206,7 @@ class ImageNetwork:
         stride = self._stride
         rows = self.pixels_at_once // width
         if cores > 1 and windows == 1:
-            rows = min(LARGER * rows, max(height // (BANDS * cores), 2 * stride))
+            rows = min(LARGER * rows, max(int(height / (BANDS * cores)), 2 * stride))
         return max(rows // stride, 1) * stride
 
     def network_bands(self, image: UInt8[Tensor, "h w 3"], rows: int) -> Iterator[Tensor]:
