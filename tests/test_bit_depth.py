@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fissura.bit_depth import Depth, common_depth, declared_bits
+from fissura.bit_depth import Depth, common_depth, declared_bits, decoded_by_opencv
 from fissura.data.images import read_image
 from fissura.errors import InputError
 
@@ -52,6 +52,18 @@ def test_the_upper_bits_are_kept(tmp_path, bits, suffix, channels):
         f"{bits} bits, white is {2**bits - 1} (guessed from 1 file: 99.9 % of values are at most "
         f"{2**bits - 1:.6g})"
     )
+
+
+@pytest.mark.parametrize("length", [2**31 - 1, 2**31 + 6167, 2**32 - 1, 7000])
+def test_a_chunk_of_a_png_that_is_longer_than_its_file_takes_no_memory(length, tmp_path):
+    path = tmp_path / "deep.png"
+    deep = np.random.default_rng(0).integers(0, 2**16, (40, 56, 3), np.uint16)
+    cv2.imwrite(str(path), deep)
+    content = path.read_bytes()
+    at = content.index(b"IDAT") - 4
+    path.write_bytes(content[:at] + length.to_bytes(4) + content[at + 4 :])
+    with pytest.raises(OSError, match="damaged or cut off"):
+        decoded_by_opencv(path)
 
 
 def test_one_extreme_value_does_not_make_a_photo_dark(tmp_path):

@@ -54,6 +54,10 @@ def test_a_folder_without_a_model(tmp_path):
         ("[]", "not a model description"),
         ('{"format": 99}', "not a model description"),
         ('{"format": 1, "color": "red"}', "unknown entries color"),
+        (
+            '{"format": 1, "model": "crackseg", "options": {}, "threshold_source": "."}',
+            "_source is",
+        ),
     ],
 )
 def test_a_bad_description(saved, text, message):

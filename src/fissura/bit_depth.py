@@ -258,9 +258,11 @@ def decoded_by_opencv(path: Path) -> NDArray[Any]:
     Raises:
         OSError: Where OpenCV cannot read it.
     """
+    content = np.fromfile(path, np.uint8)
+    _check_chunks(content.data)
     level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
-        pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+        pixels = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
     except cv2.error:
         pixels = None
     finally:
@@ -270,6 +272,21 @@ def decoded_by_opencv(path: Path) -> NDArray[Any]:
     if pixels.ndim == 3 and pixels.shape[2] >= 3:
         return pixels[:, :, [2, 1, 0, 3][: pixels.shape[2]]]
     return pixels[:, :, 0] if pixels.ndim == 3 else pixels
+
+
+def _check_chunks(content: memoryview) -> None:
+    """Refuse a PNG with a chunk longer than the file, for which OpenCV would take the memory."""
+    if bytes(content[:8]) != b"\x89PNG\r\n\x1a\n":
+        return
+    at = 8
+    while at < len(content):
+        length = int.from_bytes(content[at : at + 4])
+        kind = bytes(content[at + 4 : at + 8])
+        at += 12 + length  # with length, kind and checksum
+        if at > len(content):
+            raise OSError("the file is damaged or cut off")
+        if kind == b"IEND":
+            return
 
 
 def _header(path: Path) -> tuple[str, int | None]:

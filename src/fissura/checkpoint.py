@@ -332,6 +332,8 @@ def _check(config: ModelConfig) -> None:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not least <= value <= most:
             raise ValueError(f"{name} is {value}, and must be a number from {least} to {most}")
+    if config.threshold_source not in ("fixed", "validation"):
+        raise ValueError(f"threshold_source is {config.threshold_source!r}")
     for name in ("options", "protocol", "training", "versions", "measuring"):
         if not isinstance(getattr(config, name), dict):
             raise TypeError(f"{name} has no entries")

@@ -417,6 +417,20 @@ INPUTS: tuple[Mended, ...] = (
         target="desk", file="desk.sqlite", change=twice_bytes(b'"points"', b'"points%'),
         was="JSONDecodeError of the body of an edit",
     ),
+    Mended(
+        target="convert supervisely", file="walls/ds0/ann/wall_3.jpg.json",
+        change=replaced('"origin": [', '"origin": [256'),
+        was="OpenCV ended the process over a bitmap beside its image",
+    ),
+    Mended(
+        target="evaluate", file="run/model/config.json",
+        change=metadata("threshold_source", "."), was="KeyError: '.'",
+    ),
+    Mended(
+        target="photos", file="deep.png",
+        change=lambda c: c[: c.index(b"IDAT") - 4] + b"\x7f\xff\xff\xff" + c[c.index(b"IDAT") :],
+        was="2 GB for a chunk of a PNG",
+    ),
     Mended(  # the index of the photos' ids alone: the table still has the photo
         target="desk", file="desk.sqlite", change=twice_bytes(b"\x03\x11\tp1", b"\x03\x11\tq1"),
         was="KeyError: 'p1'",

@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
@@ -96,3 +97,9 @@ def test_programs_that_paint_outlines_paint_the_same_pixels(mask):
         beside[down : down + rows, across : across + columns] |= crossed
     assert canvas[mask].all()
     assert not canvas[~mask & ~beside].any()
+
+
+@pytest.mark.parametrize("size_hw", [(0, 5), (5, 0), (0, 0), (3, 4)])
+def test_no_pixels_have_no_outline(size_hw):
+    nothing = np.zeros(size_hw, np.bool_)
+    assert outlines(nothing) == components(nothing) == []

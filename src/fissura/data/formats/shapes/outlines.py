@@ -24,6 +24,8 @@ def components(pixels: NDArray[np.bool_]) -> list[tuple[NDArray[np.bool_], int, 
     Returns:
         For each component its pixels within its box, and the box's first row and column.
     """
+    if not pixels.any():  # of a box without pixels, OpenCV ends the process
+        return []
     count, labels, stats, _ = cv2.connectedComponentsWithStats(
         pixels.astype(np.uint8), connectivity=8
     )
@@ -46,6 +48,8 @@ def outlines(pixels: NDArray[np.bool_]) -> list[Polygon]:
     >>> [polygon.outer.tolist() for polygon in outlines(np.array([[False, True, True]]))]
     [[[1.0, 0.0], [3.0, 0.0], [3.0, 1.0], [1.0, 1.0]]]
     """
+    if not pixels.any():
+        return []
     _, labels = cv2.connectedComponents(pixels.astype(np.uint8), connectivity=8)
     outer: dict[int, NDArray[np.float64]] = {}
     holes: dict[int, list[NDArray[np.float64]]] = defaultdict(list)
