@@ -17,6 +17,7 @@ from fissura.inference.prediction import HIGHEST_8, Prediction, quantized
 from fissura.inspection.photos.given_masks import mask_in_place
 from fissura.inspection.steps import record_file
 from fissura.measurement.options import MeasureOptions
+from fissura.measurement.perspective import Perspective
 from fissura.measurement.resolution import Resolution
 from fissura.serve.desk.entry import Entry, unpack
 from fissura.serve.desk.found import ModelFound
@@ -195,8 +196,6 @@ def _bands(pixels: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
 
 def resolution_of(row: PhotoRow, file: Path) -> Resolution | None:
     """Return the resolution of a photo: the one set by hand before the one that was found."""
-    from fissura.measurement.perspective import Perspective
-
     if row.height is None or row.width is None:
         return None
     by_hand = resolution(row.scale, file, (row.height, row.width))
