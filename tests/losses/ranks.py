@@ -21,7 +21,7 @@ from fissura.losses import (
     pool,
     sum_over_ranks,
 )
-from fissura.training.batch_norm import pool_batch_norm
+from fissura.training.processes.batch_norm import pool_batch_norm
 
 SYMMETRIC = ["hybrid_focal", "unified_focal", "hybrid_focal_margin"]
 OPTIONS = [(name, {}) for name in LOSSES]

@@ -21,7 +21,6 @@ from fissura.errors import InputError, extra
 from fissura.models import LiteUNet, build_model
 from fissura.models.blocks import DecoderLevel
 from fissura.training import run_folder
-from fissura.training.batch_norm import pool_batch_norm
 from fissura.training.classes import rare_fraction
 from fissura.training.inputs import Inputs, choose_crop, choose_loss
 from fissura.training.optimize import make_average, make_optimizer
@@ -32,6 +31,7 @@ from fissura.training.options import (
     model_options,
     option,
 )
+from fissura.training.processes.batch_norm import pool_batch_norm
 from fissura.training.session import Planned, Position, Session
 
 if TYPE_CHECKING:

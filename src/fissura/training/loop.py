@@ -21,12 +21,13 @@ from fissura.training.build import begin, is_further, start_fabric
 from fissura.training.class_step import validate_classes
 from fissura.training.classes import class_metrics
 from fissura.training.config_file import read_config
-from fissura.training.display import Display, conclude, introduce, training_display, warn
-from fissura.training.events import Events
 from fissura.training.inputs import read_inputs
 from fissura.training.optimize import learning_rate
 from fissura.training.options import TrainOptions
-from fissura.training.pictures import Pictures
+from fissura.training.processes.together import ending_together
+from fissura.training.progress.display import Display, conclude, introduce, training_display, warn
+from fissura.training.progress.events import Events
+from fissura.training.progress.pictures import Pictures
 from fissura.training.session import Planned, Position, Session
 from fissura.training.step import (
     check_finite,
@@ -36,7 +37,6 @@ from fissura.training.step import (
     validate,
 )
 from fissura.training.stop import StopRequest, stop_on_signals
-from fissura.training.together import ending_together
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -19,8 +19,8 @@ from fissura.models.normalize import normalize
 from fissura.training.accumulate import backward_in_parts
 from fissura.training.class_step import class_masks
 from fissura.training.classes import class_targets
-from fissura.training.events import Example
 from fissura.training.optimize import update_average
+from fissura.training.progress.events import Example
 from fissura.training.session import Position, Session
 
 if TYPE_CHECKING:

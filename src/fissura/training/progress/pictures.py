@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fissura.files import replacing
 from fissura.overlay import REDDISH_PURPLE, SKY_BLUE, VERMILION, error_overlay, hexadecimal, overlay
-from fissura.training.events import Example
+from fissura.training.progress.events import Example
 from fissura.training.run_folder import read_metrics
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from fissura.training.events import Events
+from fissura.training.progress.events import Events
 
 FULL = Path("/dev/full")  # a device on which there is never any room
 LINES = [

@@ -1,0 +1,1 @@
+"""What a training shows: lines and bars, TensorBoard events, pictures of its errors."""
