@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch.autograd import forward_ad
 
 from fissura.losses import LOSSES, hybrid_focal_margin_loss, plain
+from fissura.losses._fused import chunk as chunks
 from fissura.losses._fused import cpu
 
 NAMES = sorted(LOSSES)
@@ -100,8 +101,9 @@ def test_fused_equals_plain(case, chunk):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cpu, "CHUNK", chunk)
         patch.setattr(cpu, "SMALLEST_CHUNK", chunk)
-        patch.setattr(cpu, "ROW", 2)
-        patch.setattr(cpu, "SMALL", 2)
+        for module in (cpu, chunks):
+            patch.setattr(module, "ROW", 2)
+        patch.setattr(chunks, "SMALL", 2)
         assert_same(name, logits, target, **options)
 
 
@@ -137,7 +139,8 @@ def test_hard_and_soft_chunks_mix(monkeypatch):
     monkeypatch.setattr(cpu, "CHUNK", 16)
     monkeypatch.setattr(cpu, "SMALLEST_CHUNK", 16)
     monkeypatch.setattr(cpu, "ROW", 2)
-    monkeypatch.setattr(cpu, "SMALL", 2)
+    monkeypatch.setattr(chunks, "ROW", 2)
+    monkeypatch.setattr(chunks, "SMALL", 2)
     for name in NAMES:
         assert_same(name, logits, target)
 

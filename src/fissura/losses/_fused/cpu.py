@@ -1,11 +1,5 @@
 """The fused form on the CPU: torch's own vectorized operations, on chunks that stay in the cache.
 
-Where all targets of a chunk are 0 or 1 (it is *hard*), a pixel has one error x, its logit towards
-the wrong class, and everything comes from the odds E = exp(x): the probability q = E/(1+E) of the
-wrong class, and its softplus log(1+E), one logarithm per pixel. Both classes then share a formula
-in which t only picks constants. A chunk with soft targets, or with odds beyond the range of the
-dtype, takes the longer way of both classes and logsigmoid.
-
 A form with a region term takes two sweeps, as its coefficients need the sums of all pixels. The
 first leaves the odds where the second puts the gradient, and the second goes backwards, to find
 what the first touched last still in the cache.
@@ -18,131 +12,23 @@ with any number of threads.
 from __future__ import annotations
 
 import math
-import threading
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from .._valid_pixels import (
-    IGNORED_LOGIT,
-    SMALLEST_BASE,
-    SMALLEST_DENOMINATOR,
-    check_target_range,
-    refuse_weights,
-)
+from .._valid_pixels import SMALLEST_BASE, SMALLEST_DENOMINATOR, refuse_weights
 from ..pooling import Ranks
+from .chunk import ROW, Chunk, Sums, product_sum, sum_of
 from .form import Form
+from .pixels import hard_pixels, sigmoid, soft_pixels
 from .threads import sharing
 
 # Elements of a chunk, at most and at least. Smaller ones lie deeper in the cache, but threads take
 # turns with Python's lock after each operation, which costs most where a core is busy.
 CHUNK = 262144
 SMALLEST_CHUNK = 196608
-# Torch shares out a longer sum among its threads, whose number would change its rounding, but never
-# the sum of one row of several. (The MKL does that with dot products of any length; so these are
-# products and sums here.) A chunk is made of whole rows.
-SMALL = 32704
-ROW = 16384
 LARGEST_MARGIN = 20.0  # of the hard way, where exp(margin) multiplies the odds
-sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
-own = threading.local()
-
-
-@dataclass
-class Sums:
-    """Of valid pixels: the loss, Σpt, Σ(1−p)t, Σp(1−t), Σt, and their number."""
-
-    loss: float = 0.0
-    tp: float = 0.0
-    fn: float = 0.0
-    fp: float = 0.0
-    crack: float = 0.0
-    valid: float = 0
-
-
-class Buffers(dict[str, Tensor]):
-    """The buffers of a thread by name, made when first asked for, as long as the chunk at hand.
-
-    A thread keeps them: the C library would return memory of this size to the system, whose fresh
-    pages then cost more than the arithmetic.
-    """
-
-    def __init__(self, length: int, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.length, self.dtype = length, dtype
-
-    def __missing__(self, name: str) -> Tensor:
-        self[name] = torch.empty(self.length, dtype=self.dtype)
-        return self[name]
-
-
-def buffers_of_thread(length: int, dtype: torch.dtype) -> Buffers:
-    """The buffers of this thread, of this length and dtype."""
-    known: Buffers | None = getattr(own, "buffers", None)
-    if known is None or (known.length, known.dtype) != (length, dtype):
-        own.buffers = known = Buffers(length, dtype)
-    return known
-
-
-@dataclass
-class Chunk:
-    """Pixels that are computed together, as flat tensors, and their results.
-
-    Attributes:
-        z: the logits.
-        t: the targets.
-        valid: the mask, if any.
-        gradient: to be written; None where nobody wants it.
-        dtype: of the computation.
-        hard: whether the first sweep left odds: all targets are 0 or 1, all odds finite.
-        sums: of its pixels.
-    """
-
-    z: Tensor
-    t: Tensor
-    valid: Tensor | None
-    gradient: Tensor | None
-    dtype: torch.dtype
-    hard: bool | None = None
-    sums: Sums = field(default_factory=Sums)
-
-    def load(self) -> tuple[Tensor, Tensor, Buffers]:
-        """Logits and targets in the dtype of the computation (the invalid certain), and buffers."""
-        buffers = buffers_of_thread(self.z.numel(), self.dtype)
-        z, t = self.z, self.t
-        if z.dtype != self.dtype:
-            z = buffers["z"].copy_(z)
-        if t.dtype != self.dtype:
-            t = buffers["t"].copy_(t)
-        if self.valid is not None:
-            z, t = torch.where(self.valid, z, IGNORED_LOGIT), torch.where(self.valid, t, 0.0)
-        return z, t, buffers
-
-    def has_hard_targets(self, t: Tensor, buffers: Buffers) -> bool:
-        """Whether all targets are 0 or 1; raise ValueError where one lies outside [0, 1]."""
-        if self.t.dtype == torch.bool:
-            return True
-        excess = torch.addcmul(t, t, t, value=-1, out=buffers["product"])  # t − t²
-        if torch.amin(excess).item() == 0 and (
-            not self.t.is_floating_point() or torch.amax(excess).item() == 0
-        ):  # of whole numbers none is above 0
-            return True
-        check_target_range(t.amin().item(), t.amax().item())
-        return False
-
-    def odds(self, z: Tensor, t: Tensor, buffers: Buffers, *, keep: bool) -> Tensor:
-        """exp of the logit towards the wrong class, in the gradient's memory where it fits."""
-        x = torch.addcmul(z, z, t, value=-2, out=buffers["q"])
-        kept = self.kept_odds() if keep else None
-        return torch.exp(x, out=buffers["odds"] if kept is None else kept)
-
-    def kept_odds(self) -> Tensor | None:
-        """The memory of the odds from sweep to sweep: the gradient's, if of the right dtype."""
-        if self.gradient is None or self.gradient.dtype not in (torch.float32, torch.float64):
-            return None
-        return self.gradient
 
 
 def forward(
@@ -234,20 +120,6 @@ def sums_of(chunks: list[Chunk], valid: int) -> Sums:
     return Sums(**sums, valid=valid)
 
 
-def sum_of(x: Tensor) -> float:
-    """Σx, with the same bits for any number of threads."""
-    if x.numel() <= SMALL:
-        return x.sum().item()
-    whole = x.numel() // ROW * ROW
-    rows = x[:whole].view(-1, ROW).sum(1).sum().item()
-    return rows if whole == x.numel() else rows + x[whole:].sum().item()
-
-
-def product_sum(a: Tensor, b: Tensor, buffers: Buffers) -> float:
-    """Σab."""
-    return sum_of(torch.mul(a, b, out=buffers["product"]))
-
-
 def sum_regions(chunk: Chunk) -> None:
     """Find the region sums of a chunk, and whether it is hard."""
     z, t, buffers = chunk.load()
@@ -318,122 +190,6 @@ def sweep(form: Form, chunk: Chunk, coefficients: tuple[float, float, float]) ->
         if math.isfinite(chunk.sums.loss):
             return
     chunk.sums.loss = soft_pixels(chunk, z, t, form, coefficients)
-
-
-def hard_pixels(
-    chunk: Chunk,
-    buffers: Buffers,
-    t: Tensor,
-    odds: Tensor,
-    form: Form,
-    coefficients: tuple[float, float, float],
-) -> float:
-    """`sweep` where all targets are 0 or 1; the sum."""
-    scale, of_crack, of_background = coefficients
-    shifted = odds
-    q = torch.div(odds, torch.add(odds, 1, out=buffers["above"]), out=buffers["q"])
-    wrong, loss = q, 0.0
-    rest = slope = None
-    if form.focal:
-        if form.margin or form.margin_background:
-            shifted = shifted_odds(form, odds, t, buffers["shifted"])
-            above = torch.add(shifted, 1, out=buffers["above"])
-            wrong = torch.div(shifted, above, out=buffers["wrong"])
-        softplus = torch.log1p(shifted, out=buffers["softplus"])
-        rest, faded = fading(buffers, t, q, form)
-        loss = sum_of(softplus) if rest is None else product_sum(rest, softplus, buffers)
-        if chunk.gradient is None or not math.isfinite(loss):
-            return loss
-        if form.gamma:  # the slope of the loss is rest·[σ(x+m) + γ(1−q)·softplus]
-            torch.addcmul(softplus, faded, softplus, value=-1, out=softplus)
-            slope = torch.add(wrong, softplus, alpha=form.gamma, out=softplus)
-        else:
-            slope = wrong
-    elif chunk.gradient is None:
-        return loss
-    total = buffers["above"]  # which is needed no more
-    if of_crack or of_background:
-        torch.add(t.new_tensor(of_background), t, alpha=of_crack - of_background, out=total)
-        sigmoid_backward(total, q, grad_input=total)
-    else:
-        total.zero_()
-    if slope is not None:
-        if rest is None:
-            total.add_(slope, alpha=scale)
-        else:
-            total.addcmul_(rest, slope, value=scale)
-    kept = chunk.kept_odds()
-    signed = torch.addcmul(total, total, t, value=-2, out=total if kept is None else kept)
-    if kept is None:
-        chunk.gradient.copy_(signed)
-    return loss
-
-
-def shifted_odds(form: Form, odds: Tensor, t: Tensor, out: Tensor) -> Tensor:
-    """exp(x + margin), with the margin of the pixel's class."""
-    crack, background = math.exp(form.margin), math.exp(form.margin_background)
-    if background != 1:
-        odds = torch.mul(odds, background, out=out)
-    if crack == background:
-        return odds
-    return torch.addcmul(odds, odds, t, value=crack / background - 1, out=out)
-
-
-def fading(buffers: Buffers, t: Tensor, q: Tensor, form: Form) -> tuple[Tensor | None, Tensor]:
-    """The weight of the class times g^γ̂ (None: all 1), and g: q, or 1 where nothing fades."""
-    rest, g = None, q
-    if form.gamma:
-        if not form.crack_fades:
-            g = torch.maximum(q, t, out=buffers["faded"])
-        rest = buffers["shifted"]  # which is needed no more
-        if form.gamma == 1:
-            rest.copy_(g)
-        elif form.gamma == 2:
-            torch.mul(g, g, out=rest)
-        elif form.gamma == 0.5:
-            torch.sqrt(g, out=rest)
-        else:
-            torch.log(g, out=rest).mul_(form.gamma).exp_()
-    if not form.crack == form.background == 1:
-        weight = torch.add(
-            t.new_tensor(form.background), t, alpha=form.crack - form.background,
-            out=buffers["weight"],
-        )  # fmt: skip
-        rest = weight if rest is None else rest.mul_(weight)
-    return rest, g
-
-
-def soft_pixels(
-    chunk: Chunk, z: Tensor, t: Tensor, form: Form, coefficients: tuple[float, float, float]
-) -> float:
-    """`sweep` for any targets and logits, each pixel counting for both classes; the sum."""
-    scale, of_crack, of_background = coefficients
-    fade = form.gamma if form.crack_fades else 0.0
-    rest = 1 - t
-    loss1, slope1 = one_class(-z, form.crack * t, fade, form.margin)
-    loss0, slope0 = one_class(z, form.background * rest, form.gamma, form.margin_background)
-    if chunk.gradient is not None:
-        spread = sigmoid(z) * sigmoid(-z)
-        region = spread * (of_background * rest - of_crack * t)
-        chunk.gradient.copy_(scale * (slope0 - slope1) + region)
-    return loss1 + loss0
-
-
-def sigmoid(x: Tensor) -> Tensor:
-    """σ(x), with the same bits for any number of threads.
-
-    Torch's own (and its exp2) rounds the last elements of a thread's share otherwise than the rest.
-    """
-    return 1 / (1 + torch.exp(-x))
-
-
-def one_class(x: Tensor, weight: Tensor, gamma: float, margin: float) -> tuple[float, Tensor]:
-    """Σ weight·q^γ̂·softplus(x + m), q = σ(x), and its slope by each x."""
-    softplus = -F.logsigmoid(-x - margin)
-    if gamma:
-        weight = weight * torch.exp(gamma * F.logsigmoid(x))
-    slope = weight * (sigmoid(x + margin) + gamma * sigmoid(-x) * softplus)
-    return sum_of(weight * softplus), slope
 
 
 def gradient_dtype(logits: Tensor) -> torch.dtype:
