@@ -294,6 +294,23 @@ def test_zoom_keeps_the_point_under_the_pointer(page):
     assert screen(page, point) == pytest.approx(before, abs=1.5)
 
 
+@pytest.mark.parametrize(("key", "kind"), [("n", "note"), ("c", "class")])
+def test_words_belong_to_the_crack_that_is_selected_however_late_it_is_drawn(page, desk, key, kind):
+    photo = desk.photos["p2"]
+    before = [crack[kind] for crack in photo.cracks[:2]]
+    page.keyboard.press("PageDown")
+    page.wait_for_selector("#photo-name:has-text('pier 2')")
+    page.keyboard.press(".")
+    page.wait_for_selector("[name=crack-note]")
+    page.evaluate("() => { window.requestAnimationFrame = (draw) => setTimeout(draw, 700); }")
+    page.keyboard.press(".")
+    page.keyboard.press(key)
+    page.keyboard.type("hairline")
+    page.keyboard.press("Escape")
+    until(page, lambda: photo.revision == 1)
+    assert [crack[kind] for crack in photo.cracks[:2]] == [before[0], f"{before[1]}hairline"]
+
+
 def test_by_keyboard_alone(page, desk):
     photo = desk.photos["p2"]
     page.keyboard.press("PageDown")

@@ -4,7 +4,7 @@ import { camera, toPhoto } from "./camera.js";
 import { redo, undo } from "./edits.js";
 import { all, find, make } from "./element.js";
 import { openFinish } from "./finishing.js";
-import { judge } from "./panel.js";
+import { draw, judge } from "./panel.js";
 import { neighbor } from "./photos.js";
 import { kept, on, set, state, tell } from "./state.js";
 import { applyTexts, t } from "./texts.js";
@@ -16,7 +16,7 @@ const MAC = /Mac|iP(hone|ad)/.test(navigator.platform);
 const toggle = (key) => { state[key] = !state[key]; tell("view"); };
 // Arrows and Enter belong to the photo as soon as a tool is in hand.
 const take = (tool) => { tools.chooseTool(tool); find("#stage").focus({ preventScroll: true }); };
-const focusOn = (selector) => { showTab("panel"); find(selector)?.focus(); };
+const focusOn = (selector) => { showTab("panel"); draw(); find(selector)?.focus(); };
 
 // name → [group, keys, action]; the first key is the one that is shown. "Mod" is Ctrl or ⌘.
 const COMMANDS = {

@@ -28,7 +28,8 @@ export function startPanel() {
   });
 }
 
-function draw() {
+// At once, for what comes next means what is drawn: a field of the crack that is selected now.
+export function draw() {
   if (held) return;
   const panel = find("#panel"), { photo } = state;
   if (!photo) {
