@@ -181,6 +181,25 @@ def pooled(bands: Iterator[Band]) -> Iterator[Band]:
         kept = Band(band.values[:, :, even:].clone(), band.top and not even, False)
 
 
+def ending_in_parts(bands: Iterator[Band], parts: int) -> Iterator[Band]:
+    """Cut the last band, so that the stages after it do not wait for the whole of it.
+
+    It is the highest one: it has the rows that all layers before kept for their neighbors' sake.
+    An image that is one band has nothing that waits.
+
+    Args:
+        bands: Of one image.
+        parts: Number of parts.
+    """
+    for band in bands:
+        if band.top or not band.bottom:
+            yield band
+            continue
+        cut = band.values.tensor_split(parts, 2)
+        for values in cut:
+            yield Band(values, False, values is cut[-1])
+
+
 def noting(bands: Iterator[Band], skip: deque[Tensor]) -> Iterator[Band]:
     """Append what passes to `skip`, where it waits until the deeper levels have caught up."""
     for band in bands:

@@ -26,6 +26,7 @@ from fissura.inference.engines.bands import (
     Merge,
     Residual,
     as_bands,
+    ending_in_parts,
     merged_rows,
     noting,
     pooled,
@@ -38,6 +39,8 @@ from fissura.models.encoders import UNetEncoder
 
 if TYPE_CHECKING:
     from jaxtyping import Float
+
+PARTS = 3  # of the last rows at the full size, by which the last two stages work side by side
 
 
 class Streaming(ABC):
@@ -61,8 +64,8 @@ class Streaming(ABC):
     def stream(self, bands: Iterable[Tensor], stages: Stages | None = None) -> Iterator[Tensor]:
         """Compute the logits of an image band by band.
 
-        Most bands of logits have as many rows as those of the image; the first ones have fewer and
-        the last one more.
+        Most bands of logits have as many rows as those of the image; the first and the last ones
+        have others.
 
         Args:
             bands: The rows of normalized images from top to bottom, (n, 3, rows, w) each. `stride`
@@ -126,9 +129,10 @@ class StreamingNetwork(Streaming):
         merge, refine = self.up[index]
         skip: deque[Tensor] = deque()
         deep = self._level(pooled(noting(features, skip)), index + 1, ahead)
-        merged = merged_rows(merge, deep, skip)
-        if index == 0:  # as long as all that is deeper; the others are one stage per way
-            merged = ahead(merged)
+        if index:  # one stage for each way, down and up
+            return ahead(through(refine, merged_rows(merge, deep, skip)))
+        # Merging is as long as all that is deeper.
+        merged = ahead(merged_rows(merge, ending_in_parts(deep, PARTS), skip))
         return ahead(through(refine, merged))
 
 
