@@ -147,7 +147,9 @@ def trained(name: str, asked: argparse.Namespace) -> Path:
         command += ["--ema", "0.98"]
         if name == "without pretraining":
             command.append("--no-pretrained")
-    subprocess.run([sys.executable, "-m", "fissura.cli", "train", *command], check=True)
+    done = subprocess.run([sys.executable, "-m", "fissura.cli", "train", *command], check=False)
+    if done.returncode:  # it has said why; a training that was stopped goes on next time
+        sys.exit(done.returncode)
     return run
 
 
