@@ -45,22 +45,24 @@ class _Options(TypedDict, total=False):
     xlsx: bool
 
 
-class _Notes(TypedDict):
-    """What `finish_shard` notes of measured masks, which have no report."""
+class _Noted(TypedDict):
+    """What `finish_shard` notes in any case."""
 
     settings: dict[str, Any]
+    told: dict[str, PhotoFacts]
+    model: str | None
+
+
+class _Notes(_Noted):
+    """What it notes of measured masks, which have no report."""
+
     about: None
-    told: dict[str, PhotoFacts]
-    model: str | None
 
 
-class _NotesOfReport(TypedDict):
-    """What `finish_shard` notes of an inspection."""
+class _NotesOfReport(_Noted):
+    """What it notes of an inspection."""
 
-    settings: dict[str, Any]
     about: _About
-    told: dict[str, PhotoFacts]
-    model: str | None
 
 
 class _About(TypedDict):
