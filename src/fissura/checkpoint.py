@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import nn
 
-from fissura.errors import InputError
+from fissura.errors import InputError, first_line
 from fissura.exported import CONFIG_ENTRY, FORMATS, exported_format, read_entries
 from fissura.files import replacing
 from fissura.files.documents import parse_json
@@ -266,7 +266,7 @@ def _built(config: ModelConfig, weights: Path) -> nn.Module:
 
 def _no_pair(config: ModelConfig, weights: Path, error: Exception) -> InputError:
     """Say that weights are not those of a network."""
-    reason = next(iter(str(error).splitlines()), type(error).__name__)
+    reason = first_line(error)
     return InputError(
         f"The weights in {weights} cannot be loaded into the network that "
         f"its config.json describes ({config.model} {config.options}). One of the two "

@@ -1,4 +1,4 @@
-"""The one exception that the command line prints as a sentence, and the one for missing extras."""
+"""The one exception that the command line prints as a sentence, and what makes others of it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +10,17 @@ class InputError(ValueError):
     The message is complete sentences for the person who meets it: what is wrong, in which file,
     and what to do. The command line prints it and exits with status 2.
     """
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, or its type where it says nothing.
+
+    Libraries add where in their own code it was raised, which tells a user nothing.
+
+    >>> first_line(ValueError("no such layer\\n  at graph.cpp:12")), first_line(KeyError())
+    ('no such layer', 'KeyError')
+    """
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 @contextmanager

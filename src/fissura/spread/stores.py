@@ -14,7 +14,7 @@ from typing import Any
 from fissura.data.folder import find_images
 from fissura.data.images import SUFFIXES
 from fissura.data.walk import natural_order
-from fissura.errors import InputError, extra
+from fissura.errors import InputError, extra, first_line
 
 WEB = ("http", "https", "ftp")  # pages, not folders: they cannot be listed
 
@@ -66,7 +66,7 @@ def list_photos(path: Path) -> list[Path]:
     try:
         found = [root] if system.isfile(root) else system.find(root)
     except Exception as error:  # each store has errors of its own
-        raise InputError(f"{address} cannot be listed ({_line(error)}).") from error
+        raise InputError(f"{address} cannot be listed ({first_line(error)}).") from error
     base = root.rstrip("/")
     below = [one.removeprefix(base).strip("/") for one in found]
     images = [one for one in below if not one or _is_image(one)]
@@ -94,7 +94,7 @@ def fetched(path: Path) -> Iterator[Path]:
                 shutil.copyfileobj(source, copy, 2**20)
             os.utime(file, (0, 0))  # chunks of a raster are known by its name, size and time
         except Exception as error:
-            raise InputError(f"{address}: cannot be fetched ({_line(error)}).") from error
+            raise InputError(f"{address}: cannot be fetched ({first_line(error)}).") from error
         yield file
 
 
@@ -115,9 +115,4 @@ def _system(address: str) -> tuple[Any, str]:
     try:
         return fsspec.core.url_to_fs(address)
     except (ImportError, ValueError) as error:
-        raise InputError(f"{address} cannot be opened ({_line(error)}).") from error
-
-
-def _line(error: Exception) -> str:
-    """Return the first line of an error, or its name."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise InputError(f"{address} cannot be opened ({first_line(error)}).") from error

@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from fissura.errors import InputError
+from fissura.errors import InputError, first_line
 from fissura.files import naming, remove_unfinished, replacing
 from fissura.files.documents import parse_json
 from fissura.files.spreadsheet import plain
@@ -209,7 +209,7 @@ def damaged_state(run: Path, error: Exception) -> InputError:
         run: Folder of the run.
         error: What reading it, or taking it over, raised.
     """
-    reason = next(iter(str(error).splitlines()), type(error).__name__)
+    reason = first_line(error)
     return InputError(
         f"{run / 'state' / 'state.pt'} is damaged and the training cannot go on from it "
         f"({reason}). Start again with another --out: "

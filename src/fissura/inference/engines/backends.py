@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from fissura.checkpoint import ModelConfig
 from fissura.device import choose_device, choose_precision
-from fissura.errors import InputError, extra
+from fissura.errors import InputError, extra, first_line
 from fissura.exported import Format, exported_format, onnx_session
 from fissura.inference.engines.portable import INPUT, PortableNetwork, multiple_of, to_onnx
 from fissura.inference.options import Engine, PredictOptions
@@ -72,8 +72,8 @@ class ExportedNetwork(nn.Module):
             raise
         except Exception as error:  # each engine raises its own kinds, and those of Python
             raise InputError(
-                f"{file}: is damaged, {self.engine} cannot load it ({_first_line(error)}). Export "
-                "the model anew."
+                f"{file}: is damaged, {self.engine} cannot load it ({first_line(error)[:200]}). "
+                "Export the model anew."
             ) from error
 
     def forward(self, image: UInt8[Tensor, "n h w 3"]) -> Float[Tensor, "n c h w"]:
@@ -91,15 +91,9 @@ class ExportedNetwork(nn.Module):
             raise
         except Exception as error:
             raise InputError(
-                f"{self._file}: fails on a photo ({_first_line(error)}). Export the model anew if "
-                "it does so on others."
+                f"{self._file}: fails on a photo ({first_line(error)[:200]}). Export the "
+                "model anew if it does so on others."
             ) from error
-
-
-def _first_line(error: Exception) -> str:
-    """The first words of an error; engines add where in their own code it was raised."""
-    told = str(error).strip() or type(error).__name__
-    return told.splitlines()[0][:200]
 
 
 def place_of(engine: Engine, options: PredictOptions) -> tuple[torch.device, torch.dtype]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fissura.errors import InputError
+from fissura.errors import InputError, first_line
 from fissura.memory import keep_freed_memory
 from fissura.spread.cluster import cluster
 from fissura.spread.options import SpreadOptions
@@ -47,7 +47,7 @@ def run_on_ray(
             try:
                 ended = ray.get(done)
             except ray.exceptions.RayError as error:
-                reason = next(iter(str(error).splitlines()), type(error).__name__)
+                reason = first_line(error)
                 raise InputError(
                     f"The task that trained {job.run.key} died {MOST_DEATHS + 1} times ({reason}). "
                     "Start the study again; it goes on where it stood."
