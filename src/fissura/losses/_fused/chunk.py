@@ -34,12 +34,13 @@ class Buffers(dict[str, Tensor]):
     """The buffers of a thread by name, made when first asked for, as long as the chunk at hand.
 
     A thread keeps them: the C library would return memory of this size to the system, whose fresh
-    pages then cost more than the arithmetic.
+    pages then cost more than the arithmetic. `q_of` is the key of the chunk whose q lies there.
     """
 
     def __init__(self, length: int, dtype: torch.dtype) -> None:
         super().__init__()
         self.length, self.dtype = length, dtype
+        self.q_of: object = None
 
     def __missing__(self, name: str) -> Tensor:
         self[name] = torch.empty(self.length, dtype=self.dtype)
@@ -66,6 +67,7 @@ class Chunk:
         dtype: of the computation.
         hard: whether the first sweep left odds: all targets are 0 or 1, all odds finite.
         sums: of its pixels.
+        key: what tells it from all other chunks.
     """
 
     z: Tensor
@@ -75,6 +77,7 @@ class Chunk:
     dtype: torch.dtype
     hard: bool | None = None
     sums: Sums = field(default_factory=Sums)
+    key: object = field(default_factory=object)
 
     def load(self) -> tuple[Tensor, Tensor, Buffers]:
         """Logits and targets in the dtype of the computation (the invalid certain), and buffers."""
@@ -102,9 +105,17 @@ class Chunk:
 
     def odds(self, z: Tensor, t: Tensor, buffers: Buffers, *, keep: bool) -> Tensor:
         """exp of the logit towards the wrong class, in the gradient's memory where it fits."""
+        buffers.q_of = None
         x = torch.addcmul(z, z, t, value=-2, out=buffers["q"])
         kept = self.kept_odds() if keep else None
         return torch.exp(x, out=buffers["odds"] if kept is None else kept)
+
+    def q(self, odds: Tensor, buffers: Buffers) -> Tensor:
+        """The probability E/(1+E) of the wrong class, which may lie there from the first sweep."""
+        if buffers.q_of is self.key:
+            return buffers["q"]
+        buffers.q_of = self.key
+        return torch.div(odds, torch.add(odds, 1, out=buffers["above"]), out=buffers["q"])
 
     def kept_odds(self) -> Tensor | None:
         """The memory of the odds from sweep to sweep: the gradient's, if of the right dtype."""

@@ -127,7 +127,7 @@ def sum_regions(chunk: Chunk) -> None:
     sums.crack = sum_of(t)
     if chunk.has_hard_targets(t, buffers):
         odds = chunk.odds(z, t, buffers, keep=True)
-        wrong = torch.div(odds, torch.add(odds, 1, out=buffers["above"]), out=buffers["q"])
+        wrong = chunk.q(odds, buffers)
         fn, both = product_sum(wrong, t, buffers), sum_of(wrong)
         if math.isfinite(both):
             sums.tp, sums.fn, sums.fp = max(sums.crack - fn, 0.0), fn, max(both - fn, 0.0)

@@ -32,7 +32,7 @@ def hard_pixels(
     """`sweep` where all targets are 0 or 1; the sum."""
     scale, of_crack, of_background = coefficients
     shifted = odds
-    q = torch.div(odds, torch.add(odds, 1, out=buffers["above"]), out=buffers["q"])
+    q = chunk.q(odds, buffers)
     wrong, loss = q, 0.0
     rest = slope = None
     if form.focal:
