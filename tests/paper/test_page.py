@@ -74,7 +74,8 @@ def test_the_same_results_give_the_same_bytes(results, page):
 
 def test_claims_stand_at_the_longest_budget_first(page):
     claims = section(page, "The paper's claims")
-    main, others = claims.split("### At other budgets")
+    main, rest = claims.split("### At other budgets")
+    others, costs = rest.split("### What the others would cost")
     assert "Of 11 claims, at 100 epochs: " in main
     assert len(table_lines(main)) == 2 + 11
     (first,) = [line for line in table_lines(main) if "| L_ours (m = 0.5) is above L_HF on" in line]
@@ -87,6 +88,17 @@ def test_claims_stand_at_the_longest_budget_first(page):
     sentences = [line for line in others.splitlines() if line.startswith("- ")]
     assert len(sentences) == 3
     assert any("(one seed, 5 epochs, no pretrained weights)" in line for line in sentences)
+    # 9 claims have no runs at 100 epochs; no run tells the time of EfficientUNet in 2.
+    assert costs.count("hours of one core") == 7
+
+
+def test_a_claim_says_what_so_many_seeds_could_have_shown(page):
+    claims = section(page, "The paper's claims").split("### At other budgets")[0]
+    head, _, *lines = (line.split(" | ") for line in table_lines(claims))
+    column = head.index("Could show")
+    told = [line[column] for line in lines if "not run" not in line[1]]
+    assert told
+    assert all(float(cell) > 0 for cell in told)
 
 
 def test_a_claim_is_not_told_twice_from_the_same_runs(make_run, by_key):
