@@ -20,7 +20,7 @@ def test_the_margin_is_crossed_with_fractions_and_numbers():
     recipe = read_recipe(STUDIES / "margin.py")
     assert (len(recipe.rows), recipe.runs) == (7 * 5, 5)
     steps = {
-        row.experiment.config.epochs * -(-(row.experiment.data.training_images or 0) // 16)
+        row.experiment.config.epochs * -(-(row.experiment.data.training_images or 0) // 8)
         for row in recipe.rows
     }
     assert min(steps) > 0.9 * max(steps), "all see about as many steps"
@@ -33,7 +33,7 @@ def small(tmp_path, name):
     for file in STUDIES.glob("margin*.py"):
         text = file.read_text(encoding="utf-8")
         for old, new in (
-            ("EPOCHS = {25: 350, 100: 100, 400: 28}", "EPOCHS = {2: 1, 3: 1, 4: 1}"),
+            ("EPOCHS = {25: 160, 100: 50, 400: 13}", "EPOCHS = {2: 1, 3: 1, 4: 1}"),
             ("DRAWN, VALIDATION = 800, 100", "DRAWN, VALIDATION = 12, 2"),
             ("FRACTIONS = (0.001, 0.003, 0.01, 0.03, 0.1)", "FRACTIONS = (0.05,)"),
             ("MARGINS = (0.0, 0.5, 1.0, 1.5, 2.0)", "MARGINS = (0.0, 1.0)"),
