@@ -46,8 +46,9 @@ def write_exports(recipe: Recipe, found: Found, folder: Path) -> list[Path]:
 
     NAME.csv has a line per row of the recipe: mean and standard deviation of each metric, and the
     paired difference from the baseline. NAME_runs.csv has a line per run. NAME.tex has both tables
-    of each data set with booktabs, to be read by LaTeX's input. NAME_seeds.png and .svg show each
-    run and each difference. Metrics are fractions of 1 in the CSV files, percent elsewhere.
+    of each data set with booktabs and graphicx, to be read by LaTeX's input. NAME_seeds.png and
+    .svg show each run and each difference. Metrics are fractions of 1 in the CSV files, percent
+    elsewhere.
 
     Args:
         recipe: The rows.
@@ -78,7 +79,7 @@ def write_exports(recipe: Recipe, found: Found, folder: Path) -> list[Path]:
     ]
     tex = folder / f"{name}.tex"
     with replacing(tex) as temporary:
-        head = f"% {recipe.title}\n% In the preamble: \\usepackage{{booktabs}}\n\n"
+        head = f"% {recipe.title}\n% In the preamble: \\usepackage{{booktabs,graphicx}}\n\n"
         temporary.write_text(head + "\n".join(tables), encoding="utf-8")
     return [
         _write_csv(folder / f"{name}.csv", lines),

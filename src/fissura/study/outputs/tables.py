@@ -60,7 +60,8 @@ class Table:
     def latex(self, label: str) -> str:
         r"""Return the table in LaTeX, as a floating `table` with the rules of `booktabs`.
 
-        It needs `\usepackage{booktabs}`, and `\usepackage[T1]{fontenc}` where LaTeX is older than
+        A table that is wider than the line is scaled to it; a narrower one stays as it is. It needs
+        `\usepackage{booktabs,graphicx}`, and `\usepackage[T1]{fontenc}` where LaTeX is older than
         2020. Characters of other alphabets are written as they are, in UTF-8.
 
         Args:
@@ -72,13 +73,14 @@ class Table:
           \centering
           \caption{Losses, 100 \%}
           \label{tab:losses}
+          \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%
           \begin{tabular}{lr}
             \toprule
             Loss & IoU \\
             \midrule
             BCE \& Dice & 70.1 \ensuremath{\pm} 0.2 \\
             \bottomrule
-          \end{tabular}
+          \end{tabular}}
         \end{table}
         """
         columns = "l" * self.words + "r" * (len(self.head) - self.words)
@@ -87,13 +89,14 @@ class Table:
             r"  \centering",
             rf"  \caption{{{latex_text(self.title)}}}",
             rf"  \label{{tab:{label}}}",
+            r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
             rf"  \begin{{tabular}}{{{columns}}}",
             r"    \toprule",
             _line(self.head),
             r"    \midrule",
             *(_line(row) for row in self.rows),
             r"    \bottomrule",
-            r"  \end{tabular}",
+            r"  \end{tabular}}",
             r"\end{table}",
         ]
         return "\n".join(lines) + "\n"
