@@ -1,0 +1,372 @@
+"""Write docs/margin.md and its figures from the runs of margin.py and margin_uav.py.
+
+    python recipes/studies/margin_page.py results/margin docs/margin.md
+
+Nothing on the page is written by hand but the words between the numbers; the same runs give the
+same bytes. What has not run yet is named.
+"""
+
+from __future__ import annotations
+
+import math
+import runpy
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from fissura.errors import InputError
+from fissura.files import replacing
+from fissura.paper.figures.fig3 import margin_of
+from fissura.paper.provenance import provenance
+from fissura.study.outputs.figure_files import save_figure
+from fissura.study.outputs.markdown import NONE, count, markdown, mean_sd, number, written_p
+from fissura.study.outputs.thresholds import logit_shift, seed_interval
+from fissura.study.recipe import Recipe, collect
+from fissura.study.results import RunResult, index, read_results
+from fissura.study.statistics import could_show, holm, signed_rank
+
+HERE = Path(__file__).parent
+ALPHA = 0.05
+
+
+def in_percent(value: float | None) -> float | None:
+    """Return a fraction in percent; None stays."""
+    return None if value is None else 100 * value
+
+
+# What is compared: of a run, in points, or in logits.
+MEASURES: dict[str, Callable[[RunResult], float | None]] = {
+    "IoU at 0.5": lambda run: 100 * run.iou,
+    "IoU at the chosen threshold": lambda run: 100 * run.chosen["iou"] if run.chosen else None,
+    "average precision": lambda run: in_percent(run.metrics["average_precision"]),
+    "shift of crack logits": logit_shift,
+}
+GAINS = tuple(MEASURES)[:3]
+SHIFT = tuple(MEASURES)[3]
+
+
+@dataclass(frozen=True)
+class Question:
+    """One of the questions, with the runs that answer it.
+
+    Attributes:
+        name: Of its figure.
+        title: Heading.
+        axis: What differs between its data sets.
+        runs: By what differs, by margin, by seed.
+    """
+
+    name: str
+    title: str
+    axis: str
+    runs: dict[float, dict[float, dict[int, RunResult]]]
+
+    @property
+    def margins(self) -> list[float]:
+        """The margins above 0 that have a seed in common with 0 anywhere."""
+        tried = {margin for by_margin in self.runs.values() for margin in by_margin}
+        return [
+            margin
+            for margin in sorted(tried - {0.0})
+            if any(self.gains(GAINS[0], x, margin) for x in self.runs)
+        ]
+
+    @property
+    def compared(self) -> list[float]:
+        """The data sets on which a margin and none have a seed in common."""
+        return [
+            x for x in self.runs if any(self.gains(GAINS[0], x, margin) for margin in self.margins)
+        ]
+
+    def gains(self, measure: str, x: float, margin: float) -> list[float]:
+        """Return a measure less that of m = 0, for each seed of both.
+
+        Args:
+            measure: A key of `MEASURES`.
+            x: Which data set.
+            margin: The margin.
+        """
+        value = MEASURES[measure]
+        ours, base = self.runs[x].get(margin, {}), self.runs[x].get(0.0, {})
+        pairs = [(value(ours[seed]), value(base[seed])) for seed in sorted(ours.keys() & base)]
+        return [a - b for a, b in pairs if a is not None and b is not None]
+
+    def pooled(self, measure: str, margin: float) -> list[float]:
+        """Return the gains on all data sets."""
+        return [gain for x in self.runs for gain in self.gains(measure, x, margin)]
+
+
+def questions(folder: Path) -> list[Question]:
+    """Sort the runs of a folder by question; one with a single data set is none.
+
+    Raises:
+        InputError: There are no runs.
+    """
+    results = read_results(folder / "runs")
+    if not results:
+        raise InputError(f"{folder / 'runs'} holds no runs of recipes/studies/margin.py.")
+    drawn: Recipe = runpy.run_path(str(HERE / "margin.py"))["RECIPE"]
+    photos: Recipe = runpy.run_path(str(HERE / "margin_uav.py"))["RECIPE"]
+    percent = "crack in the training pixels (%)"
+    images = "training images"
+
+    def found(recipe: Recipe, x_of: Callable[[Any], float | None]) -> dict[float, Any]:
+        by_row = collect(recipe, index(results.values()))
+        sorted_runs: dict[float, dict[float, dict[int, RunResult]]] = {}
+        for row in recipe.rows:
+            x = x_of(row.experiment.data)
+            if x is not None and by_row.get(row.name):
+                runs = {run.seed: run for run in by_row[row.name]}
+                sorted_runs.setdefault(x, {})[margin_of(row)] = runs
+        return dict(sorted(sorted_runs.items()))
+
+    asked = [
+        Question(
+            "margin-rare",
+            "Rare cracks: drawn panels, 100 to train on",
+            percent,
+            found(
+                drawn,
+                lambda data: (
+                    100 * data.panels.crack_fraction if data.training_images == 100 else None
+                ),
+            ),
+        ),
+        Question(
+            "margin-few",
+            "Few images: drawn panels of 1 % crack",
+            images,
+            found(
+                drawn,
+                lambda data: data.training_images if data.panels.crack_fraction == 0.01 else None,
+            ),
+        ),
+        Question(
+            "margin-photos",
+            "Few images: photos of concrete from a drone, 1.4 % crack",
+            images,
+            found(photos, lambda data: data.training_images),
+        ),
+    ]
+    return [one for one in asked if len(one.compared) > 1]
+
+
+# --- in words and numbers ----------------------------------------------------------------------
+
+
+def interval(gains: Sequence[float]) -> str:
+    """Write the mean of gains with its 95 % interval over seeds."""
+    if not gains:
+        return NONE
+    low, high = seed_interval(gains)
+    around = "" if math.isnan(low) else f" ({number(low)} to {number(high)})"
+    return number(float(np.mean(gains)), signed=True) + around
+
+
+def every_cell(question: Question) -> str:
+    """Return the table of all data sets and margins."""
+    lines = []
+    for x, by_margin in question.runs.items():
+        base = list(by_margin.get(0.0, {}).values())
+        at_half, at_chosen, precision = (
+            mean_sd([None if (v := MEASURES[name](run)) is None else v / 100 for run in base])
+            for name in GAINS
+        )
+        shifts = [shift for run in base if (shift := logit_shift(run)) is not None]
+        shift = number(float(np.mean(shifts))) if shifts else NONE
+        lines.append([f"{x:g}", "0", at_half, at_chosen, precision, shift, NONE, str(len(base))])
+        for margin in question.margins:
+            gains = {name: question.gains(name, x, margin) for name in MEASURES}
+            if not gains[GAINS[0]]:
+                continue
+            spread = float(np.std(gains[GAINS[0]], ddof=1)) if len(gains[GAINS[0]]) > 1 else 0.0
+            shown = could_show(len(gains[GAINS[0]]), spread)
+            lines.append(
+                [
+                    f"{x:g}",
+                    f"{margin:g}",
+                    *(interval(gains[name]) for name in MEASURES),
+                    NONE if math.isnan(shown) else number(shown),
+                    str(len(gains[GAINS[0]])),
+                ]
+            )
+    head = [question.axis.capitalize(), "m", *GAINS, SHIFT, "Could show", "Seeds"]
+    return markdown([name[0].upper() + name[1:] for name in head], lines)
+
+
+def over_all(question: Question) -> tuple[str, list[str]]:
+    """Return the table of each margin over all data sets, and sentences on what it decides."""
+    pooled = {
+        (name, margin): question.pooled(name, margin)
+        for name in MEASURES
+        for margin in question.margins
+    }
+    adjusted = {
+        (name, margin): p
+        for name in MEASURES
+        for margin, p in zip(
+            question.margins,
+            holm([signed_rank(pooled[name, margin])[0] for margin in question.margins]),
+            strict=True,
+        )
+    }
+    lines = [
+        [
+            f"{margin:g}",
+            *(
+                f"{interval(pooled[name, margin])}, {written_p(adjusted[name, margin])}"
+                for name in MEASURES
+            ),
+            str(len(pooled[GAINS[0], margin])),
+        ]
+        for margin in question.margins
+    ]
+    head = ["m", *(name[0].upper() + name[1:] for name in MEASURES), "Pairs"]
+    said = [decided(question, name, pooled, adjusted) for name in MEASURES]
+    return markdown(head, lines), said
+
+
+def decided(
+    question: Question,
+    name: str,
+    pooled: dict[tuple[str, float], list[float]],
+    adjusted: dict[tuple[str, float], float],
+) -> str:
+    """Say in a sentence for which margins a measure differs from that of m = 0."""
+    ways: dict[str, list[float]] = {"higher": [], "lower": []}
+    for margin in question.margins:
+        if adjusted[name, margin] <= ALPHA:
+            way = "higher" if np.mean(pooled[name, margin]) > 0 else "lower"
+            ways[way].append(margin)
+    parts = [
+        f"{way} than without for m = {', '.join(f'{margin:g}' for margin in margins)}"
+        for way, margins in ways.items()
+        if margins
+    ]
+    subject = name[0].upper() + name[1:]
+    if not parts:
+        return f"{subject}: no margin differs from none (p above {ALPHA} for each, after Holm)."
+    return f"{subject}: {' and '.join(parts)} (p at most {ALPHA}, after Holm)."
+
+
+def trends(question: Question) -> str:
+    """Say for each margin whether its gain grows or falls along the axis, by Spearman's rank."""
+    told, p_values = [], []
+    for margin in question.margins:
+        pairs = [(x, gain) for x in question.runs for gain in question.gains(GAINS[0], x, margin)]
+        if len({x for x, _ in pairs}) < 2:
+            continue
+        axis, gains = np.array(pairs).T
+        tested: Any = stats.spearmanr(axis, gains)
+        told.append((margin, float(tested.statistic)))
+        p_values.append(float(tested.pvalue))
+    said = [
+        f"m = {margin:g}: ρ = {number(rho, signed=True)}, {written_p(p)}"
+        for (margin, rho), p in zip(told, holm(p_values), strict=True)
+    ]
+    if not said:
+        return ""
+    return (
+        f"Does the gain in IoU at 0.5 depend on the {question.axis.removesuffix(' (%)')}? "
+        "Spearman's rank correlation of gain and axis, a point per seed and data set, p after "
+        f"Holm: {'; '.join(said)}. Below 0 the margin helps more the smaller the number is."
+    )
+
+
+def unlearned(question: Question) -> str:
+    """Name the data sets on which training without a margin found nothing."""
+    empty = [
+        f"{x:g}"
+        for x, by_margin in question.runs.items()
+        if by_margin.get(0.0) and all(run.iou < 0.01 for run in by_margin[0.0].values())
+    ]
+    return f"Nothing was learned without a margin at {', '.join(empty)}." if empty else ""
+
+
+# --- the page -----------------------------------------------------------------------------------
+
+BEGIN = """\
+# Does a margin help where cracks are rare?
+
+The paper gives its loss a margin m: crack pixels shall not only be right, but right by m, because
+a network learns its few crack pixels by heart and their logits shrink on new images (Li et al.,
+*Overfitting of Neural Nets under Class Imbalance*, MICCAI 2019). If so, a margin must help most
+where cracks are rarest and training images fewest; and it must help in a way that another
+threshold cannot, as a margin also makes the network say crack more readily. This page puts both to
+the test. `recipes/studies/README.md` has the commands; `recipes/studies/margin_page.py` writes the
+page from the files of the runs, and nothing on it is written by hand but the words."""
+
+READING = """\
+- **Trainings**: the paper's hybrid focal margin loss with γ̂ = 2, δ = 0.7, γ = 0.75 and a margin m;
+  m = 0 is the hybrid focal loss. CrackSeg of width 8 from random weights, images of 128×128 in
+  batches of 8, about 650 steps of Adam at 4e-3, the last weights. Margins of one seed have the
+  same initial weights, batches and augmentation, so they are compared seed by seed.
+- **IoU at 0.5** is what the paper reports. **The chosen threshold** is the one that each run's own
+  100 validation images chose. **Average precision** knows no threshold. A margin that only moves
+  the operating point changes the first alone.
+- **Shift of crack logits**: the mean logit of crack pixels in the training images less that in
+  the test images, in a row of m = 0 as it is, else less that of m = 0. The paper's reason asks
+  that a margin makes it smaller.
+- **Intervals** are 95 % intervals of the mean over seeds (Student's t). **Could show** is the
+  smallest true difference in IoU at 0.5 that so many seeds with this spread would show at p ≤ 0.05
+  in 8 of 10 studies. Over all data sets, p is of Wilcoxon's signed-rank test with a pair per seed
+  and data set, after Holm's correction for all margins."""
+
+
+def page(asked: Sequence[Question], figures: dict[str, str]) -> str:
+    """Return the Markdown of the page.
+
+    Args:
+        asked: The questions that have runs.
+        figures: Path of each question's figure, relative to the page.
+    """
+    sections, answers = [], []
+    for question in asked:
+        overall, said = over_all(question)
+        answers += [f"### {question.title}\n\n" + "\n".join(f"- {one}" for one in said)]
+        answers[-1] += f"\n- {trends(question)}" if trends(question) else ""
+        answers[-1] += f"\n- {unlearned(question)}" if unlearned(question) else ""
+        sections.append(
+            f"## {question.title}\n\n![{question.title}]({figures[question.name]})\n\n"
+            "*Each margin less none, with 95 % intervals over seeds, which lie beside one another "
+            f"for sight.*\n\n**Over all of these**\n\n{overall}\n**One by one**\n\n"
+            f"{every_cell(question)}"
+        )
+    runs = {
+        run.key: run
+        for question in asked
+        for by_margin in question.runs.values()
+        for by_seed in by_margin.values()
+        for run in by_seed.values()
+    }
+    parts = [
+        BEGIN,
+        "## What was found\n\n" + "\n\n".join(answers),
+        f"## How to read the numbers\n\n{READING}",
+        *sections,
+        f"## Where the numbers come from\n\n{provenance(runs.values())}",
+    ]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def main(folder: Path, out: Path) -> None:
+    """Write the page and its figures."""
+    asked = questions(folder)
+    draw = runpy.run_path(str(HERE / "margin_figure.py"))["draw"]
+    figures = {}
+    for question in asked:
+        drawn = save_figure(draw(question, tuple(MEASURES)), out.parent / "images", question.name)
+        figures[question.name] = f"images/{drawn[0].name}"
+    with replacing(out) as temporary:
+        temporary.write_text(page(asked, figures), encoding="utf-8")
+    seeds = count(max(len(s) for q in asked for b in q.runs.values() for s in b.values()), "seed")
+    print(f"Written: {out}, {len(asked)} questions, up to {seeds}.")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
