@@ -95,8 +95,7 @@ def predictions(folder: Path) -> list[Callable[[], object]]:
 
     def whole_folder() -> None:
         try:
-            from fissura.inference.folder import predict
-            from fissura.inference.options import PredictOptions
+            from fissura import PredictOptions, predict
         except ImportError:  # until November 2026
             from fissura.inference.batch import predict_files  # type: ignore
 

@@ -25,10 +25,10 @@ from fissura.data.formats.shapes.runs import crack_runs
 from fissura.device import describe_machine
 from fissura.measurement import crack_labels, measure
 from fissura.measurement.options import MeasureOptions
-from fissura.serve.desk.found import ModelFound
-from fissura.serve.desk.pixels import stroke, trimmed
-from fissura.serve.desk.remeasure import first_entries, remeasure
-from fissura.serve.desk.tiles import TILE, MaskLevels, Tiles, write_tiles
+from fissura.serve.desk.edits.remeasure import first_entries, remeasure
+from fissura.serve.desk.photos.found import ModelFound
+from fissura.serve.desk.photos.pixels import stroke, trimmed
+from fissura.serve.desk.photos.tiles import TILE, MaskLevels, Tiles, write_tiles
 
 HERE = Path(__file__).parent
 SMALL, LARGE = (4000, 6000), (10_000, 10_000)  # 24 and 100 megapixels

@@ -40,7 +40,7 @@ ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "runs" / "large"  # git ignores it
 SEED, PANEL, PANELS, LONG_CRACKS = 7, 1500, 10, 8
 LIMIT_GIB = 2
-CHUNK_ROWS = 2048  # of fissura.inference.raster, by default
+CHUNK_ROWS = 2048  # of fissura.inference.rasters.raster, by default
 PACKAGES = ("fissura", "torch", "numpy", "rasterio", "pyogrio", "shapely")
 
 

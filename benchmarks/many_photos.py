@@ -30,12 +30,12 @@ from fissura.device import choose_device, describe_machine
 from fissura.files import replacing
 from fissura.files.images import write_image
 from fissura.inspection.export import export
-from fissura.inspection.facts import PhotoFacts
-from fissura.inspection.limits import Limits
-from fissura.inspection.record import Record
+from fissura.inspection.records.facts import PhotoFacts
+from fissura.inspection.records.record import Record
+from fissura.inspection.records.store import save_record
 from fissura.inspection.report.page import About
+from fissura.inspection.rules.limits import Limits
 from fissura.inspection.steps import record_file
-from fissura.inspection.store import save_record
 from fissura.measurement.crack import Crack
 
 QUESTION = "What does the driver of an inspection of very many photos need?"

@@ -26,10 +26,10 @@ from fissura.checkpoint import ModelConfig, save_model
 from fissura.data.images import read_image
 from fissura.data.synthetic import draw_panel
 from fissura.device import choose_device
-from fissura.inference.folder import predict
+from fissura.inference.files.folder import predict
+from fissura.inference.files.results import write_photo
 from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
-from fissura.inference.results import write_photo
 from fissura.inference.tiling import blend_tiles
 from fissura.models import build_model
 from fissura.models.normalize import normalize

@@ -370,7 +370,7 @@ def test_a_console_that_lacks_letters_ends_nothing(encoding, lines, tmp_path):
 @pytest.mark.parametrize(
     ("command", "function"),
     [
-        ("predict", "fissura.inference.folder.predict"),
+        ("predict", "fissura.inference.files.folder.predict"),
         ("inspect", "fissura.inspection.pipeline.inspect"),
         ("measure", "fissura.inspection.pipeline.measure_files"),
     ],

@@ -349,7 +349,7 @@ def test_without_rasterio_there_is_a_sentence(tmp_path):
         "importlib.util.find_spec = lambda name: None if name == 'rasterio' else find(name)\n"
         "from fissura.gdal import has_raster\n"
         "from fissura.raster import open_raster\n"
-        "import fissura.inference.raster, fissura.inspection.export\n"
+        "import fissura.inference.rasters.raster, fissura.inspection.export\n"
         "assert not has_raster()\n"
         f"path = pathlib.Path({str(tmp_path / 'a.tif')!r}); path.write_bytes(b'')\n"
         "try:\n"

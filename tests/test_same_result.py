@@ -9,7 +9,7 @@ import pytest
 import fissura
 from fissura.cli import app
 from fissura.data.synthetic import draw_panel
-from fissura.inspection.store import load_record
+from fissura.inspection.records.store import load_record
 
 MODEL = "crackseg-small"
 

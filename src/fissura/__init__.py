@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from fissura.export.options import ExportOptions
     from fissura.files import OutputOptions
     from fissura.inference.classes import ClassPrediction
-    from fissura.inference.folder import predict
+    from fissura.inference.files.folder import predict
     from fissura.inference.options import PredictOptions
     from fissura.inference.predictor import Prediction, Predictor
     from fissura.inspection.options import InspectOptions
@@ -122,7 +122,7 @@ _HOMES = {
     "measure": ("fissura.measurement", "measure"),
     "merge": ("fissura.inspection.shards", "merge"),
     "metrics": ("fissura.metrics", ""),
-    "predict": ("fissura.inference.folder", "predict"),
+    "predict": ("fissura.inference.files.folder", "predict"),
     "push_to_hub": ("fissura.export.hub", "push_to_hub"),
     "save_model": ("fissura.checkpoint", "save_model"),
     "save_pretrained": ("fissura.export.hub", "save_pretrained"),

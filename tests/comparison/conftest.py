@@ -12,8 +12,8 @@ import pytest
 
 from fissura.data.synthetic import draw_panel
 from fissura.data.synthetic.raster import covered_pixels
-from fissura.inspection.record import Record
-from fissura.inspection.store import save_record
+from fissura.inspection.records.record import Record
+from fissura.inspection.records.store import save_record
 from fissura.measurement import measure
 
 SIZE = (420, 560)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fissura.data.synthetic import draw_panel
-from fissura.inference.folder import predict
+from fissura.inference.files.folder import predict
 from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
 from fissura.inference.working_scale import in_words, scale_by_windows, working_scale

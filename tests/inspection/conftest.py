@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fissura.data.synthetic import draw_panel
-from fissura.inspection.record import Record
+from fissura.inspection.records.record import Record
 from fissura.measurement.crack import Crack
 
 

@@ -10,9 +10,9 @@ import pytest
 from fissura import InspectOptions, OutputOptions, ResolutionOptions, inspect
 from fissura.errors import InputError
 from fissura.inspection.photo_table import known_photos
-from fissura.inspection.record import flattened
+from fissura.inspection.records.record import flattened
+from fissura.inspection.records.store import load_record
 from fissura.inspection.steps import record_file
-from fissura.inspection.store import load_record
 from fissura.measurement.resolution import by_rectangle, find_resolution
 
 SIZE = (500, 700)

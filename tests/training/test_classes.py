@@ -20,7 +20,7 @@ from fissura.data.synthetic.dataset import synth
 from fissura.errors import InputError
 from fissura.evaluation.evaluate import evaluate
 from fissura.evaluation.options import EvaluateOptions
-from fissura.inference.folder import predict
+from fissura.inference.files.folder import predict
 from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
 from fissura.losses import LOSSES, PerClassLoss, softmax_hybrid_focal_margin_loss

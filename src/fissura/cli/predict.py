@@ -63,7 +63,7 @@ def predict(
         )
     check_photos(photos, "predict", spreading=spreading)
     from fissura.checkpoint import name_of_model
-    from fissura.inference.folder import predict as run
+    from fissura.inference.files.folder import predict as run
 
     out = out or results_folder("predictions", spreading)
     photos, damaged = with_frames(photos, out, choosing)

@@ -11,8 +11,8 @@ from fissura.data.images import exif_of
 from fissura.errors import InputError
 from fissura.files.documents import read_json
 from fissura.inspection.photos.masks import edited_masks
-from fissura.inspection.record import Record
-from fissura.inspection.store import MEASURED, SETTINGS, load_record
+from fissura.inspection.records.record import Record
+from fissura.inspection.records.store import MEASURED, SETTINGS, load_record
 from fissura.pillow import opened_image
 
 PHOTO_TAGS, TAKEN, CHANGED = 0x8769, 0x9003, 0x0132

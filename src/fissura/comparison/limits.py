@@ -9,8 +9,8 @@ from typing import Any
 from fissura.comparison.changes import Change
 from fissura.comparison.comparison import Pair
 from fissura.errors import InputError
-from fissura.inspection.limits import RULES as INSPECTION_RULES
-from fissura.inspection.rules import known_rule, read_rules, rule_number
+from fissura.inspection.rules.limits import RULES as INSPECTION_RULES
+from fissura.inspection.rules.rules import known_rule, read_rules, rule_number
 
 # The demand of each rule, in words.
 RULES = {

@@ -22,7 +22,7 @@ from fissura.comparison.options import CompareOptions
 from fissura.files import replacing
 from fissura.files.failures import printable
 from fissura.html.pages import ENCODING, ERRORS, data_address, environment
-from fissura.inspection.record import Record
+from fissura.inspection.records.record import Record
 from fissura.version import __version__
 
 LONGEST, SHORTEST, MANY = 1600, 700, 60  # pixels of an image; pairs from which on it is smaller

@@ -23,8 +23,8 @@ from fissura.comparison.tables import write_json, write_tables
 from fissura.errors import InputError
 from fissura.files import free_folder
 from fissura.files.failures import Failure, failure, printable
-from fissura.inspection.record import Record
-from fissura.inspection.store import load_outline
+from fissura.inspection.records.record import Record
+from fissura.inspection.records.store import load_outline
 
 DISAGREE = 0.05  # by which two resolutions may differ without a word
 FINER = 1.4  # times as fine: such a photo shows cracks that the other one cannot

@@ -24,13 +24,13 @@ from fissura.inspection.exporters.tables import (
     photos_table,
     widths_table,
 )
-from fissura.inspection.facts import PhotoFacts, known_of, read_exif
-from fissura.inspection.limits import Limits, find_failures
-from fissura.inspection.record import PIXEL_SYSTEM, Outline, Record, flattened
+from fissura.inspection.records.facts import PhotoFacts, known_of, read_exif
+from fissura.inspection.records.record import PIXEL_SYSTEM, Outline, Record, flattened
+from fissura.inspection.records.store import load_outline, load_record, load_widest
 from fissura.inspection.report.page import About, report
 from fissura.inspection.report.workbook import workbook
-from fissura.inspection.severity import Classes
-from fissura.inspection.store import load_outline, load_record, load_widest
+from fissura.inspection.rules.limits import Limits, find_failures
+from fissura.inspection.rules.severity import Classes
 
 
 @dataclass

@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.progress import track
 
 from fissura.files.failures import Failure, failure, say
-from fissura.inspection.facts import read_exif
 from fissura.inspection.photo_table import Known
 from fissura.inspection.photos.photo import Inspector
+from fissura.inspection.records.facts import read_exif
+from fissura.inspection.records.store import save_record
 from fissura.inspection.steps import Earlier, Step, photo_digest, record_file
-from fissura.inspection.store import save_record
 
 
 def measure_all(

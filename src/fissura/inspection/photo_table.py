@@ -15,7 +15,7 @@ from fissura.errors import InputError, extra
 from fissura.files.documents import read_yaml
 from fissura.files.spreadsheet import FORMULA
 from fissura.inspection.exporters.tables import PHOTO_COLUMNS
-from fissura.inspection.facts import PhotoFacts
+from fissura.inspection.records.facts import PhotoFacts
 from fissura.measurement.options import ResolutionOptions
 from fissura.measurement.resolution import Rectangle
 

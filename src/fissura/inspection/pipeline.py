@@ -16,7 +16,6 @@ from fissura.files.failures import Failure, say
 from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
 from fissura.inspection.export import Exported, counted, export
-from fissura.inspection.limits import Limits
 from fissura.inspection.measuring import measure_all
 from fissura.inspection.on_cluster import Setup, measure_on_cluster
 from fissura.inspection.options import InspectOptions
@@ -24,11 +23,12 @@ from fissura.inspection.outcome import Inspection, now, print_report
 from fissura.inspection.photos.photo import Inspector
 from fissura.inspection.photos.recorder import InspectorOptions
 from fissura.inspection.photos.sources import Kind
+from fissura.inspection.records.store import MEASURED, MODEL_FOUND, SETTINGS
 from fissura.inspection.report.heading import Heading
 from fissura.inspection.report.page import About
+from fissura.inspection.rules.limits import Limits
 from fissura.inspection.shards import Said, finish_shard
 from fissura.inspection.steps import Earlier, plan, record_file
-from fissura.inspection.store import MEASURED, MODEL_FOUND, SETTINGS
 from fissura.inspection.task import Judging, Photos, Task, load_predictor
 from fissura.measurement.options import MeasureOptions, ResolutionOptions
 from fissura.memory import give_back_freed_memory
@@ -74,7 +74,7 @@ def inspect(
         photos: Image files, and folders that are searched to any depth.
         out: Folder for the results; by default inspection, or inspection-2 … where that exists.
         model: Run folder, model folder, or a name of `fissura.shipped.MODELS`.
-        limits: A limits.yaml, see `fissura.inspection.limits`.
+        limits: A limits.yaml, see `fissura.inspection.rules.limits`.
         predicting: How the model is applied.
         resolution: How millimeters per pixel are found; by default lengths are in pixels.
         measuring: How cracks are measured.

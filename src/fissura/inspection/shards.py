@@ -12,16 +12,16 @@ from rich.console import Console
 from fissura.errors import InputError
 from fissura.files import OutputOptions, claim
 from fissura.files.failures import Failure
-from fissura.inference.merge import Merged, merge_predictions
+from fissura.inference.files.merge import Merged, merge_predictions
 from fissura.inspection.export import export
-from fissura.inspection.facts import PhotoFacts
-from fissura.inspection.limits import Limits, read_limits
 from fissura.inspection.outcome import Inspection, now, print_report
+from fissura.inspection.records.facts import PhotoFacts
+from fissura.inspection.records.store import MEASURED, MODEL_FOUND, SETTINGS
 from fissura.inspection.report.heading import Heading, read_heading
 from fissura.inspection.report.page import About
-from fissura.inspection.severity import Classes
+from fissura.inspection.rules.limits import Limits, read_limits
+from fissura.inspection.rules.severity import Classes
 from fissura.inspection.steps import record_file
-from fissura.inspection.store import MEASURED, MODEL_FOUND, SETTINGS
 from fissura.spread.manifest import (
     Manifest,
     check_told,

@@ -14,10 +14,10 @@ from typing import Any
 
 from fissura.errors import InputError
 from fissura.files import replacing
-from fissura.inspection.corrections import Correction, Found
 from fissura.inspection.photos.given_masks import GivenMask, mask_in_place
 from fissura.inspection.photos.masks import sha256
-from fissura.inspection.store import (
+from fissura.inspection.records.corrections import Correction, Found
+from fissura.inspection.records.store import (
     MEASURED,
     MODEL_FOUND,
     SETTINGS,

@@ -11,15 +11,15 @@ from fissura.files import OutputOptions, is_result, output_names
 from fissura.files.documents import read_json
 from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
-from fissura.inspection.limits import Limits, read_limits
 from fissura.inspection.options import InspectOptions
 from fissura.inspection.photo_table import KnownPhotos, known_photos
 from fissura.inspection.photos.class_masks import given_class
 from fissura.inspection.photos.given_masks import GivenMasks, find_given_masks
 from fissura.inspection.photos.sources import Kind, own_result
+from fissura.inspection.records.store import FORMAT, SETTINGS
 from fissura.inspection.report.heading import Heading, read_heading
-from fissura.inspection.severity import Classes, find_profile
-from fissura.inspection.store import FORMAT, SETTINGS
+from fissura.inspection.rules.limits import Limits, read_limits
+from fissura.inspection.rules.severity import Classes, find_profile
 from fissura.measurement.options import MeasureOptions, ResolutionOptions
 from fissura.spread.options import Shard, SpreadOptions
 from fissura.spread.parts import Part, part_of

@@ -16,7 +16,6 @@ from fissura.bit_depth import common_depth
 from fissura.errors import InputError
 from fissura.files import replacing
 from fissura.inference.predictor import Prediction
-from fissura.inspection.corrections import ADDED, CORRECTED, FOUND, REJECTED
 from fissura.inspection.export import export, judged
 from fissura.inspection.exporters.tables import (
     CRACK_COLUMNS,
@@ -25,13 +24,14 @@ from fissura.inspection.exporters.tables import (
     crack_row,
     photo_row,
 )
-from fissura.inspection.facts import read_exif
-from fissura.inspection.limits import Limits
 from fissura.inspection.photos.photo import Inspector
 from fissura.inspection.photos.recorder import InspectorOptions
-from fissura.inspection.record import Record
+from fissura.inspection.records.corrections import ADDED, CORRECTED, FOUND, REJECTED
+from fissura.inspection.records.facts import read_exif
+from fissura.inspection.records.record import Record
+from fissura.inspection.records.store import save_record
+from fissura.inspection.rules.limits import Limits
 from fissura.inspection.steps import record_file
-from fissura.inspection.store import save_record
 from fissura.measurement.crack import Crack
 from fissura.measurement.options import MeasureOptions, ResolutionOptions
 from fissura.serve.uploads import READ_BY_WINDOWS, Upload

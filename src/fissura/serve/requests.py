@@ -11,7 +11,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
 from fissura.errors import InputError
-from fissura.inspection.limits import Limits, read_limits
+from fissura.inspection.rules.limits import Limits, read_limits
 from fissura.measurement.options import ResolutionOptions
 from fissura.serve.errors import HttpError
 from fissura.serve.inspecting import Asked

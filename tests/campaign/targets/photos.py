@@ -69,7 +69,7 @@ def read_photo(file: Path) -> None:
     """Read a photo and what is known of it, as prediction and inspection do."""
     from fissura.bit_depth import common_depth
     from fissura.data.images import count_pixels, read_image, read_size
-    from fissura.inspection.facts import local_date, read_exif
+    from fissura.inspection.records.facts import local_date, read_exif
 
     count_pixels(file)
     facts = read_exif(file)

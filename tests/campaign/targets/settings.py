@@ -76,10 +76,10 @@ def read_setting(file: Path) -> None:
 def readers() -> dict[str, Callable[[Path], Any]]:
     """Return the reader of each file."""
     from fissura.data.mixtures.mixture import read_mixture
-    from fissura.inspection.limits import read_limits
     from fissura.inspection.photo_table import known_photos
     from fissura.inspection.report.heading import read_heading
-    from fissura.inspection.severity import find_profile
+    from fissura.inspection.rules.limits import read_limits
+    from fissura.inspection.rules.severity import find_profile
     from fissura.study.recipe_file import read_recipe
     from fissura.training.config_file import read_config
 

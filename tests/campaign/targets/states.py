@@ -35,7 +35,7 @@ def write_inspection() -> None:
 def read_records(file: Path) -> None:
     """Read the records of an inspection in every way."""
     from fissura.comparison.folder import open_inspection
-    from fissura.inspection.store import load_outline, load_record, load_widest
+    from fissura.inspection.records.store import load_outline, load_record, load_widest
 
     for path in sorted(Path("done/measured").glob("*.npz")):
         load_outline(path)
@@ -109,7 +109,7 @@ def write_measured_shards() -> None:
 
 def write_chunks() -> None:
     """Predict a raster by chunks, and leave it as if it had been killed before the end."""
-    from fissura.inference import raster
+    from fissura.inference.rasters import raster
 
     write_geotiffs()
     write_model()
@@ -127,8 +127,8 @@ class Interrupted(Exception):  # noqa: N818
 def predict_raster(file: Path | None = None) -> None:
     """Predict a raster by chunks of 32 rows, or go on with it."""
     from fissura.inference.predictor import Predictor
-    from fissura.inference.raster import predict_raster as predict
-    from fissura.inference.raster_files import RasterFiles
+    from fissura.inference.rasters.raster import predict_raster as predict
+    from fissura.inference.rasters.raster_files import RasterFiles
     from fissura.raster import open_raster
 
     predictor = Predictor.load("model", device="cpu", precision="float32")

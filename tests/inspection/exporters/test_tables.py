@@ -12,7 +12,7 @@ from fissura.inspection.exporters.tables import (
     photos_table,
     widths_table,
 )
-from fissura.inspection.totals import totals, verdict
+from fissura.inspection.records.totals import totals, verdict
 
 
 def read(path):

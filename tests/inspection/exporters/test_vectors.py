@@ -16,7 +16,7 @@ from fissura.inspection.exporters.features import crack_lines
 from fissura.inspection.exporters.geojson import geojson, geojson_file
 from fissura.inspection.exporters.geopackage import geopackage, has_geopackage
 from fissura.inspection.exporters.systems import coordinate_systems
-from fissura.inspection.record import PIXELS, Record
+from fissura.inspection.records.record import PIXELS, Record
 from fissura.measurement.crack import METRICS, Crack
 
 UTM = (0.001, 0.0, 500000.0, 0.0, -0.001, 5500000.0)  # pixels of 1 mm

@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 
 from fissura.files.failures import Failure
-from fissura.inspection.limits import Limits, find_failures, judge
 from fissura.inspection.report.page import About
 from fissura.inspection.report.page import report as report_exporter
 from fissura.inspection.report.tables import number_text
-from fissura.inspection.severity import Classes, find_profile
+from fissura.inspection.rules.limits import Limits, find_failures, judge
+from fissura.inspection.rules.severity import Classes, find_profile
 
 EVIL = '<script>alert("1")</script>&\'x'
 LIMITS = Limits(max_width_mm=0.2, max_width_px=2, max_cracks=3)

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from fissura.inspection.limits import Limits
 from fissura.inspection.report import page as page_module
 from fissura.inspection.report import photo_pages
 from fissura.inspection.report.page import About, report
+from fissura.inspection.rules.limits import Limits
 
 ABOUT = About(model="m", settings={}, model_card=None, versions={}, created="today")
 NAMES = ["deck/a", "deck/b & c", "pier/ü#1?", "d", "e"]

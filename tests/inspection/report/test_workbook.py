@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from fissura.inspection.exporters.tables import CRACK_COLUMNS, PHOTO_COLUMNS
-from fissura.inspection.limits import Limits
 from fissura.inspection.report.workbook import heading, workbook
-from fissura.inspection.severity import Classes, find_profile
+from fissura.inspection.rules.limits import Limits
+from fissura.inspection.rules.severity import Classes, find_profile
 
 openpyxl = pytest.importorskip("openpyxl")
 CLASSES = Classes(find_profile("aashto-reinforced"))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fissura.errors import InputError
-from fissura.serve.desk.pixels import stroke
-from fissura.serve.desk.store import Store
+from fissura.serve.desk.photos.pixels import stroke
+from fissura.serve.desk.storage.store import Store
 
 # Draws a stroke after another on the first photo, and says the revision after each answer.
 PROGRAM = """

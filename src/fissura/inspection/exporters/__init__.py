@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from fissura.inspection.record import Record
+from fissura.inspection.records.record import Record
 
 Add = Callable[[Record], None]
 Exporter = AbstractContextManager[Add]

@@ -17,7 +17,7 @@ from fissura.data.formats.shapes.runs import run_lengths
 from fissura.files import replacing
 from fissura.files.failures import printable
 from fissura.inspection.exporters import Add
-from fissura.inspection.record import Record
+from fissura.inspection.records.record import Record
 from fissura.measurement.crack import Crack
 
 CATEGORY = {"id": 1, "name": "crack", "supercategory": ""}

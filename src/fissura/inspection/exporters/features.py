@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fissura.georeference import Transform
-from fissura.inspection.record import Record
+from fissura.inspection.records.record import Record
 from fissura.measurement.crack import Crack
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def coordinates(
     Returns:
         (n, 2) x and y.
 
-    >>> from fissura.inspection.record import PIXELS
+    >>> from fissura.inspection.records.record import PIXELS
     >>> coordinates(np.array([[0.0, 2.0]]), PIXELS).tolist()
     [[2.5, -0.5]]
     """

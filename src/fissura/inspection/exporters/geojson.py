@@ -13,7 +13,7 @@ from fissura.files import replacing
 from fissura.inspection.exporters import Add
 from fissura.inspection.exporters.features import crack_lines, properties
 from fissura.inspection.exporters.systems import System
-from fissura.inspection.record import Record
+from fissura.inspection.records.record import Record
 from fissura.measurement.crack import Crack
 
 

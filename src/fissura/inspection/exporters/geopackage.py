@@ -20,7 +20,7 @@ from fissura.files import replacing
 from fissura.inspection.exporters import Add
 from fissura.inspection.exporters.features import coordinates, crack_lines, properties
 from fissura.inspection.exporters.systems import System
-from fissura.inspection.record import Record
+from fissura.inspection.records.record import Record
 from fissura.measurement.crack import Crack, metric_names
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import Any
 
 from fissura.files import replacing
 from fissura.inspection.exporters import Add
-from fissura.inspection.record import Record
-from fissura.inspection.totals import totals, verdict
+from fissura.inspection.records.record import Record
+from fissura.inspection.records.totals import totals, verdict
 
 
 @contextmanager

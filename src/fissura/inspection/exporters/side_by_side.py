@@ -16,7 +16,7 @@ from PIL import Image
 from fissura.files import replacing
 from fissura.georeference import Transform
 from fissura.inspection.exporters import Add
-from fissura.inspection.record import PIXEL_SYSTEM, Record
+from fissura.inspection.records.record import PIXEL_SYSTEM, Record
 
 GAP = 0.05  # of the widest, or highest, photo
 

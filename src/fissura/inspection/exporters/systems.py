@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from fissura.inspection.record import PIXEL_SYSTEM, Outline
+from fissura.inspection.records.record import PIXEL_SYSTEM, Outline
 
 
 @dataclass

@@ -17,10 +17,10 @@ from typing import Any
 
 from fissura.files.failures import printable
 from fissura.files.spreadsheet import spreadsheet
-from fissura.inspection.corrections import ADDED, CORRECTED, FOUND, REJECTED, ModelCrack
 from fissura.inspection.exporters import Add, Exporter
-from fissura.inspection.record import Record
-from fissura.inspection.totals import totals, verdict
+from fissura.inspection.records.corrections import ADDED, CORRECTED, FOUND, REJECTED, ModelCrack
+from fissura.inspection.records.record import Record
+from fissura.inspection.records.totals import totals, verdict
 from fissura.measurement.crack import Crack, metric_names
 from fissura.spread.stores import shown
 

@@ -22,7 +22,7 @@ from fissura.files import MASKS
 from fissura.inspection.options import InspectOptions
 from fissura.inspection.photos.masks import sha256
 from fissura.inspection.photos.sources import Source, read_source, recognize
-from fissura.inspection.store import SETTINGS
+from fissura.inspection.records.store import SETTINGS
 from fissura.pillow import opened_image
 
 NAMED = 5  # files that a sentence names

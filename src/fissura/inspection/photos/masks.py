@@ -11,7 +11,7 @@ import numpy as np
 from fissura.errors import InputError
 from fissura.files import replacing
 from fissura.gdal import open_dataset
-from fissura.inspection.store import load_outline
+from fissura.inspection.records.store import load_outline
 from fissura.measurement.skeleton import ReadMask
 from fissura.raster import Raster
 

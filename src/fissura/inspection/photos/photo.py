@@ -15,10 +15,9 @@ from fissura.files import MASKS, PROBABILITIES
 from fissura.files.failures import say
 from fissura.inference.engines.familiar import UNFAMILIAR
 from fissura.inference.predictor import Prediction, Predictor
-from fissura.inference.raster import LARGE, predict_raster, probability_reader, raster_of
-from fissura.inference.raster_files import RasterFiles
+from fissura.inference.rasters.raster import LARGE, predict_raster, probability_reader, raster_of
+from fissura.inference.rasters.raster_files import RasterFiles
 from fissura.inference.working_scale import in_words
-from fissura.inspection.corrections import Correction, Found
 from fissura.inspection.photos.given_masks import GivenMask, fit
 from fissura.inspection.photos.masks import write_raster_mask
 from fissura.inspection.photos.recorder import InspectorOptions, Recorder
@@ -34,7 +33,8 @@ from fissura.inspection.photos.sources import (
     recognize,
     two_values,
 )
-from fissura.inspection.record import Record
+from fissura.inspection.records.corrections import Correction, Found
+from fissura.inspection.records.record import Record
 from fissura.measurement.skeleton import ReadMask
 from fissura.memory import give_back_freed_memory
 from fissura.raster import Raster

@@ -18,15 +18,15 @@ from fissura.files import MASKS, OVERLAYS
 from fissura.files.failures import say
 from fissura.files.images import write_image
 from fissura.inference.predictor import Prediction, Predictor
-from fissura.inference.raster import LARGE, probability_reader
-from fissura.inspection.corrections import Correction, Found, review
-from fissura.inspection.limits import Limits
+from fissura.inference.rasters.raster import LARGE, probability_reader
 from fissura.inspection.photo_table import Known
 from fissura.inspection.photos.given_masks import GivenMask
 from fissura.inspection.photos.masks import sha256
 from fissura.inspection.photos.sources import Kind
-from fissura.inspection.record import PIXELS, Record
+from fissura.inspection.records.corrections import Correction, Found, review
+from fissura.inspection.records.record import PIXELS, Record
 from fissura.inspection.report.drawing import draw_cracks
+from fissura.inspection.rules.limits import Limits
 from fissura.measurement import Crack, crack_labels, measure, measure_windows
 from fissura.measurement.calibration import Calibration, calibrated
 from fissura.measurement.flatten import flatten

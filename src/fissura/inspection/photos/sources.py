@@ -20,7 +20,7 @@ from fissura.data.masks import MaskLook, read_mask, read_mask_alone
 from fissura.errors import InputError
 from fissura.files import MASKS, PROBABILITIES
 from fissura.gdal import has_raster, open_dataset
-from fissura.inference.raster_files import CHUNKS
+from fissura.inference.rasters.raster_files import CHUNKS
 from fissura.inspection.photos.class_masks import (
     FLAT,
     OneClass,
@@ -29,7 +29,7 @@ from fissura.inspection.photos.class_masks import (
     given_class,
     read_class,
 )
-from fissura.inspection.store import read_settings
+from fissura.inspection.records.store import read_settings
 from fissura.pillow import opened_image
 from fissura.raster import Raster
 

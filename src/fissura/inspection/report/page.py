@@ -16,11 +16,9 @@ from typing import Any
 from fissura.files import replacing
 from fissura.files.failures import Failure, printable
 from fissura.html.pages import ENCODING, ERRORS, counted, environment
-from fissura.inspection.corrections import STATUSES
 from fissura.inspection.exporters import Add
-from fissura.inspection.kinds import KINDS
-from fissura.inspection.limits import RULES, Limits
-from fissura.inspection.record import Record
+from fissura.inspection.records.corrections import STATUSES
+from fissura.inspection.records.record import Record
 from fissura.inspection.report.heading import Heading
 from fissura.inspection.report.histogram import Widths, histogram_svg
 from fissura.inspection.report.photo_pages import PhotoPages
@@ -35,7 +33,9 @@ from fissura.inspection.report.tables import (
     photo_row,
 )
 from fissura.inspection.report.viewer import SHOWN_REASONS, TOOLS, photo_view
-from fissura.inspection.severity import WIDTH_WORDS, Classes, Profile
+from fissura.inspection.rules.kinds import KINDS
+from fissura.inspection.rules.limits import RULES, Limits
+from fissura.inspection.rules.severity import WIDTH_WORDS, Classes, Profile
 
 LONGEST, SHORTEST = 1600, 700  # bounds of the longer side of an image, in pixels
 ON_ONE_PAGE = 500  # photos, beyond which each has a page of its own

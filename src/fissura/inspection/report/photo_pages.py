@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 from fissura.files import replacing
 from fissura.html.pages import ENCODING, ERRORS, environment
-from fissura.inspection.limits import Limits
-from fissura.inspection.record import Record
+from fissura.inspection.records.record import Record
+from fissura.inspection.records.totals import totals
 from fissura.inspection.report.tables import (
     UNITS,
     crack_heads,
@@ -19,7 +19,7 @@ from fissura.inspection.report.tables import (
     photo_row,
 )
 from fissura.inspection.report.viewer import photo_view
-from fissura.inspection.totals import totals
+from fissura.inspection.rules.limits import Limits
 
 FOLDER, LISTS = "report", "lists"  # of the pages, and of the lists below it
 LIST = 1000  # photos of a list, and of the index

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from fissura.html.pages import counted
-from fissura.inspection.limits import Limits
-from fissura.inspection.record import Record
+from fissura.inspection.records.record import Record
+from fissura.inspection.records.totals import totals, verdict
 from fissura.inspection.report.tables import number_text
-from fissura.inspection.totals import totals, verdict
+from fissura.inspection.rules.limits import Limits
 
 NARROW = 2.0  # pixels; the width of a narrower crack is mostly the camera's blur
 NAMED = 12  # failing photos, files left out and sources of resolutions that are named

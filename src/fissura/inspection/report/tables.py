@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from fissura.inspection.limits import Limits, is_judged
-from fissura.inspection.record import Record
-from fissura.inspection.totals import totals, verdict
+from fissura.inspection.records.record import Record
+from fissura.inspection.records.totals import totals, verdict
+from fissura.inspection.rules.limits import Limits, is_judged
 from fissura.measurement.crack import METRICS, Crack
 
 TITLES = {

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fissura.inspection.record import Record
+from fissura.inspection.records.record import Record
 from fissura.inspection.report.drawing import draw_cracks
 from fissura.measurement.crack import Crack
 

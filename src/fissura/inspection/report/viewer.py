@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from fissura.files.failures import printable
 from fissura.html.pages import counted, data_address
-from fissura.inspection.record import Record
+from fissura.inspection.records.record import Record
+from fissura.inspection.records.totals import totals, verdict
 from fissura.inspection.report.tables import number_text
 from fissura.inspection.report.thumbnails import drawing_of, locator_and_close_up
-from fissura.inspection.totals import totals, verdict
 
 QUALITY = 85
 LOSSLESS = 256  # pixels of the longer side up to which an image is a PNG

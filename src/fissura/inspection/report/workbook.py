@@ -24,12 +24,12 @@ from fissura.inspection.exporters.tables import (
     digits,
     photo_row,
 )
-from fissura.inspection.kinds import KINDS
-from fissura.inspection.limits import RULES, Limits
-from fissura.inspection.record import Record
+from fissura.inspection.records.record import Record
 from fissura.inspection.report.page import About
 from fissura.inspection.report.thumbnails import close_up, drawing_of
-from fissura.inspection.severity import WIDTH_WORDS, Classes
+from fissura.inspection.rules.kinds import KINDS
+from fissura.inspection.rules.limits import RULES, Limits
+from fissura.inspection.rules.severity import WIDTH_WORDS, Classes
 
 PICTURED = 400  # cracks that have an image; the first of each photo, so that all photos have some
 OF_PHOTO = 30  # of one photo

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from fissura.inspection.kinds import crack_kind
-from fissura.inspection.limits import Limits, judge
+from fissura.inspection.rules.kinds import crack_kind
+from fissura.inspection.rules.limits import Limits, judge
 from fissura.measurement import Crack
 from fissura.measurement.flatten import flatten
 from fissura.measurement.resolution import Resolution
-from fissura.serve.desk.entry import Entry
-from fissura.serve.desk.photos import live
-from fissura.serve.desk.scale import HALF
-from fissura.serve.desk.store import PhotoRow
+from fissura.serve.desk.photos.open_photos import live
+from fissura.serve.desk.photos.scale import HALF
+from fissura.serve.desk.storage.entry import Entry
+from fissura.serve.desk.storage.store import PhotoRow
 
 OPEN = "found"  # status of a crack that nobody has judged yet
 DIGITS = 2  # of coordinates, in pixels

@@ -13,14 +13,14 @@ from fissura.errors import InputError
 from fissura.files import output_names
 from fissura.inspection.photo_table import known_photos
 from fissura.serve.desk.answers import shown_photo
-from fissura.serve.desk.earlier import EarlierInspection
-from fissura.serve.desk.editing import Editing, Stale
-from fissura.serve.desk.filing import Filing
-from fissura.serve.desk.finish import Filed
+from fissura.serve.desk.edits.editing import Editing, Stale
 from fissura.serve.desk.folder import DeskFolder, DeskOptions
-from fissura.serve.desk.photos import OpenPhoto
-from fissura.serve.desk.store import PhotoRow
-from fissura.serve.desk.tiles import Tiles
+from fissura.serve.desk.photos.open_photos import OpenPhoto
+from fissura.serve.desk.photos.tiles import Tiles
+from fissura.serve.desk.report.earlier import EarlierInspection
+from fissura.serve.desk.report.filing import Filing
+from fissura.serve.desk.report.finish import Filed
+from fissura.serve.desk.storage.store import PhotoRow
 from fissura.serve.desk.turn import ModelTurn, Worker
 from fissura.serve.uploads import keep_upload
 

@@ -10,15 +10,15 @@ from fissura.comparison.limits import read_growth_limits
 from fissura.data.walk import DESK
 from fissura.errors import InputError
 from fissura.inference.options import PredictOptions
-from fissura.inspection.limits import Limits, read_limits
 from fissura.inspection.photo_table import Known
+from fissura.inspection.rules.limits import Limits, read_limits
 from fissura.measurement.options import MeasureOptions, ResolutionOptions
 from fissura.serve.desk.answers import shown_photo, summary
-from fissura.serve.desk.entry import Entry
 from fissura.serve.desk.events import Events
-from fissura.serve.desk.photos import TileFiles, resolution_of
-from fissura.serve.desk.store import PhotoRow, Store
-from fissura.serve.desk.tiles import Tiles
+from fissura.serve.desk.photos.open_photos import TileFiles, resolution_of
+from fissura.serve.desk.photos.tiles import Tiles
+from fissura.serve.desk.storage.entry import Entry
+from fissura.serve.desk.storage.store import PhotoRow, Store
 
 
 @runtime_checkable

@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from fissura.errors import InputError
 from fissura.serve.desk.answers import shown_photo
 from fissura.serve.desk.desk import Desk, Stale
-from fissura.serve.desk.store import NoPhotoError
+from fissura.serve.desk.storage.store import NoPhotoError
 from fissura.serve.errors import HttpError
 
 __all__ = ["Desk", "desk_router"]

@@ -19,18 +19,18 @@ from fissura.errors import InputError
 from fissura.files import OutputOptions, claim
 from fissura.files.failures import failure
 from fissura.inference.prediction import Prediction
-from fissura.inference.raster import raster_of
+from fissura.inference.rasters.raster import raster_of
 from fissura.inspection.photos.photo import Inspector
 from fissura.inspection.photos.recorder import InspectorOptions
-from fissura.inspection.record import Record
+from fissura.inspection.records.record import Record
+from fissura.inspection.records.store import SETTINGS, save_record
 from fissura.inspection.steps import photo_digest, record_file
-from fissura.inspection.store import SETTINGS, save_record
 from fissura.serve.desk.answers import shown_photo
-from fissura.serve.desk.entry import pack
+from fissura.serve.desk.edits.remeasure import first_entries
 from fissura.serve.desk.folder import DeskFolder
-from fissura.serve.desk.photos import found_folder, save_probability
-from fissura.serve.desk.remeasure import first_entries
-from fissura.serve.desk.store import PhotoRow
+from fissura.serve.desk.photos.open_photos import found_folder, save_probability
+from fissura.serve.desk.storage.entry import pack
+from fissura.serve.desk.storage.store import PhotoRow
 
 AT_ONCE = 2  # photos that wait for the model or its results, so that few are in memory
 FOUND_BY = ("threshold", "of_class", "scale", "tta")  # options that cracks depend on

@@ -1,0 +1,1 @@
+"""Rules by which cracks are judged: limits, severity, kinds, and the files they stand in."""

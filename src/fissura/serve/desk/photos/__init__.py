@@ -1,0 +1,1 @@
+"""Photos on the desk: open in memory, as tiles, with what the model found on them."""

@@ -1,0 +1,1 @@
+"""What the desk keeps: photos, cracks and edits, as rows of one SQLite file."""
