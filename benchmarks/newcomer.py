@@ -27,8 +27,8 @@ from fissura.data.preparation.protocols import PROTOCOLS
 from fissura.device import choose_device, describe_machine
 from fissura.inference.predictor import Predictor
 from fissura.metrics.counts import iou, pixel_counts
-from fissura.training.loop import train
 from fissura.training.options import TrainOptions
+from fissura.training.train import train
 
 RESULT = Path(__file__).parent / "results" / "newcomer.json"
 FIGURE = Path(__file__).parents[1] / "docs" / "images" / "newcomer.png"

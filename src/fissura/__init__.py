@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from fissura.models import build_model
     from fissura.serve.options import ServeOptions
     from fissura.spread.options import SpreadOptions
-    from fissura.training.loop import train
     from fissura.training.options import TrainOptions
+    from fissura.training.train import train
 
 __all__ = [
     "AnnotationOptions",
@@ -126,7 +126,7 @@ _HOMES = {
     "push_to_hub": ("fissura.export.hub", "push_to_hub"),
     "save_model": ("fissura.checkpoint", "save_model"),
     "save_pretrained": ("fissura.export.hub", "save_pretrained"),
-    "train": ("fissura.training.loop", "train"),
+    "train": ("fissura.training.train", "train"),
 }
 
 

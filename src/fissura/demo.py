@@ -15,9 +15,9 @@ from fissura.evaluation.report import Report
 from fissura.files import free_folder
 from fissura.inspection.pipeline import Inspection, inspect
 from fissura.shipped import DEFAULT, PHOTOS
-from fissura.training.loop import train
 from fissura.training.options import TrainOptions
 from fissura.training.run_folder import read_metrics
+from fissura.training.train import train
 
 # Large enough that the training visibly learns, small enough for two CPU cores and a minute.
 IMAGES = 200

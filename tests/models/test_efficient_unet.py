@@ -9,8 +9,8 @@ from fissura.checkpoint import ModelConfig, load_model, save_model
 from fissura.errors import InputError
 from fissura.models import build_model, efficient_unet
 from fissura.models.blocks import pad_to_multiple
-from fissura.training.loop import train
 from fissura.training.options import TrainOptions
+from fissura.training.train import train
 
 SMALL = "efficientnet-b0"
 

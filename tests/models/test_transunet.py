@@ -13,8 +13,8 @@ from fissura.errors import InputError
 from fissura.models import build_model, transunet
 from fissura.models.blocks import pad_to_multiple
 from fissura.models.transunet import HYBRID, CascadeLevel, HybridEncoder
-from fissura.training.loop import train
 from fissura.training.options import TrainOptions
+from fissura.training.train import train
 
 
 @pytest.fixture(scope="module")

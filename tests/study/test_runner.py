@@ -22,7 +22,7 @@ from fissura.study.runner import study
 from fissura.study.runs import one_run
 from fissura.study.runs.one_run import run_folder
 from fissura.training.config_file import read_config
-from fissura.training.loop import train
+from fissura.training.train import train
 
 TOY = Budget(epochs=1, width=2)
 EXAMPLE = Path(__file__).parents[2] / "examples" / "compare_losses.py"

@@ -28,10 +28,10 @@ from fissura.training.build import begin, start_fabric
 from fissura.training.class_step import validate_classes
 from fissura.training.classes import class_targets, rare_fraction
 from fissura.training.inputs import choose_loss, read_inputs
-from fissura.training.loop import resume, train
 from fissura.training.options import TrainOptions
 from fissura.training.run_folder import read_metrics
 from fissura.training.session import Planned
+from fissura.training.train import resume, train
 
 CLASSES = "crack,seam,stain"
 OPTIONS = TrainOptions(

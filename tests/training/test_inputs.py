@@ -10,8 +10,8 @@ from fissura.data.preparation.protocols import choose_protocol
 from fissura.errors import InputError
 from fissura.losses import bce_loss, hybrid_focal_margin_loss, recommended_margin
 from fissura.training.inputs import choose_crop, choose_loss, read_inputs
-from fissura.training.loop import train
 from fissura.training.options import TrainOptions
+from fissura.training.train import train
 
 
 def test_a_loss_gets_the_options_that_were_given_and_its_own_defaults():

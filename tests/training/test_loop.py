@@ -15,9 +15,9 @@ from fissura.losses import DeepSupervisionLoss
 from fissura.models import build_model
 from fissura.training import step
 from fissura.training.config_file import read_config
-from fissura.training.loop import resume, train
 from fissura.training.options import TrainOptions
 from fissura.training.progress.display import conclude
+from fissura.training.train import resume, train
 
 SMALL = TrainOptions(
     width=2, epochs=3, batch_size=4, precision="float32", accelerator="cpu", validation=0.0

@@ -121,7 +121,7 @@ def test_a_stopped_training_goes_on_with_another_number_of_processes(way, data, 
 PROGRAM = """
 import os, sys
 from fissura.errors import InputError
-from fissura.training.loop import train
+from fissura.training.train import train
 from fissura.training.options import TrainOptions
 
 def fail(session, epoch):

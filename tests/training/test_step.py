@@ -12,10 +12,10 @@ from fissura.evaluation.evaluate import evaluate
 from fissura.evaluation.options import EvaluateOptions
 from fissura.training.build import begin, start_fabric
 from fissura.training.inputs import read_inputs
-from fissura.training.loop import train
 from fissura.training.options import TrainOptions
 from fissura.training.session import Planned
 from fissura.training.step import optimize, train_step, validate
+from fissura.training.train import train
 
 SMALL = TrainOptions(
     width=2, epochs=3, batch_size=4, precision="float32", accelerator="cpu", validation=0.0

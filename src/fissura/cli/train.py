@@ -37,8 +37,8 @@ def train(
         resume: Run folder of a stopped training to go on with; takes no other options than the new
             place of its data where that was moved, and another number of --devices or --nodes.
     """
-    from fissura.training.loop import resume as resume_run
-    from fissura.training.loop import train as train_run
+    from fissura.training.train import resume as resume_run
+    from fissura.training.train import train as train_run
 
     if resume is not None:
         of_processes = replace(options, devices=DEFAULTS.devices, nodes=DEFAULTS.nodes)

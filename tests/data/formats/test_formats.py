@@ -6,8 +6,8 @@ from PIL import Image
 
 from fissura.data.folder import find_pairs
 from fissura.data.formats import rasterize, read_annotations
-from fissura.training.loop import train
 from fissura.training.options import TrainOptions
+from fissura.training.train import train
 
 from .layouts import LAYOUTS, ONE_CLASS
 

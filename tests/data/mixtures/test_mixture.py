@@ -12,8 +12,8 @@ from fissura.data.mixtures.mixture import is_mixture, read_mixture
 from fissura.data.synthetic.objects import OBJECTS
 from fissura.data.synthetic.on_photos import draw_on_photo
 from fissura.errors import InputError
-from fissura.training.loop import train
 from fissura.training.options import TrainOptions
+from fissura.training.train import train
 
 RECIPES = Path(__file__).parents[3] / "recipes"
 FREE = {"terms": "CC0", "commercial": True}

@@ -3,8 +3,8 @@ import shutil
 
 import pytest
 
-from fissura.training.loop import train
 from fissura.training.options import TrainOptions
+from fissura.training.train import train
 
 SMALL = TrainOptions(width=2, epochs=1, batch_size=4, precision="float32", accelerator="cpu")
 

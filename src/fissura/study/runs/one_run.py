@@ -15,8 +15,8 @@ from fissura.study.experiment import Run
 from fissura.study.results import RunResult, write_result
 from fissura.study.runs.curve import TestCurve
 from fissura.study.runs.judge import score_run
-from fissura.training.loop import resume, train
 from fissura.training.session import Session
+from fissura.training.train import resume, train
 
 
 @dataclass(frozen=True)
