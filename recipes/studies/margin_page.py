@@ -307,9 +307,9 @@ READING = """\
   batches of 8, about 650 steps of Adam at 4e-3, the weights of the epoch that 100 validation
   images chose. Margins of one seed have the same initial weights, batches and augmentation, so
   they are compared seed by seed.
-- **IoU at 0.5** is what the paper reports. **The chosen threshold** is the one that the validation images
-  chose in each run. **Average precision** knows no threshold. A margin that only moves
-  the operating point changes the first alone.
+- **IoU at 0.5** is what the paper reports. **The chosen threshold** is the one that the
+  validation images chose in each run. **Average precision** knows no threshold. A margin that only
+  moves the operating point changes the first alone.
 - **Shift of crack logits**: the mean logit of crack pixels in the training images less that in
   the test images, in a row of m = 0 as it is, else less that of m = 0. The paper's reason asks
   that a margin makes it smaller.
