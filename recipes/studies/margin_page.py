@@ -32,6 +32,7 @@ from fissura.study.statistics import could_show, holm, signed_rank
 
 HERE = Path(__file__).parent
 ALPHA = 0.05
+LEAST_IOU = 0.01  # of a training that has found something
 
 
 def in_percent(value: float | None) -> float | None:
@@ -96,9 +97,18 @@ class Question:
         pairs = [(value(ours[seed]), value(base[seed])) for seed in sorted(ours.keys() & base)]
         return [a - b for a, b in pairs if a is not None and b is not None]
 
+    @property
+    def learned(self) -> list[float]:
+        """The data sets on which training without a margin found something."""
+        return [
+            x
+            for x, by_margin in self.runs.items()
+            if any(run.iou >= LEAST_IOU for run in by_margin.get(0.0, {}).values())
+        ]
+
     def pooled(self, measure: str, margin: float) -> list[float]:
-        """Return the gains on all data sets."""
-        return [gain for x in self.runs for gain in self.gains(measure, x, margin)]
+        """Return the gains on all data sets on which anything was learned."""
+        return [gain for x in self.learned for gain in self.gains(measure, x, margin)]
 
 
 def questions(folder: Path) -> list[Question]:
@@ -168,97 +178,97 @@ def interval(gains: Sequence[float]) -> str:
     return number(float(np.mean(gains)), signed=True) + around
 
 
+def shown(gains: Sequence[float]) -> str:
+    """Write the smallest true difference that gains with this spread would show."""
+    spread = float(np.std(gains, ddof=1)) if len(gains) > 1 else 0.0
+    return number(could_show(len(gains), spread)) if spread else NONE
+
+
+def titles(*names: str) -> list[str]:
+    """Return the titles of columns; the margin's letter stays as it is."""
+    return [name if name == "m" else name[0].upper() + name[1:] for name in names]
+
+
 def every_cell(question: Question) -> str:
     """Return the table of all data sets and margins."""
     lines = []
     for x, by_margin in question.runs.items():
         base = list(by_margin.get(0.0, {}).values())
-        at_half, at_chosen, precision = (
+        metrics = (
             mean_sd([None if (v := MEASURES[name](run)) is None else v / 100 for run in base])
             for name in GAINS
         )
-        shifts = [shift for run in base if (shift := logit_shift(run)) is not None]
-        shift = number(float(np.mean(shifts))) if shifts else NONE
-        lines.append([f"{x:g}", "0", at_half, at_chosen, precision, shift, NONE, str(len(base))])
+        lines.append([f"{x:g}", "0", *metrics, written_shift(question, x), NONE, str(len(base))])
         for margin in question.margins:
             gains = {name: question.gains(name, x, margin) for name in MEASURES}
-            if not gains[GAINS[0]]:
-                continue
-            spread = float(np.std(gains[GAINS[0]], ddof=1)) if len(gains[GAINS[0]]) > 1 else 0.0
-            shown = could_show(len(gains[GAINS[0]]), spread)
-            lines.append(
-                [
-                    f"{x:g}",
-                    f"{margin:g}",
-                    *(interval(gains[name]) for name in MEASURES),
-                    NONE if math.isnan(shown) else number(shown),
-                    str(len(gains[GAINS[0]])),
-                ]
-            )
-    head = [question.axis.capitalize(), "m", *GAINS, SHIFT, "Could show", "Seeds"]
-    return markdown([name[0].upper() + name[1:] for name in head], lines)
+            half = gains[GAINS[0]]
+            if half:
+                cells = (interval(gains[name]) for name in MEASURES)
+                lines.append([f"{x:g}", f"{margin:g}", *cells, shown(half), str(len(half))])
+    head = titles(question.axis, "m", *MEASURES, "could show", "seeds")
+    return markdown(head, lines)
+
+
+def written_shift(question: Question, x: float) -> str:
+    """Write the mean shift of crack logits without a margin."""
+    runs = question.runs[x].get(0.0, {}).values()
+    shifts = [shift for run in runs if (shift := logit_shift(run)) is not None]
+    return number(float(np.mean(shifts))) if shifts else NONE
 
 
 def over_all(question: Question) -> tuple[str, list[str]]:
     """Return the table of each margin over all data sets, and sentences on what it decides."""
-    pooled = {
-        (name, margin): question.pooled(name, margin)
-        for name in MEASURES
-        for margin in question.margins
-    }
+    margins = question.margins
+    pooled = {name: [question.pooled(name, margin) for margin in margins] for name in MEASURES}
     adjusted = {
-        (name, margin): p
-        for name in MEASURES
-        for margin, p in zip(
-            question.margins,
-            holm([signed_rank(pooled[name, margin])[0] for margin in question.margins]),
-            strict=True,
-        )
+        name: holm([signed_rank(gains)[0] if gains else 1.0 for gains in by_margin])
+        for name, by_margin in pooled.items()
     }
     lines = [
         [
             f"{margin:g}",
             *(
-                f"{interval(pooled[name, margin])}, {written_p(adjusted[name, margin])}"
+                f"{interval(pooled[name][position])}, {written_p(adjusted[name][position])}"
                 for name in MEASURES
             ),
-            str(len(pooled[GAINS[0], margin])),
+            shown(pooled[GAINS[0]][position]),
+            str(len(pooled[GAINS[0]][position])),
         ]
-        for margin in question.margins
+        for position, margin in enumerate(margins)
     ]
-    head = ["m", *(name[0].upper() + name[1:] for name in MEASURES), "Pairs"]
-    said = [decided(question, name, pooled, adjusted) for name in MEASURES]
-    return markdown(head, lines), said
+    said = [decided(name, margins, pooled[name], adjusted[name]) for name in MEASURES]
+    return markdown(titles("m", *MEASURES, "could show", "pairs"), lines), said
 
 
 def decided(
-    question: Question,
-    name: str,
-    pooled: dict[tuple[str, float], list[float]],
-    adjusted: dict[tuple[str, float], float],
+    name: str, margins: list[float], pooled: list[list[float]], adjusted: list[float]
 ) -> str:
     """Say in a sentence for which margins a measure differs from that of m = 0."""
-    ways: dict[str, list[float]] = {"higher": [], "lower": []}
-    for margin in question.margins:
-        if adjusted[name, margin] <= ALPHA:
-            way = "higher" if np.mean(pooled[name, margin]) > 0 else "lower"
-            ways[way].append(margin)
-    parts = [
-        f"{way} than without for m = {', '.join(f'{margin:g}' for margin in margins)}"
-        for way, margins in ways.items()
-        if margins
-    ]
-    subject = name[0].upper() + name[1:]
-    if not parts:
-        return f"{subject}: no margin differs from none (p above {ALPHA} for each, after Holm)."
-    return f"{subject}: {' and '.join(parts)} (p at most {ALPHA}, after Holm)."
+    ways: dict[str, list[str]] = {}
+    for margin, gains, p in zip(margins, pooled, adjusted, strict=True):
+        if p <= ALPHA:
+            ways.setdefault("higher" if np.mean(gains) > 0 else "lower", []).append(f"{margin:g}")
+    subject = titles(name)[0]
+    if ways:
+        parts = [f"{way} than without for m = {', '.join(those)}" for way, those in ways.items()]
+        return f"{subject}: {' and '.join(parts)} (p at most {ALPHA}, after Holm)."
+    ends = [end for gains in pooled for end in seed_interval(gains) if not math.isnan(end)]
+    reach = (
+        f"; their 95 % intervals over all data sets lie within {number(min(ends))} to "
+        f"{number(max(ends))} {'logits' if name == SHIFT else 'points'}"
+        if ends
+        else ""
+    )
+    return f"{subject}: no margin differs from none (p above {ALPHA} for each, after Holm){reach}."
 
 
 def trends(question: Question) -> str:
     """Say for each margin whether its gain grows or falls along the axis, by Spearman's rank."""
     told, p_values = [], []
     for margin in question.margins:
-        pairs = [(x, gain) for x in question.runs for gain in question.gains(GAINS[0], x, margin)]
+        pairs = [
+            (x, gain) for x in question.learned for gain in question.gains(GAINS[0], x, margin)
+        ]
         if len({x for x, _ in pairs}) < 2:
             continue
         axis, gains = np.array(pairs).T
@@ -278,14 +288,21 @@ def trends(question: Question) -> str:
     )
 
 
+def shift_itself(question: Question) -> str:
+    """Say how much the logits of crack pixels shift without a margin."""
+    shifts = ", ".join(f"{written_shift(question, x)} at {x:g}" for x in question.learned)
+    return f"The shift itself, without a margin, in logits: {shifts}."
+
+
 def unlearned(question: Question) -> str:
     """Name the data sets on which training without a margin found nothing."""
-    empty = [
-        f"{x:g}"
-        for x, by_margin in question.runs.items()
-        if by_margin.get(0.0) and all(run.iou < 0.01 for run in by_margin[0.0].values())
-    ]
-    return f"Nothing was learned without a margin at {', '.join(empty)}." if empty else ""
+    empty = [f"{x:g}" for x in question.runs if x not in question.learned]
+    if not empty:
+        return ""
+    return (
+        f"At {', '.join(empty)} nothing was learned without a margin (IoU below {LEAST_IOU}); "
+        "it is left out wherever data sets are taken together."
+    )
 
 
 # --- the page -----------------------------------------------------------------------------------
@@ -329,9 +346,9 @@ def page(asked: Sequence[Question], figures: dict[str, str]) -> str:
     sections, answers = [], []
     for question in asked:
         overall, said = over_all(question)
-        answers += [f"### {question.title}\n\n" + "\n".join(f"- {one}" for one in said)]
-        answers[-1] += f"\n- {trends(question)}" if trends(question) else ""
-        answers[-1] += f"\n- {unlearned(question)}" if unlearned(question) else ""
+        said += [shift_itself(question), trends(question), unlearned(question)]
+        listed = "\n".join(f"- {one}" for one in said if one)
+        answers.append(f"### {question.title}\n\n{listed}")
         sections.append(
             f"## {question.title}\n\n![{question.title}]({figures[question.name]})\n\n"
             "*Each margin less none, with 95 % intervals over seeds, which lie beside one another "

@@ -83,6 +83,9 @@ def test_a_gain_and_its_interval_are_the_mean_over_paired_seeds(page, script, fo
     expected = f"{mean:+.2f} ({mean - reach:.2f} to {mean + reach:.2f})"
     assert line[2] == expected.replace("-", "−")
     assert line[-1] == str(SEEDS)
+    (line,) = [line for line in cells(page, "One by one") if line[:2] == ["1", "0"]]
+    shift = np.mean([runs[0.0][seed].logits["train"]["crack"] for seed in range(SEEDS)])
+    assert line[5] == f"{shift:.2f}"
     (line,) = cells(page, "Over all of these")
     assert line[-1] == str(SEEDS * len(question.runs))
 
@@ -93,14 +96,16 @@ def test_the_same_runs_give_the_same_bytes(page, script, folder, tmp_path):
 
 
 def test_what_was_not_learned_is_said(page, script, folder, tmp_path):
-    assert "Nothing was learned" not in page
+    assert "nothing was learned" not in page
     for file in (folder / "runs").glob("panels-0.1pc-*"):
         run = read_result(file)
         write_result(tmp_path / "runs", replace(run, metrics={**run.metrics, "iou": 0.0}))
     for file in (folder / "runs").glob("panels-10pc-*"):
         write_result(tmp_path / "runs", read_result(file))
     (question,) = script["questions"](tmp_path)
-    assert script["unlearned"](question) == "Nothing was learned without a margin at 0.1."
+    assert script["unlearned"](question).startswith("At 0.1 nothing was learned")
+    assert question.learned == [10.0]
+    assert len(question.pooled("IoU at 0.5", 1.0)) == SEEDS
 
 
 def test_without_runs_the_user_is_told(script, tmp_path):
