@@ -33,6 +33,7 @@ from fissura.study.statistics import could_show, holm, signed_rank
 HERE = Path(__file__).parent
 ALPHA = 0.05
 LEAST_IOU = 0.01  # of a training that has found something
+FEWEST_SEEDS = 3  # of two data sets, at least, until a question is told about
 
 
 def in_percent(value: float | None) -> float | None:
@@ -79,9 +80,11 @@ class Question:
 
     @property
     def compared(self) -> list[float]:
-        """The data sets on which a margin and none have a seed in common."""
+        """The data sets on which a margin and none have enough seeds in common."""
         return [
-            x for x in self.runs if any(self.gains(GAINS[0], x, margin) for margin in self.margins)
+            x
+            for x in self.runs
+            if any(len(self.gains(GAINS[0], x, margin)) >= FEWEST_SEEDS for margin in self.margins)
         ]
 
     def gains(self, measure: str, x: float, margin: float) -> list[float]:
@@ -112,7 +115,7 @@ class Question:
 
 
 def questions(folder: Path) -> list[Question]:
-    """Sort the runs of a folder by question; one with a single data set is none.
+    """Sort the runs of a folder by question; one with too few of them is left out.
 
     Raises:
         InputError: There are no runs.
