@@ -6,14 +6,14 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from fissura.paper.budgets import PANELS, PAPER_EPOCHS
+from fissura.paper.budgets import PAPER_EPOCHS, panel_count
 from fissura.paper.claims import Claim
 from fissura.study.experiment import Experiment
 from fissura.study.outputs.markdown import count
 from fissura.study.results import RunResult
 
 SEEDS = 6  # the fewest with which a test of ranks can give p ≤ 0.05
-TEST_FRACTION = 4  # a quarter of the panels drawn are to test
+TRAINED = 0.75  # of the panels drawn; the others are to test
 
 
 def cost_sentence(claim: Claim, results: Iterable[RunResult]) -> str | None:
@@ -54,9 +54,8 @@ def _measured(one: Experiment, runs: list[RunResult]) -> list[float]:
     return found
 
 
-def _images(one: Experiment, run: RunResult) -> int | None:
+def _images(one: Experiment, run: RunResult) -> float | None:
     """Return how many images an experiment trains on, if a run was of the same kind of data."""
     if one.data.panels is not None:
-        drawn = PANELS.fullmatch(run.identity["data"])
-        return one.data.panels.count - one.data.panels.count // TEST_FRACTION if drawn else None
+        return TRAINED * one.data.panels.count if panel_count(run) else None
     return run.train["images"] if run.identity["data"] == one.data.name else None

@@ -35,12 +35,12 @@ from fissura.study.outputs.markdown import (
     count,
     markdown,
     number,
+    written_could_show,
     written_interval,
     written_p,
 )
 from fissura.study.recipe import Recipe
 from fissura.study.results import Index, RunResult, index, read_results
-from fissura.study.statistics import could_show
 
 TABLES = (TABLE1, TABLE2, TABLE3)
 GRIDS = (TABLE4, FIG3)
@@ -238,7 +238,7 @@ def _verdicts(verdicts: list[Verdict], elsewhere: set[str]) -> str:
                 paper,
                 number(100 * found.mean, signed=True),
                 written_interval(found),
-                number(100 * could_show(found.n, found.sd)) if found.n > 1 else NONE,
+                written_could_show(found),
                 NONE if verdict.p is None else written_p(verdict.p).removeprefix("p = "),
             ]
         )

@@ -12,6 +12,7 @@ from fissura.study.outputs.markdown import (
     mean_sd,
     number,
     write_page,
+    written_could_show,
     written_interval,
     written_p,
 )
@@ -20,7 +21,7 @@ from fissura.study.outputs.tables import Table
 from fissura.study.outputs.thresholds import READING as READING_THRESHOLDS
 from fissura.study.outputs.thresholds import threshold_table
 from fissura.study.recipe import Found, Recipe, Row
-from fissura.study.statistics import Comparison, compare, could_show, holm, smallest_p
+from fissura.study.statistics import Comparison, compare, holm, smallest_p
 
 SHOWN = ("IoU", "F1", "Recall", "Precision", "F1 within 2 px", "clDice")
 
@@ -81,7 +82,7 @@ class Section:
                 number(100 * one.mean, signed=True),
                 number(100 * one.sd) if one.n > 1 else NONE,
                 written_interval(one),
-                number(100 * could_show(one.n, one.sd)) if one.n > 1 else NONE,
+                written_could_show(one),
                 written_p(self.adjusted[name]).removeprefix("p = ") if one.n > 1 else NONE,
                 str(one.n),
             ]

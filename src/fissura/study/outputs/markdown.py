@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from fissura.files import replacing
-from fissura.study.statistics import Comparison
+from fissura.study.statistics import Comparison, could_show
 
 NONE = "–"
 
@@ -84,6 +84,11 @@ def written_interval(comparison: Comparison) -> str:
     if np.isnan(comparison.low):
         return NONE
     return f"{number(100 * comparison.low)} to {number(100 * comparison.high)}"
+
+
+def written_could_show(comparison: Comparison) -> str:
+    """Write in points what so many seeds with this spread could show, or a dash for one seed."""
+    return number(100 * could_show(comparison.n, comparison.sd)) if comparison.n > 1 else NONE
 
 
 def write_page(file: Path, title: str, text: str) -> Path:
