@@ -208,6 +208,7 @@ class Desk:
         self.photos = {photo.id: photo for photo in photos}
         self.classes, self.finished, self.listeners = list(classes), None, []
         self.down = False  # connections are cut without an answer
+        self.delay = 0  # seconds before an edit is made
         self.deaf = False  # edits are made, and the answer is lost
         self.silent = False  # no server-sent events
         self.asked, self.filed = [], None
@@ -359,6 +360,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/v1/finish":
             threading.Thread(target=self.desk.finish, args=[data], daemon=True).start()
             return self.reply({"state": "running"}, status=202)
+        time.sleep(self.desk.delay)
         photo = self.desk.photos[parts[2]]
         if parts[3] == "path":
             (ax, ay), (bx, by) = data["from"], data["to"]

@@ -58,9 +58,12 @@ def edited(page, act):
 
 
 def show(page, name):
-    """Open a photo of the list."""
-    page.click(f".photo-list li:has-text('{name}') button")
+    """Open a photo of the list, unless it is open, and wait until its cracks can be edited."""
+    if page.inner_text("#photo-name") != name:  # opened again, it could end a stroke that began
+        page.click(f".photo-list li:has-text('{name}') button")
     page.wait_for_selector(f"#photo-name:has-text('{name}')")
+    # The list tells that a photo is done before the page has its cracks.
+    page.wait_for_selector("#empty", state="hidden")
 
 
 def drag(page, *points):

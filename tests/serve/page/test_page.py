@@ -128,6 +128,31 @@ def test_the_report_is_compared_with_an_earlier_inspection(page, desk):
     assert page.is_disabled("#earlier")
 
 
+def test_a_report_waits_for_the_edits_that_are_on_their_way(page, desk):
+    desk.delay = 1.5
+    page.keyboard.press(".")
+    page.keyboard.press("a")
+    page.click("[data-command=finish]")
+    page.click("#finish-go")
+    page.wait_for_selector("#finish-result .results")
+    paths = [path for path, _ in desk.asked]
+    assert paths == ["/v1/photos/p1/edits", "/v1/finish"]
+    assert desk.photos["p1"].cracks[0]["status"] == "accepted"
+    assert not page.is_visible("#finish-error")
+
+
+def test_a_report_is_not_filed_without_edits_that_cannot_be_saved(page, desk, complaints):
+    complaints += ["Failed to load resource", "net::ERR"]
+    desk.down = True
+    page.keyboard.press(".")
+    page.keyboard.press("a")
+    page.wait_for_selector("#saved[data-state=lost]")
+    page.click("[data-command=finish]")
+    page.click("#finish-go")
+    page.wait_for_selector("#finish-error:has-text('1 edit is not saved yet.')")
+    assert desk.filed is None
+
+
 def test_a_click_selects_and_hover_shows_figures(page, desk):
     photo = desk.photos["p1"]
     page.mouse.move(*screen(page, middle(photo, 1)))

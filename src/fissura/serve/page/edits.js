@@ -99,6 +99,14 @@ export function strokesOf(photo) {
 export const latestRevision = (photo) => revisions.get(photo) ?? -1;
 export const isWaiting = (photo) => queue.some((item) => item.photo === photo);
 
+// Whether all edits are saved, after waiting for those that are on their way.
+export async function allSaved(patience = 15000) {
+  for (const end = Date.now() + patience; saved.state === "saving" && Date.now() < end;) {
+    await new Promise((go) => setTimeout(go, 50));
+  }
+  return !queue.length;
+}
+
 async function pump() {
   if (busy || !queue.length) return;
   busy = true;

@@ -3,7 +3,7 @@
 import { get, post, result } from "./api.js";
 import { find, make } from "./element.js";
 import { refresh } from "./live.js";
-import { isWaiting, saved } from "./edits.js";
+import { allSaved, saved } from "./edits.js";
 import { kept, on, state } from "./state.js";
 import { language, t } from "./texts.js";
 
@@ -69,10 +69,10 @@ async function file(form) {
     for (const name of ["earlier", ...DAYS]) if (form.elements[name].value) body[name] = form.elements[name].value;
   }
   find("#finish-error").hidden = true;
-  if (state.photo && isWaiting(state.photo.id)) return fail(t("finish_unsaved", { n: saved.waiting }));
   before = JSON.stringify(state.desk?.finished ?? null);
   working = true;
   draw();
+  if (!await allSaved()) return fail(t("finish_unsaved", { n: saved.waiting }));
   try {
     const answer = await post("finish", body);
     if (answer?.finished) state.desk.finished = answer.finished;
