@@ -37,7 +37,7 @@ def results(make_run, by_key):
             make_run, tables.TABLE3, Budget(epochs=40, panels=300), {"hf", "ours-1.5", "tile/hf"}, 2
         ),
         runs(make_run, tables.TABLE4, Budget(epochs=5), {"transunet/hf", "transunet/ours-0.5"}, 1),
-        runs(make_run, fig3.FIG3, SHORT, {"panels-1pc-2051/m0"}, 1),
+        runs(make_run, fig3.FIG3, SHORT, {"panels-1pc/m0"}, 1),
     )
 
 

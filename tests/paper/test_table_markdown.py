@@ -106,12 +106,12 @@ def test_grid_has_the_papers_metrics_above_ours(make_run):
 
 
 def test_grid_without_the_papers_metrics(make_run):
-    found = runs_of(fig3.FIG3, "panels-1pc-2051/m0.5", [0.4, 0.5, 0.6], make_run)
+    found = runs_of(fig3.FIG3, "panels-1pc/m0.5", [0.4, 0.5, 0.6], make_run)
     (grid,) = read(grid_markdown(fig3.FIG3, found))
     assert len(grid) == len(fig3.DATA)
     assert list(grid[0])[1:] == [f"m = {margin:g}" for margin in fig3.MARGINS]
     assert grid[0]["m = 0.5"].endswith("(3)")
-    assert [line[""] for line in grid] == [data.title for data, _ in fig3.DATA]
+    assert [line[""] for line in grid] == [data.title for data, _ in fig3.DATA.values()]
 
 
 @pytest.mark.parametrize(
