@@ -7,15 +7,13 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from fissura.data.images import exif_of
 from fissura.errors import InputError
 from fissura.files.documents import read_json
 from fissura.inspection.photos.masks import edited_masks
+from fissura.inspection.records.facts import read_exif
 from fissura.inspection.records.record import Record
 from fissura.inspection.records.store import MEASURED, SETTINGS, load_record
-from fissura.pillow import opened_image
 
-PHOTO_TAGS, TAKEN, CHANGED = 0x8769, 0x9003, 0x0132
 LEAST_LENGTH = 10.0  # of `fissura inspect`, where its settings do not say it
 
 
@@ -90,11 +88,9 @@ def record_files(folder: Path) -> dict[str, Path]:
 
 
 def day_of(record: Record) -> date | None:
-    """Return the day a photo was taken by its EXIF data; None where that or the file is missing."""
+    """Return the day a photo was taken, as its record or its EXIF data tell; None where unknown."""
+    taken = record.facts.taken or read_exif(record.file).taken
     try:
-        with opened_image(record.file) as image:
-            tags = exif_of(image)
-            text = tags.get_ifd(PHOTO_TAGS).get(TAKEN) or tags.get(CHANGED)
-        return datetime.strptime(str(text).strip()[:10], "%Y:%m:%d").date()
-    except (InputError, ValueError):
+        return datetime.fromisoformat(taken).date()
+    except ValueError:
         return None
