@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from skimage.morphology import skeletonize
 
-from fissura.checkpoint import versions
+from fissura.checkpoint import config_of, versions
 from fissura.data.folder import find_pairs
 from fissura.data.mixtures.images import load_mixture
 from fissura.data.mixtures.mixture import read_mixture
@@ -79,8 +79,8 @@ def main() -> None:
     found = json.loads(asked.out.read_text(encoding="utf-8")) if asked.out.is_file() else {}
     for model in asked.models:
         label = Path(model).name if asked.scale is None else f"{Path(model).name} ×{asked.scale}"
-        options = {} if asked.scale is None else {"scale": asked.scale}
-        found[label] = measure(Predictor.load(model, **options), sets)
+        scale = config_of(model).scale if asked.scale is None else asked.scale
+        found[label] = measure(Predictor.load(model, scale=scale), sets)
         found[label]["trained_on"] = list(TRAINED.get(model, ()))
         print(table(label, found[label]), flush=True)
     if not asked.no_record:

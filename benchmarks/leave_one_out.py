@@ -173,7 +173,7 @@ def test_sets(name: str, data: Path) -> dict[str, PreparedSet]:
 
 def judged(run: Path, sets: dict[str, PreparedSet], every: int) -> dict[str, Any]:
     """The figures of a training on each set, and their means."""
-    predictor = Predictor.load(run)
+    predictor = Predictor.load(run, scale=1.0)
     rows: dict[str, Any] = {}
     for name, own in sets.items():
         data = thinned(own, every)

@@ -22,7 +22,7 @@ import numpy as np
 from generalization import read_sets, thinned
 from numpy.typing import NDArray
 
-from fissura.checkpoint import versions
+from fissura.checkpoint import config_of, versions
 from fissura.data.preparation.prepared import PreparedSet
 from fissura.files import replacing
 from fissura.inference.predictor import Predictor
@@ -45,8 +45,8 @@ def main() -> None:
     data = thinned(read_sets(asked.data)[asked.set], asked.every)
     found = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
     for model in asked.models:
-        for scale in (None, "auto"):
-            label = f"{Path(model).name}, scale {scale or 'as trained'}, {asked.set}"
+        for name, scale in (("as trained", config_of(model).scale), ("auto", "auto")):
+            label = f"{Path(model).name}, scale {name}, {asked.set}"
             rows = compare(Predictor.load(model, scale=scale), data)
             found[label] = {
                 "photos": len(data),

@@ -206,7 +206,7 @@ def card(run: Path, found: dict[str, Any]) -> str:
     ) / 3600  # fmt: skip
     return f"""# {NAME}
 
-Finds cracks in photos of surfaces that nobody trained it for: concrete, plaster, masonry, asphalt, from near by and from afar, pixel by pixel. `fissura inspect photos --model {NAME} --scale auto`.
+Finds cracks in photos of surfaces that nobody trained it for: concrete, plaster, masonry, asphalt, from near by and from afar, pixel by pixel. Commands take it where no model is named: `fissura inspect photos`.
 
 ## Terms
 

@@ -58,6 +58,14 @@ def test_a_folder_without_a_model(tmp_path):
             '{"format": 1, "model": "crackseg", "options": {}, "threshold_source": "."}',
             "_source is",
         ),
+        (
+            '{"format": 1, "model": "crackseg", "options": {}, "auto_scale": 1}',
+            "auto_scale is 1, and must be true or false",
+        ),
+        (
+            '{"format": 1, "model": "crackseg", "options": {}, "overlapping": "no"}',
+            "overlapping is 'no', and must be true or false",
+        ),
     ],
 )
 def test_a_bad_description(saved, text, message):

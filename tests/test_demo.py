@@ -7,7 +7,7 @@ import pytest
 
 from fissura import demo as module
 from fissura.errors import InputError
-from fissura.shipped import PHOTOS
+from fissura.shipped import DEFAULT, PHOTOS
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -36,7 +36,7 @@ def test_the_demo_goes_the_whole_way(whole):
     assert done.inspection.photos == len(list(PHOTOS.glob("*.jpg"))) == 6
     assert done.inspection.cracks >= 6
     assert "From epoch 1 to epoch 2 the loss went from" in said
-    assert "crackseg-small (for non-commercial" in said
+    assert f"6 photos of concrete, found with {DEFAULT}\n" in said
     assert "Done" in said
     with pytest.raises(InputError, match="exists already"):
         module.demo(folder)

@@ -10,8 +10,9 @@ import fissura
 from fissura.cli import app
 from fissura.data.synthetic import draw_panel
 from fissura.inspection.records.store import load_record
+from fissura.shipped import DEFAULT
 
-MODEL = "crackseg-small"
+MODEL = DEFAULT
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,8 @@ class ModelConfig:
         std: Per RGB channel, likewise.
         scale: Size of the training images over the size of the photos they were made from; a photo
             is resampled by it before the network sees it.
+        auto_scale: Whether photos that were enlarged, or are out of focus, are made smaller before,
+            as by `--scale auto`, unless a scale is asked for.
         threshold: Probability from which a pixel counts as crack.
         threshold_source: Where the threshold comes from: "fixed", or "validation".
         crack_fraction: Fraction of crack pixels in the training data, 0 to 1.
@@ -59,6 +61,7 @@ class ModelConfig:
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     scale: float = 1.0
+    auto_scale: bool = False
     threshold: float = 0.5
     threshold_source: str = "fixed"
     crack_fraction: float | None = None
@@ -332,6 +335,9 @@ def _check(config: ModelConfig) -> None:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not least <= value <= most:
             raise ValueError(f"{name} is {value}, and must be a number from {least} to {most}")
+    for name in ("auto_scale", "overlapping"):
+        if not isinstance(getattr(config, name), bool):
+            raise TypeError(f"{name} is {getattr(config, name)!r}, and must be true or false")
     if config.threshold_source not in ("fixed", "validation"):
         raise ValueError(f"threshold_source is {config.threshold_source!r}")
     for name in ("options", "protocol", "training", "versions", "measuring"):

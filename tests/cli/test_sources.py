@@ -11,7 +11,7 @@ from PIL import Image
 
 from fissura.cli import run
 from fissura.inference.predictor import Predictor
-from fissura.shipped import PHOTOS
+from fissura.shipped import DEFAULT, PHOTOS
 
 PHOTO = PHOTOS / "concrete_1.jpg"
 
@@ -47,7 +47,7 @@ def test_a_photo_comes_in_and_its_mask_goes_out(tmp_path):
         )
     assert done.returncode == 0, done.stderr
     mask = np.asarray(Image.open(io.BytesIO(done.stdout)))
-    expected = Predictor.load("crackseg-small", device="cpu")(PHOTO).mask
+    expected = Predictor.load(DEFAULT, device="cpu")(PHOTO).mask
     assert np.array_equal(mask, np.where(expected, 255, 0))
     assert f"{expected.mean():.2%} of the photo is crack".encode() in done.stderr
     assert not list(tmp_path.iterdir())

@@ -75,6 +75,14 @@ def test_a_predictor_takes_each_photo_at_its_scale(sharp):
     assert [one.scale for one in auto.compact(photos)] == [1, 0.5, 1]
 
 
+def test_a_model_of_many_scales_takes_each_photo_at_its_own_unless_told_otherwise(sharp):
+    assert not Predictor.load("crackseg-small").auto_scale
+    photo = enlarged(sharp[:288, :320], 2)
+    own, fixed = Predictor.load("fissura-general"), Predictor.load("fissura-general", scale=1.0)
+    assert [own(photo).scale, fixed(photo).scale] == [0.5, 1]
+    assert np.array_equal(own.prob(photo), Predictor.load("fissura-general", scale=0.5).prob(photo))
+
+
 def test_scales_in_words():
     assert in_words(0.125) == "1/8"
     assert in_words(2.0) == "2"
@@ -87,9 +95,9 @@ def test_commands_say_the_scale_and_specks_are_specks_at_any_size(sharp, tmp_pat
     photo.parent.mkdir()
     cv2.imwrite(str(photo), enlarged(small, 4))
     options = PredictOptions(scale="auto", device="cpu", precision="float32")
-    predict(photo.parent, tmp_path / "out", options=options)
+    predict(photo.parent, tmp_path / "out", model="crackseg-small", options=options)
     assert "photo.png: predicted at scale 1/4" in " ".join(capsys.readouterr().err.split())
-    inspect(photo.parent, tmp_path / "report", predicting=options)
+    inspect(photo.parent, tmp_path / "report", model="crackseg-small", predicting=options)
     assert "photo.png: predicted at scale 1/4" in " ".join(capsys.readouterr().err.split())
     table = (tmp_path / "report" / "cracks.csv").read_text(encoding="utf-8-sig")
     lengths = [float(row["length_px"]) for row in csv.DictReader(io.StringIO(table))]

@@ -15,6 +15,7 @@ from fissura.files import OutputOptions, free_folder
 from fissura.inference.options import PredictOptions
 from fissura.inspection.options import InspectOptions
 from fissura.measurement.options import MeasureOptions, ResolutionOptions
+from fissura.shipped import DEFAULT
 from fissura.spread.options import SpreadOptions
 
 # Exit statuses: a photo could not be used, nothing could be done, a photo exceeds the limits.
@@ -31,7 +32,7 @@ OutputGroup = Annotated[OutputOptions, Parameter(name="*", negative="")]
 PREDICT, RESOLUTION, MEASURE = PredictOptions(), ResolutionOptions(), MeasureOptions()
 OUTPUT, INSPECT, SPREAD = OutputOptions(), InspectOptions(), SpreadOptions()
 
-SHIPPED = Path("crackseg-small")
+SHIPPED = Path(DEFAULT)
 
 
 @contextmanager

@@ -23,8 +23,9 @@ class PredictOptions:
     """
 
     scale: float | Literal["auto"] | None = None
-    """Factor by which photos are resized for the network; by default as in training. auto halves a
-    photo as long as it loses no detail by it, so that enlarged photos give the same cracks."""
+    """Factor by which photos are resized for the network; by default as in training, where that had
+    one scale, else auto. That halves a photo as long as it loses no detail by it, so that enlarged
+    photos give the same cracks."""
 
     tta: bool = False
     """Average over flips and turns: eight times the work, slightly better masks."""

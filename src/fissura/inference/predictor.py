@@ -94,9 +94,9 @@ class Predictor:
     ) -> None:
         options = options or PredictOptions()
         self.config = config
-        self.auto_scale = options.scale == "auto"
         own = options.scale is None or options.scale == "auto"
         self.scale = config.scale if own else float(options.scale or 0)
+        self.auto_scale = options.scale == "auto" or (options.scale is None and config.auto_scale)
         self.threshold = config.threshold if options.threshold is None else options.threshold
         self.of_class = options.of_class
         self.classes = config.classes if options.of_class is None else ()

@@ -9,7 +9,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-DEFAULT = "crackseg-small"
+# What commands take where no model is named.
+DEFAULT = "fissura-general"
 
 # What is said of a model whose data restrict nothing.
 FREE = "free to use, also commercially"
@@ -18,8 +19,8 @@ FREE = "free to use, also commercially"
 PHOTOS = Path(__file__).parent / "photos"
 
 MODELS: dict[str, str] = {
-    "crackseg-small": "roads, pavements, concrete and panels, photos from near by at full size",
-    "fissura-general": "surfaces that nobody trained on, at any scale (--scale auto); free to use",
+    "fissura-general": "surfaces that nobody trained on, at any scale",
+    "crackseg-small": "pavements and concrete like CRACK500's and DeepCrack's, from near by",
 }
 
 

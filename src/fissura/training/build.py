@@ -216,6 +216,7 @@ def first_card(
         model=config.model,
         options=model_options(config),
         scale=train.scale,
+        auto_scale=isinstance(train, MixedImages) and train.mixture.scale_spread > 0,
         crack_fraction=train.crack_fraction,
         protocol=asdict(train.protocol),
         training=origin(run, config) | training | described(train),

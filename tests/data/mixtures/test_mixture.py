@@ -194,6 +194,7 @@ def test_a_training_on_a_mixture_ends_with_a_model_and_its_terms(mixture_file, t
     assert "non-commercial" in config.training["terms"]
     assert set(config.training["data"]) == {"cracked", "bare", "drawn"}
     assert config.mean == pytest.approx((127 / 255,) * 3)
+    assert config.auto_scale  # since its crops had many scales
 
 
 def test_a_protocol_does_not_fit_a_mixture(mixture_file, tmp_path):
