@@ -41,6 +41,7 @@ from fissura.study.outputs.markdown import (
 )
 from fissura.study.recipe import Recipe
 from fissura.study.results import Index, RunResult, index, read_results
+from fissura.training.options import TrainOptions
 
 TABLES = (TABLE1, TABLE2, TABLE3)
 GRIDS = (TABLE4, FIG3)
@@ -142,7 +143,6 @@ def results_page(
     indexed = index(results.values())
     judged = _judged(results, indexed)
     tables = [table for recipe in TABLES for table in reached(recipe, indexed)]
-    shown = [verdict for _, verdicts in judged for verdict in verdicts]
     sections = [
         BEGIN,
         f"## The paper's claims\n\n{RULE}\n\n{_claims(judged, results)}",
@@ -153,17 +153,14 @@ def results_page(
         drawn = "\n\n".join(f"![{title}]({path})\n\n*{title}*" for title, path in figures)
         sections.append(f"## Figures\n\n{drawn}")
     sections += [
-        f"## Possible explanations\n\n{explanations(shown, _largest(tables), indexed)}",
+        f"## Possible explanations\n\n{explanations(judged, _largest(tables), indexed)}",
         f"## Where the numbers come from\n\n{provenance(results.values())}",
     ]
     return "\n\n".join(section.strip() for section in sections) + "\n"
 
 
-def _judged(results: Mapping[str, RunResult], indexed: Index) -> list[tuple[Budget, list[Verdict]]]:
-    """Judge at every budget; the first, the most prominent, is the main one.
-
-    Of the others, only claims with runs are kept, if those are not the runs of a budget before.
-    """
+def _judged(results: Mapping[str, RunResult], indexed: Index) -> list[Verdict]:
+    """Judge at every budget, the most prominent first; what has no runs of its own is left out."""
     experiments = list(
         dict.fromkeys(
             one
@@ -173,9 +170,10 @@ def _judged(results: Mapping[str, RunResult], indexed: Index) -> list[tuple[Budg
             for one in pair
         )
     )
-    verdicts = {budget: judge(results, budget) for budget in budgets(experiments, indexed)}
-    if not verdicts:
-        return [(PAPER, judge(results, PAPER))]
+    verdicts = {
+        budget: [one for one in judge(results, budget) if one.evidence]
+        for budget in budgets(experiments, indexed)
+    }
 
     def weight(budget: Budget) -> tuple[bool, bool, int]:
         runs = {key for one in verdicts[budget] if one.evidence for key in one.evidence.keys}
@@ -186,38 +184,61 @@ def _judged(results: Mapping[str, RunResult], indexed: Index) -> list[tuple[Budg
     for budget in sorted(verdicts, key=weight, reverse=True):
         new = [one for one in verdicts[budget] if one.evidence and one.evidence.keys not in seen]
         seen.update(one.evidence.keys for one in new if one.evidence)
-        judged.append((budget, new if judged else verdicts[budget]))
-    return [(budget, one) for budget, one in judged if one]
+        judged += new
+    return judged
 
 
-def _claims(judged: list[tuple[Budget, list[Verdict]]], results: Mapping[str, RunResult]) -> str:
-    """Say all claims at the main budget, then, shorter, those at other budgets, then the costs."""
-    (budget, main), *others = judged
-    smaller = [one for _, verdicts in others for one in verdicts]
-    elsewhere = {one.claim.name for one in smaller}
-    blocks = [_summary(budget, main), _verdicts(main, elsewhere), _sentences(main)]
-    missing = [one for one in main if one.evidence is None]
-    if smaller:
-        told = {one.claim.name for one in missing}
-        new = [one for one in smaller if one.claim.name in told]
-        blocks += ["### At other budgets", _verdicts(smaller, set()), _sentences(new)]
-    costs = [cost_sentence(one.claim, results.values()) for one in missing]
+def _claims(judged: list[Verdict], results: Mapping[str, RunResult]) -> str:
+    """Say each claim at its most prominent budget, then, shorter, the others, then the costs."""
+    leading = [one for one in judged if _config(one).area_threshold is None]
+    main = [
+        max((one for one in leading if one.claim is unrun.claim), key=_weight, default=unrun)
+        for unrun in judge({}, PAPER)
+    ]
+    others = [one for one in judged if one not in main]
+    blocks = [_summary(main), _verdicts(main), _sentences(main)]
+    if others:
+        blocks += ["### At other budgets", _verdicts(others)]
+    costs = [cost_sentence(one.claim, results.values()) for one in main if not _is_whole(one)]
     if any(costs):
         listed = "\n".join(f"- {one}" for one in costs if one)
-        blocks += [f"### What the others would cost\n\n{listed}"]
+        blocks += [f"### What {PAPER_EPOCHS} epochs would cost\n\n{listed}"]
     return "\n\n".join(block.strip() for block in blocks if block)
 
 
-def _summary(budget: Budget, verdicts: list[Verdict]) -> str:
-    """Count the verdicts in a sentence."""
+def _config(verdict: Verdict) -> TrainOptions:
+    """Return the options of the first training that a verdict rests on."""
+    assert verdict.evidence is not None
+    return verdict.evidence.contrast.pairs[0][0].config
+
+
+def _is_whole(verdict: Verdict) -> bool:
+    """Whether a verdict rests on trainings as long as the paper's."""
+    return verdict.evidence is not None and _config(verdict).epochs == PAPER_EPOCHS
+
+
+def _weight(verdict: Verdict) -> tuple[bool, int, int]:
+    """Order verdicts on a claim: the paper's epochs, most seeds, most epochs come last."""
+    assert verdict.evidence is not None
+    return _is_whole(verdict), verdict.evidence.comparison.n, _config(verdict).epochs
+
+
+def _summary(verdicts: list[Verdict]) -> str:
+    """Count the verdicts in two sentences."""
     outcomes = [verdict.outcome for verdict in verdicts]
     counted = [f"{outcomes.count(one)} {one}" for one in OUTCOMES if one in outcomes]
-    epochs = count(budget.epochs or PAPER_EPOCHS, "epoch")
-    return f"Of {len(outcomes)} claims, at {epochs}: {', '.join(counted)}."
+    short = sum(one.evidence is not None and not _is_whole(one) for one in verdicts)
+    said = f"Of {len(outcomes)} claims: {', '.join(counted)}."
+    if short:
+        said += (
+            f" {short} of the verdicts rest on fewer than {PAPER_EPOCHS} epochs, and hold for so "
+            "short a training alone."
+        )
+    return said
 
 
-def _verdicts(verdicts: list[Verdict], elsewhere: set[str]) -> str:
-    """Return a table; claims without runs that are judged `elsewhere` say so."""
+def _verdicts(verdicts: list[Verdict]) -> str:
+    """Return a table of verdicts."""
     table = []
     for verdict in verdicts:
         claim, evidence = verdict.claim, verdict.evidence
@@ -226,7 +247,6 @@ def _verdicts(verdicts: list[Verdict], elsewhere: set[str]) -> str:
             outcome = f"**{outcome}**"
         paper = NONE if claim.paper is None else number(claim.paper, signed=True)
         if evidence is None:
-            outcome += "; see other budgets" if claim.name in elsewhere else ""
             table.append([claim.says, outcome, NONE, paper, NONE, NONE, NONE, NONE])
             continue
         found = evidence.comparison
