@@ -26,12 +26,16 @@ def record(file, **facts):
     )
 
 
+def saved(file, taken):
+    exif = Image.Exif()
+    exif[0x8769] = {0x9003: taken}
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(file, exif=exif)
+    return file
+
+
 @pytest.fixture
 def photo(tmp_path):
-    exif = Image.Exif()
-    exif[0x8769] = {0x9003: "2026:05:04 14:03:22"}
-    Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "a.jpg", exif=exif)
-    return tmp_path / "a.jpg"
+    return saved(tmp_path / "a.jpg", "2026:05:04 14:03:22")
 
 
 @pytest.mark.parametrize(
@@ -45,6 +49,20 @@ def photo(tmp_path):
 )
 def test_what_was_told_counts_before_exif(photo, told, day):
     assert day_of(record(photo, taken=told)) == day
+
+
+@pytest.mark.parametrize(
+    ("taken", "day"),
+    [
+        ("2026:05:04", date(2026, 5, 4)),
+        ("2026:05:04 14:03", date(2026, 5, 4)),
+        ("2026:05:04 24:61:00", date(2026, 5, 4)),
+        ("2026:13:04 14:03:22", None),
+        ("0000:00:00", None),
+    ],
+)
+def test_a_camera_that_writes_no_time_or_a_wrong_one_has_a_day(tmp_path, taken, day):
+    assert day_of(record(saved(tmp_path / "a.jpg", taken))) == day
 
 
 def test_a_photo_that_is_gone_has_the_day_of_its_record(tmp_path):

@@ -69,17 +69,20 @@ def known_of(told: PhotoFacts, exif: PhotoFacts) -> PhotoFacts:
 
 
 def local_date(taken: str) -> str:
-    """Write a date and time as a reader would; as it is where it is none.
+    """Write a date, with its time where it has one, as a reader would; as it is where it is none.
 
-    >>> local_date("2026-05-04T14:03:22"), local_date("spring")
-    ('4 May 2026, 14:03', 'spring')
+    >>> local_date("2026-05-04T14:03:22"), local_date("2026-05-04"), local_date("spring")
+    ('4 May 2026, 14:03', '4 May 2026', 'spring')
     """
     try:
         moment = datetime.fromisoformat(taken)
     except ValueError:
         return taken
+    day = f"{moment.day} {moment:%B %Y}"
+    if len(taken) <= len("2026-05-04"):
+        return day
     zone = f" {moment:%Z}" if moment.tzinfo else ""
-    return f"{moment.day} {moment:%B %Y, %H:%M}{zone}"
+    return f"{day}, {moment:%H:%M}{zone}"
 
 
 def read_exif(file: Path) -> PhotoFacts:
@@ -125,16 +128,25 @@ def _camera(maker: str, model: str) -> str:
 
 
 def _date(value: object, offset: object) -> str:
-    """Return EXIF's 2026:05:04 14:03:22 in the form of ISO 8601; empty where it is none."""
+    """Return EXIF's 2026:05:04 14:03:22 in ISO 8601, or its day alone; empty if none."""
+    text = _text(value)
     try:
-        moment = datetime.strptime(_text(value), "%Y:%m:%d %H:%M:%S")
+        moment = datetime.strptime(text, "%Y:%m:%d %H:%M:%S")
     except ValueError:
-        return ""
+        return _day(text)
     zone = _text(offset)
     try:
         return datetime.fromisoformat(f"{moment.isoformat()}{zone}").isoformat()
     except ValueError:
         return moment.isoformat()
+
+
+def _day(text: str) -> str:
+    """Return the day of EXIF's date and time where its time is missing or damaged; else nothing."""
+    try:
+        return datetime.strptime(text[:10], "%Y:%m:%d").date().isoformat()
+    except ValueError:
+        return ""
 
 
 def _angle(value: Any, reference: object, negative: str, most: float) -> float | None:
