@@ -63,11 +63,12 @@ def test_nothing_has_grown_on_them(tmp_path):
             (tmp_path / name).mkdir(exist_ok=True)
             cv2.imwrite(str(tmp_path / name / f"{file.stem}.png"), image)
     for name in ("old", "new"):
-        inspect(tmp_path / name, tmp_path / f"{name}-out")
+        # The model that the ± of docs/compare.md was measured with.
+        inspect(tmp_path / name, tmp_path / f"{name}-out", model="crackseg-small")
     found = compare(tmp_path / "old-out", tmp_path / "new-out", tmp_path / "out")
     assert len(found.pairs) == len(FILES)
     seen = [one for pair in found.pairs for one in pair.changes if one.old and one.new]
-    assert len(seen) >= len(FILES)
+    assert len(seen) >= 8
     # One in ten of the cracks of other photos is not within twice its ± (docs/compare.md).
     false = [one for one in seen if one.verdict in ("grown", "reduced")]
     assert len(false) <= 0.15 * len(seen)

@@ -170,10 +170,7 @@ def _judged(results: Mapping[str, RunResult], indexed: Index) -> list[Verdict]:
             for one in pair
         )
     )
-    verdicts = {
-        budget: [one for one in judge(results, budget) if one.evidence]
-        for budget in budgets(experiments, indexed)
-    }
+    verdicts = {budget: judge(results, budget) for budget in budgets(experiments, indexed)}
 
     def weight(budget: Budget) -> tuple[bool, bool, int]:
         runs = {key for one in verdicts[budget] if one.evidence for key in one.evidence.keys}
