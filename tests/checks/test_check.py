@@ -20,7 +20,7 @@ def test_a_good_set_has_no_serious_finding(clean, tmp_path, capsys):
     assert run_command(["check", str(clean), "--out", str(tmp_path / "out")]) == 0
     told = capsys.readouterr().out
     assert "25 photos" in told
-    assert f"fissura train {clean} --margin auto --start crackseg-small --batch-size 4" in told
+    assert f"fissura train {clean} --margin auto --start fissura-general --batch-size 4" in told
     summary = json.loads((tmp_path / "out" / "check.json").read_text(encoding="utf-8"))
     assert summary["thickness_percentiles_px"]["50"] == pytest.approx(6, abs=1)
     assert summary["split"] == {"train": 16, "val": 4, "test": 5}

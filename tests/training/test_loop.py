@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
-from fissura.checkpoint import ModelConfig, load_model, save_model
+from fissura.checkpoint import ModelConfig, config_of, load_model, save_model
 from fissura.errors import InputError
 from fissura.losses import DeepSupervisionLoss
 from fissura.models import build_model
@@ -263,6 +263,20 @@ def test_a_training_starts_from_a_model(lines, finished, tmp_path):
         train(lines, out=tmp_path / "c", options=other, quiet=True)
     with pytest.raises(InputError, match="There is no model nowhere: no such folder"):
         train(lines, out=tmp_path / "d", options=replace(SMALL, start="nowhere"), quiet=True)
+
+
+@pytest.mark.parametrize("name", ["fissura-general", "crackseg-small"])
+def test_the_network_of_the_model_to_start_from_is_taken(lines, tmp_path, name):
+    """Nobody has to look up which network a model is, and options of another are not overruled."""
+    left_open = replace(SMALL, model=None, width=None, start=name, epochs=1, batch_size=4)
+    run = train(lines, out=tmp_path / "run", options=left_open, quiet=True).run
+    shipped, trained = config_of(name), config_of(run)
+    assert (trained.model, trained.options) == (shipped.model, shipped.options)
+    _, written = read_config(run / "config.yaml")
+    assert (written.model, written.width) == (shipped.model, shipped.options.get("width"))
+    for asked in ({"model": "crackseg", "width": 2}, {"width": 3}, {"encoder": "resnet18"}):
+        with pytest.raises(InputError, match="Give these options, or none of the network"):
+            train(lines, out=tmp_path / "no", options=replace(left_open, **asked), quiet=True)
 
 
 def test_a_threshold_is_sought_beyond_the_ends_of_the_grid(lines, tmp_path, monkeypatch):

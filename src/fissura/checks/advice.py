@@ -62,7 +62,7 @@ def advise(found: Survey) -> list[Advice]:
         _scale(width),
         Advice(
             "start",
-            "--start crackseg-small" if len(looks) < FEW else "",
+            "--start fissura-general" if len(looks) < FEW else "",
             f"{len(looks)} training photos are few, and weights that know cracks need fewer."
             if len(looks) < FEW
             else "There are enough photos to start from nothing.",

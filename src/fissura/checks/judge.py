@@ -159,7 +159,7 @@ def _amounts(found: Survey) -> list[Finding]:
                 0.5,
                 f"Of {counted(train, 'training photo')} {cracked} "
                 f"{'shows' if cracked == 1 else 'show'} a crack, which is few.",
-                "Start from a trained model (--start crackseg-small), and mark more photos.",
+                "Start from a trained model (--start fissura-general), and mark more photos.",
             )
         )
     sizes = {look.size_hw for look in found.looks}

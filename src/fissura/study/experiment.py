@@ -36,12 +36,13 @@ class Experiment:
 
         Options that have their default are left out. So an option that a later version adds does
         not change the keys of results that are there; nor does a default that has changed since,
-        as that of `validation`, which counts as 0 here.
+        as that of `validation`, which counts as 0 here, and of `model`, which counts as crackseg.
         """
-        defaults = {entry.name: entry.default for entry in fields(TrainOptions)} | {"validation": 0}
+        defaults = {entry.name: entry.default for entry in fields(TrainOptions)}
+        defaults |= {"validation": 0, "model": "crackseg"}
         options = {
             name: value
-            for name, value in asdict(self.config).items()
+            for name, value in (asdict(self.config) | {"model": self.config.network}).items()
             if name not in NOT_IDENTITY and value != defaults[name]
         }
         return {"data": self.data.name, "loss": self.config.loss, **options}
@@ -75,7 +76,7 @@ class Run:
         identity = self.experiment.identity()
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         margin = f"-m{identity['margin']}" if "margin" in identity else ""
-        model = "" if self.config.model == "crackseg" else f"-{self.config.model}"
+        model = "" if self.config.network == "crackseg" else f"-{self.config.network}"
         return (
             f"{self.experiment.data.name}{model}-{self.config.loss}{margin}"
             f"-{self.config.epochs}ep-s{self.seed}-{digest[:8]}"

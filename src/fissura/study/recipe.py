@@ -128,7 +128,7 @@ def at_budget(one: Experiment, budget: Budget) -> Experiment:
             synthetic data alone.
     """
     changes: dict[str, Any] = {"epochs": budget.epochs, "area_threshold": budget.area_threshold}
-    if one.config.model == "crackseg":
+    if one.config.network == "crackseg":
         changes["width"] = budget.width
     else:
         changes["pretrained"] = budget.pretrained

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -153,7 +153,7 @@ def build_session(
     options = model_options(config)
     torch.manual_seed(config.seed)
     pretrained = {"pretrained": True} if config.pretrained and not resumed else {}
-    network = build_model(config.model, **options, **pretrained)
+    network = build_model(config.network, **options, **pretrained)
     if config.start is not None and not resumed:
         start_from(network, config)
     network = network.to(device=fabric.device)
@@ -213,7 +213,7 @@ def first_card(
     kept = {"ignore": config.ignore, "classes": config.classes, "rare": config.rare}
     training |= {name: value for name, value in kept.items() if value is not None}
     return ModelConfig(
-        model=config.model,
+        model=config.network,
         options=model_options(config),
         scale=train.scale,
         auto_scale=isinstance(train, MixedImages) and train.mixture.scale_spread > 0,
@@ -259,8 +259,8 @@ def check_smallest_batch(session: Session) -> None:
         raise InputError(
             f"{count} training images in batches of {config.batch_size} leave a last batch of one "
             f"image of {height}×{width} pixels, which is one value per channel deep in the network "
-            f"{config.model}, and batch normalization needs two. {way}, or take larger images or a "
-            "larger --crop."
+            f"{config.network}, and batch normalization needs two. {way}, or take larger images or "
+            "a larger --crop."
         ) from error
 
 
@@ -292,6 +292,24 @@ def described(train: PreparedSet | MixedImages) -> dict[str, Any]:
     return entries | ({"terms": terms} if terms else {})
 
 
+def like_start(config: TrainOptions) -> TrainOptions:
+    """Return the options with the network of the model to start from, where none is asked for.
+
+    Args:
+        config: Options of a training that begins.
+
+    Raises:
+        InputError: There is no such model.
+    """
+    asked = (config.model, config.width, config.encoder)
+    if config.start is None or config.deep_supervision or any(one is not None for one in asked):
+        return config
+    card = config_of(config.start)
+    known = {name: card.options.get(name) for name in ("width", "encoder")}
+    supervised = bool(card.options.get("deep_supervision"))
+    return replace(config, model=card.model, deep_supervision=supervised, **known)
+
+
 def start_from(network: nn.Module, config: TrainOptions) -> None:
     """Give a network the weights of the model that `config.start` names.
 
@@ -315,7 +333,8 @@ def start_from(network: nn.Module, config: TrainOptions) -> None:
         options = " ".join(f"{option(name)} {value}" for name, value in card.options.items())
         raise InputError(
             f"--start {config.start} is another network than the one to train: it is --model "
-            f"{card.model.replace('_', '-')} {options}. Give these options, or leave --start out."
+            f"{card.model.replace('_', '-')} {options}. Give these options, or none of the "
+            "network, or leave --start out."
         )
     network.load_state_dict(wanted | {n: w for n, w in found.items() if n not in differing})
 

@@ -65,9 +65,9 @@ class TrainOptions:
     symmetric: bool | None = None
     """Use the symmetric form of a hybrid or unified loss."""
 
-    model: str = "crackseg"
+    model: str | None = None
     """Network: crackseg, lite-unet, efficient-unet, transunet, or smp:NAME for an architecture of
-    segmentation-models-pytorch."""
+    segmentation-models-pytorch. Unless given, that of the model of --start, else crackseg."""
 
     width: int | None = None
     """Channels of crackseg's U-Net basis at full size; 16 unless given."""
@@ -80,8 +80,8 @@ class TrainOptions:
     """Start the encoder from ImageNet weights; they are downloaded on first use."""
 
     start: str | None = None
-    """Start from the weights of a trained model of the same network: a run folder, or a name that
-    `fissura models` lists."""
+    """Start from the weights of a trained model: a run folder, or a name that `fissura models`
+    lists. Where no option of the network is given, it is that model's."""
 
     deep_supervision: bool = False
     """Judge the inner decoder levels of crackseg too."""
@@ -228,6 +228,11 @@ class TrainOptions:
                 "none. Set some aside, for example with --validation 0.2."
             )
         check_batch_size(self, self.devices * self.nodes)
+
+    @property
+    def network(self) -> str:
+        """The network: `model`, or crackseg where it is left open."""
+        return self.model or "crackseg"
 
     def annotations(self) -> AnnotationOptions:
         """Return how annotations become masks."""

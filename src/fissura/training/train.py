@@ -11,7 +11,7 @@ from rich.console import Console
 
 from fissura.errors import InputError
 from fissura.training import run_folder
-from fissura.training.build import begin, is_further, start_fabric
+from fissura.training.build import begin, is_further, like_start, start_fabric
 from fissura.training.config_file import read_config
 from fissura.training.inputs import read_inputs
 from fissura.training.loop import Loop, OnEpoch
@@ -73,6 +73,7 @@ def train(
     """
     data, out = Path(data), None if out is None else Path(out)
     # The further processes of one training may meet the folder that the first has just made.
+    options = like_start(options)
     run = out if out and is_further(options) else run_folder.free_folder(out, data, options)
     return _run(Planned(run, data, options), state=None, quiet=quiet, on_epoch=on_epoch)
 

@@ -114,7 +114,7 @@ def estimate(jobs: Sequence[Job], study: Path) -> list[Cost]:
             done = 0 if job.again else len(_epochs_done(job, study))
             seconds = math.nan if found is None else found.seconds(config.epochs, done)
             title = job.run.experiment.data.title
-            words = f"{title}, {config.model}, {_counted(config.epochs, 'epoch')}"
+            words = f"{title}, {config.network}, {_counted(config.epochs, 'epoch')}"
             if found is not None:
                 words += f" of {_counted(found.steps, 'step')} of {found.step:.2g} s"
             costs.append(Cost(job, words, seconds, done))

@@ -105,7 +105,7 @@ def introduce(console: Console, run: Path, session: Session, inputs: Inputs, epo
     """
     config, train = session.config, inputs.train
     console.print(
-        f"Training {config.model} with {config.loss} on {len(train)} images "
+        f"Training {config.network} with {config.loss} on {len(train)} images "
         f"({_fractions(train)}"
         + (f"; {train.ignored_fraction:.2%} are ignored" if train.valid else "")
         + (f"; {len(inputs.validation)} more to validate" if inputs.validation else "")
