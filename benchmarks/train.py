@@ -41,10 +41,11 @@ from fissura.device import choose_device, choose_precision
 from fissura.memory import keep_freed_memory
 from fissura.models import build_model
 from fissura.models.normalize import normalize
-from fissura.training.build import begin, start_fabric
+from fissura.training.build import begin
 from fissura.training.inputs import Inputs
 from fissura.training.optimize import learning_rate
 from fissura.training.options import TrainOptions
+from fissura.training.processes.start import start_fabric
 from fissura.training.session import Planned
 from fissura.training.step import check_finite, train_step
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from fissura.data.preparation.batches import epoch_batches
 from fissura.data.synthetic.dataset import synth
-from fissura.training.build import begin, start_fabric
+from fissura.training.build import begin
 from fissura.training.inputs import read_inputs
 from fissura.training.options import TrainOptions
+from fissura.training.processes.start import start_fabric
 from fissura.training.session import Planned
 from fissura.training.step import train_step
 

@@ -24,11 +24,12 @@ from fissura.inference.files.folder import predict
 from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
 from fissura.losses import LOSSES, PerClassLoss, softmax_hybrid_focal_margin_loss
-from fissura.training.build import begin, start_fabric
+from fissura.training.build import begin
 from fissura.training.class_step import validate_classes
 from fissura.training.classes import class_targets, rare_fraction
 from fissura.training.inputs import choose_loss, read_inputs
 from fissura.training.options import TrainOptions
+from fissura.training.processes.start import start_fabric
 from fissura.training.run_folder import read_metrics
 from fissura.training.session import Planned
 from fissura.training.train import resume, train

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 from fissura.errors import InputError
-from fissura.training.build import start_fabric
 from fissura.training.options import TrainOptions
+from fissura.training.processes.start import start_fabric
 
 OPTIONS = ["--width", "2", "--epochs", "2", "--batch-size", "6", "--accelerator", "cpu"]
 

@@ -13,9 +13,10 @@ from fissura.data.augmentation.policy import augment
 from fissura.data.preparation.batches import epoch_batches, step_seed
 from fissura.losses import LOSSES, plain
 from fissura.models import build_model
-from fissura.training.build import begin, start_fabric
+from fissura.training.build import begin
 from fissura.training.inputs import read_inputs
 from fissura.training.options import TrainOptions
+from fissura.training.processes.start import start_fabric
 from fissura.training.session import Planned
 from fissura.training.step import train_step
 

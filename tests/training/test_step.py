@@ -10,9 +10,10 @@ import torch
 from fissura.errors import InputError
 from fissura.evaluation.evaluate import evaluate
 from fissura.evaluation.options import EvaluateOptions
-from fissura.training.build import begin, start_fabric
+from fissura.training.build import begin
 from fissura.training.inputs import read_inputs
 from fissura.training.options import TrainOptions
+from fissura.training.processes.start import start_fabric
 from fissura.training.session import Planned
 from fissura.training.step import optimize, train_step, validate
 from fissura.training.train import train

@@ -11,11 +11,12 @@ from rich.console import Console
 
 from fissura.errors import InputError
 from fissura.training import run_folder
-from fissura.training.build import begin, is_further, like_start, start_fabric
+from fissura.training.build import begin, like_start
 from fissura.training.config_file import read_config
 from fissura.training.inputs import read_inputs
 from fissura.training.loop import Loop, OnEpoch
 from fissura.training.options import TrainOptions
+from fissura.training.processes.start import is_further, start_fabric
 from fissura.training.processes.together import ending_together
 from fissura.training.progress.display import conclude, introduce, training_display, warn
 from fissura.training.progress.events import Events

@@ -20,8 +20,9 @@ from fissura.study.runs.curve import curve_epochs, pixel_ratio
 from fissura.study.runs.images import prepared_for
 from fissura.study.runs.one_run import run_folder
 from fissura.study.runs.workers import Job, one_thread
-from fissura.training.build import build_session, start_fabric
+from fissura.training.build import build_session
 from fissura.training.inputs import read_inputs
+from fissura.training.processes.start import start_fabric
 from fissura.training.run_folder import read_metrics
 from fissura.training.session import Session
 from fissura.training.step import train_step, validate
