@@ -185,8 +185,9 @@ def test_a_training_of_classes_is_resumed_by_its_configuration(trained, tmp_path
     assert (copied / "model" / "model.safetensors").read_bytes() == weights
 
 
-def test_a_training_starts_from_a_model_of_other_classes(drawn, tmp_path):
-    options = replace(OPTIONS, width=16, epochs=1, start="crackseg-small")
+@pytest.mark.parametrize("name", ["crackseg-small", "fissura-general"])
+def test_a_training_starts_from_a_model_of_other_classes(drawn, tmp_path, name):
+    options = replace(OPTIONS, model=None, width=None, epochs=1, start=name)
     run = train(drawn, out=tmp_path / "run", options=options, quiet=True).run
     started, _ = load_model(run)
     assert started.head.weight.shape[0] == 4
