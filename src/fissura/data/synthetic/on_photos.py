@@ -14,8 +14,9 @@ from fissura.data.synthetic.marks import UNDER, lay_marks
 from fissura.data.synthetic.objects import lay_objects
 from fissura.data.synthetic.raster import covered_pixels
 from fissura.data.synthetic.rendering import paint_cracks
+from fissura.data.synthetic.worn import draw_worn
 
-CRACK_FREE = 0.2
+CRACK_FREE, WORN = 0.2, 0.25  # of the images
 _MARKS = {name: UNDER[name] for name in ("stain", "water mark", "scuff", "scratches")}
 
 
@@ -27,6 +28,8 @@ def draw_on_photo(
     One in five is left without cracks. Otherwise they cover 0.2 to 6 % of the pixels: hairlines,
     wandering, branching, star and map cracks (`fissura.data.synthetic.habit`), and stepped ones as
     in masonry. They are darker than the surface, with depth and lit lips, and blurred with it.
+    One in four has worn ones instead, wide and crumbled (`fissura.data.synthetic.worn`), which
+    cover up to 20 %.
 
     Args:
         rng: The source of randomness.
@@ -36,14 +39,14 @@ def draw_on_photo(
     Returns:
         RGB, (side, side, 3), and the exact mask, (side, side).
     """
-    image, mask, _ = draw_with_widths(rng, photo, side)
+    image, mask, _ = _draw(rng, photo, side, worn=WORN)
     return image, mask
 
 
 def draw_with_widths(
     rng: np.random.Generator, photo: NDArray[np.uint8], side: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], list[NDArray[np.float64]]]:
-    """Draw as `draw_on_photo` does, and tell how wide the cracks are, too.
+    """Draw as `draw_on_photo` does, without worn cracks, and tell how wide the cracks are, too.
 
     Args:
         rng: The source of randomness.
@@ -54,6 +57,13 @@ def draw_with_widths(
         What `draw_on_photo` returns, and row, column and width in pixels of the points of each
         branch, (k, 3).
     """
+    return _draw(rng, photo, side, worn=0.0)
+
+
+def _draw(
+    rng: np.random.Generator, photo: NDArray[np.uint8], side: int, *, worn: float
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_], list[NDArray[np.float64]]]:
+    """Draw as `draw_with_widths` does; worn cracks, which have no branches, with a probability."""
     color = _background(rng, photo, side)
     light = float(rng.uniform(0, 2 * np.pi))
     allowed = np.ones((side, side), bool)
@@ -64,7 +74,10 @@ def draw_with_widths(
         lay_objects(rng, color)
     mask = np.zeros((side, side), bool)
     branches: list[NDArray[np.float64]] = []
-    if rng.random() >= CRACK_FREE:
+    kind = rng.random()
+    if kind >= 1 - worn:
+        mask = draw_worn(rng, color, light)
+    elif kind >= CRACK_FREE:
         branches, mask = _cracks(rng, side)
         paint_cracks(rng, color, branches, light, brittle=0.1)
     if not before and not mask.any():
