@@ -58,13 +58,17 @@ CLEAN = {"magnetic_tile_free": "magnetic_tile/mt_free/images"}
 TRAINED = {
     "crackseg-small": ("deepcrack", "crack500"),
     "fissura-general": HELD_BACK + CLEAN_HELD_BACK,
+    "fissura-research": ("deepcrack", "crack500", *HELD_BACK, *CLEAN_HELD_BACK),
 }
+BINS = 16  # of `reliability`
+# Trained on as a whole, so that figures on them would say nothing.
+WHOLLY = {"fissura-research": ("shadowcrack",)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
-    parser.add_argument("models", nargs="*", default=["crackseg-small", "fissura-general"])
+    parser.add_argument("models", nargs="*", default=list(TRAINED))
     parser.add_argument("--sets", nargs="*", help="only these sets")
     parser.add_argument("--scale", type=lambda text: text if text == "auto" else float(text))
     parser.add_argument("--every", type=int, default=1, help="every n-th image alone, for a look")
@@ -80,7 +84,8 @@ def main() -> None:
     for model in asked.models:
         label = Path(model).name if asked.scale is None else f"{Path(model).name} ×{asked.scale}"
         scale = config_of(model).scale if asked.scale is None else asked.scale
-        found[label] = measure(Predictor.load(model, scale=scale), sets)
+        judged = {name: data for name, data in sets.items() if name not in WHOLLY.get(model, ())}
+        found[label] = measure(Predictor.load(model, scale=scale), judged)
         found[label]["trained_on"] = list(TRAINED.get(model, ()))
         print(table(label, found[label]), flush=True)
     if not asked.no_record:
@@ -155,7 +160,23 @@ def cracked(scores: Scores) -> dict[str, Any]:
             )
         ),
         "oracle_threshold": best_threshold_of(scores),
+        "reliability": reliability(scores),
     }
+
+
+def reliability(scores: Scores) -> list[list[float]]:
+    """How often pixels are crack by what the model says: [probability, frequency, pixels] by bins.
+
+    The probability is the mean over the bin's pixels; bins of fewer than 100 are left out.
+    """
+    levels = (np.arange(256) + 0.5) / 256
+    rows = []
+    for part in np.split(np.arange(256), BINS):
+        table = scores.histograms[..., part].sum(axis=0)
+        if (pixels := int(table.sum())) >= 100:
+            prob = float((table.sum(axis=0) * levels[part]).sum() / pixels)
+            rows.append([round(prob, 4), round(float(table[1].sum() / pixels), 4), pixels])
+    return rows
 
 
 def best_threshold_of(scores: Scores) -> dict[str, float]:

@@ -1,13 +1,11 @@
-"""Turn the trained run of recipes/general.yaml into the model `fissura-general`.
+"""Turn a trained run of recipes/general.yaml or recipes/research.yaml into a model that is shipped.
 
-    python recipes/ship_general.py RUN          # calibrate, choose the threshold, write weights
-    python benchmarks/generalization.py DATA    # measure it
-    python recipes/general_card.py RUN DATA     # write the card and its pictures
+    python recipes/ship_general.py fissura-general RUN           # calibrate, choose the threshold
+    python benchmarks/generalization.py DATA fissura-general     # measure it
+    python recipes/card.py fissura-general RUN DATA              # write the card and its pictures
 
-    python recipes/ship_general.py RUN --mixture recipes/research.yaml --out runs/fissura-research
-
-makes a model folder of the run of another mixture, and its record beside it; the package stays.
-Everything is chosen on the groups that the mixture keeps out of the training. Temperature and bias
+`--out` makes a model folder elsewhere, and its record beside it; the package stays. Everything is
+chosen on the groups that the mixture keeps out of the training. Temperature and bias
 become part of the last convolution, so that the probabilities are calibrated as they are.
 """
 
@@ -24,7 +22,7 @@ import fit_widths
 import numpy as np
 import torch
 from fit_familiar import familiar_of
-from held_back import MIXTURE, by_surface, drawn, predicted
+from held_back import by_surface, drawn, predicted
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import nn
@@ -38,10 +36,13 @@ from fissura.files import replacing
 from fissura.inference.predictor import Predictor
 from fissura.metrics.counts import counts_per_threshold, f1, histograms
 from fissura.metrics.curves import THRESHOLDS
+from fissura.shipped import shipped_folder
 
-ROOT = Path(__file__).parents[1]
-FOLDER = ROOT / "src/fissura/shipped/fissura_general"
-RECORD = Path(__file__).parent / "general.json"
+# The mixture and the record of each, in this folder.
+FILES = {
+    "fissura-general": ("general.yaml", "general.json"),
+    "fissura-research": ("research.yaml", "research.json"),
+}
 PIXELS = 20_000  # of each validation surface, that the temperature is fitted to
 BINS = 15  # of the calibration curve
 
@@ -220,9 +221,11 @@ def choose_threshold(
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=FILES)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--mixture", type=Path, default=MIXTURE)
     parser.add_argument("--out", type=Path, help="model folder; the package's unless given")
     asked = parser.parse_args()
-    record = RECORD if asked.out is None else asked.out.with_suffix(".json")
-    ship(asked.run, asked.mixture, asked.out or FOLDER, record)
+    mixture, record = (Path(__file__).with_name(file) for file in FILES[asked.name])
+    if asked.out is not None:
+        record = asked.out.with_suffix(".json")
+    ship(asked.run, mixture, asked.out or shipped_folder(asked.name), record)

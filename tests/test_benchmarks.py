@@ -6,8 +6,11 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+
+from fissura.metrics.counts import histograms
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = sorted((ROOT / "benchmarks").glob("*.py"))
@@ -110,3 +113,23 @@ def test_situations_are_timed_in_turn_and_stand_side_by_side(shared, tmp_path, m
     assert "| small | alone | beside |" in page
     assert "| **ours** against peer | 4.00× | 1.00× |" in page
     assert "| case | ours | against | ratio |" not in page  # that is of cases timed alone
+
+
+def test_a_model_that_means_what_it_says_lies_on_the_diagonal(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from generalization import reliability
+
+    rng = np.random.default_rng(0)
+    prob = rng.random((2, 300, 300)).astype(np.float32)
+    masks = rng.random(prob.shape) < prob
+    counted = [histograms(each, mask) for each, mask in zip(prob, masks, strict=True)]
+    rows = reliability(SimpleNamespace(histograms=np.stack(counted)))
+    assert len(rows) == 16
+    assert sum(pixels for *_, pixels in rows) == prob.size
+    for said, found, _ in rows:
+        assert found == pytest.approx(said, abs=0.025)
+    sure = [
+        histograms(np.minimum(each * 0.4, 1), mask) for each, mask in zip(prob, masks, strict=True)
+    ]
+    rows = reliability(SimpleNamespace(histograms=np.stack(sure)))
+    assert [round(found / said, 1) for said, found, _ in rows[1:6]] == [2.5] * 5

@@ -19,10 +19,11 @@ def test_card_and_weights_are_there_and_small(name):
     model = shipped(name)
     assert model.bytes <= 12e6
     assert find_model(Path(name)) == model.folder
-    assert ("non-commercial" in model.terms) == (name == "crackseg-small")
+    assert ("non-commercial" in model.terms) == (name != "fissura-general")
     for part in ("Terms", "Figures", "Known failures", "Out of its domain"):
         assert f"## {part}" in model.card
     assert (model.folder / "failures.jpg").is_file()
+    assert (model.folder / "calibration.png").is_file() == ("calibration.png" in model.card)
     network, config = load_model(Path(name))
     assert config.threshold == model.threshold
     weights = network.state_dict().values()

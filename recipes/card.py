@@ -1,6 +1,6 @@
-"""Write the card of `fissura-general` from what recipes/ship_general.py and the benchmark recorded.
+"""Write the card of a model of a mixture from what ship_general.py and the benchmark recorded.
 
-python recipes/general_card.py RUN DATA
+python recipes/card.py NAME RUN DATA
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from typing import Any
 
 import cv2
 import numpy as np
+from card_texts import TEXTS
 from failure_images import beside_errors, sheet
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from fissura.checkpoint import load_model
@@ -22,28 +24,12 @@ from fissura.data.preparation.protocols import PROTOCOLS
 from fissura.evaluation.score import ALARM_PIXELS
 from fissura.files import replacing
 from fissura.inference.predictor import Predictor
-from fissura.shipped import FREE
+from fissura.shipped import FREE, shipped_folder
 
 ROOT = Path(__file__).parents[1]
-FOLDER = ROOT / "src/fissura/shipped/fissura_general"
-RECORD = Path(__file__).parent / "general.json"
+RECIPES = ROOT / "recipes"
 BENCHMARK = ROOT / "benchmarks/results/generalization.json"
-NAME = "fissura-general"
 HEIGHT = 200  # of an image of a failure, in pixels
-# What the overlays showed to a person who looked at them.
-FAILURES = (
-    "In 40 overlays of seven surfaces, drawn at random, and 20 alarms on photos without cracks it "
-    "did this: six cracks of DeepCrack are found whole, the widest with holes and frayed edges, "
-    "while the worst of its images show that dark cracks a little out of focus can be missed. In "
-    "asphalt of coarse stones (CRACK500) a wide crack filled with dirt is missed whole or comes out "
-    "narrower than its mask, and gaps between stones beside it are taken for crack. In shadowcrack "
-    "fine map cracks, cracks overgrown with dry grass and crumbled edges are missed, while cracks "
-    "across shadows are found. On magnetic tiles half of the short faint cracks are missed whole, "
-    "and scratches are taken for cracks. Of hairlines on concrete and plaster pieces are missed, and "
-    "so is one of two map cracks on rough plaster. On concrete without cracks lines of the mold, "
-    "dents, pits and trowel marks are taken for cracks. Brick and tile joints showed no more than a "
-    "few specks."
-)
 COLUMNS = {
     "IoU": "iou",
     "F1": "f1",
@@ -53,18 +39,20 @@ COLUMNS = {
 }
 
 
-def write_card(run: Path, data: Path) -> None:
+def write_card(name: str, run: Path, data: Path) -> None:
     """Write the card and the pictures of failures from what was measured."""
     found = json.loads(BENCHMARK.read_text(encoding="utf-8"))
-    with replacing(FOLDER / "failures.jpg") as temporary:
-        cv2.imwrite(str(temporary), failures(data), [cv2.IMWRITE_JPEG_QUALITY, 82])
-    with replacing(FOLDER / "card.md") as temporary:
-        temporary.write_text(card(run, found), encoding="utf-8")
+    folder = shipped_folder(name)
+    with replacing(folder / "failures.jpg") as temporary:
+        cv2.imwrite(str(temporary), failures(folder, data), [cv2.IMWRITE_JPEG_QUALITY, 82])
+    draw_calibration(found[name], folder / "calibration.png")
+    with replacing(folder / "card.md") as temporary:
+        temporary.write_text(card(name, run, found), encoding="utf-8")
 
 
-def failures(data: Path) -> NDArray[np.uint8]:
-    """The worst images of each unseen set side by side, BGR: found, falsely called, missed."""
-    predictor = Predictor.load(FOLDER)
+def failures(model: Path, data: Path) -> NDArray[np.uint8]:
+    """The worst images of two sets side by side, BGR: found, falsely called, missed."""
+    predictor = Predictor.load(model, scale=1.0)
     drawn = []
     for folder, split in (("deepcrack", "test"), ("magnetic_tile/mt_crack", "all")):
         images = load_split(find_pairs(data / folder), split, PROTOCOLS["native"])
@@ -79,11 +67,38 @@ def failures(data: Path) -> NDArray[np.uint8]:
     return sheet(drawn)
 
 
-def figure_rows(ours: dict[str, Any], theirs: dict[str, Any], *, held_back: bool) -> list[str]:
-    """A line of the table for each set with cracks, beside `crackseg-small`."""
+def draw_calibration(ours: dict[str, Any], path: Path) -> None:
+    """Draw how often pixels are crack by the probability that the model gives them."""
+    figure = Figure(figsize=(4, 4))
+    axes = figure.add_subplot()
+    axes.plot([0, 1], [0, 1], color="0.6", linewidth=0.8)
+    for name, row in ours["sets"].items():
+        if "reliability" in row:
+            prob, frequency, _ = zip(*row["reliability"], strict=True)
+            title = name.removesuffix(" (held back)")
+            known = title in ours["trained_on"]
+            label = title if known else f"{title}, never seen"
+            axes.plot(prob, frequency, "--" if known else "-", marker=".", label=label)
+    axes.set(
+        xlabel="probability that the model gives", ylabel="fraction that is crack",
+        xlim=(0, 1), ylim=(0, 1),
+    )  # fmt: skip
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=7, frameon=False)
+    with replacing(path) as temporary:
+        figure.savefig(
+            temporary, dpi=100, format="png", bbox_inches="tight", metadata={"Software": None}
+        )
+
+
+def figure_rows(ours: dict[str, Any], theirs: dict[str, Any], *, known: bool) -> list[str]:
+    """A line of the table for each set with cracks, beside `crackseg-small`.
+
+    known: those sets that the model has seen other images of, else those that it has not.
+    """
     rows = []
     for name, row in ours["sets"].items():
-        if "iou" not in row or ("held back" in name) != held_back:
+        if "iou" not in row or (name.removesuffix(" (held back)") in ours["trained_on"]) != known:
             continue
         other = theirs["sets"][name]
         values = [
@@ -180,19 +195,20 @@ Over all images of unseen sets with cracks its rank correlation with the F1 of a
 """
 
 
-def card(run: Path, found: dict[str, Any]) -> str:
+def card(name: str, run: Path, found: dict[str, Any]) -> str:
     """The text of the model card."""
-    config = json.loads((FOLDER / "config.json").read_text(encoding="utf-8"))
-    record = json.loads(RECORD.read_text(encoding="utf-8"))
+    folder, texts = shipped_folder(name), TEXTS[name]
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    record = json.loads((RECIPES / texts.record).read_text(encoding="utf-8"))
     training = config["training"]
-    model, _ = load_model(FOLDER)
+    model, _ = load_model(folder)
     parameters = sum(weight.numel() for weight in model.state_dict().values())
-    size = (FOLDER / "model.safetensors").stat().st_size
-    ours, theirs = found[NAME], found["crackseg-small"]
+    size = (folder / "model.safetensors").stat().st_size
+    ours, theirs = found[name], found["crackseg-small"]
     heads = " | ".join(COLUMNS)
     line = "|---|" + "--:|" * len(COLUMNS)
-    unseen = "\n".join(figure_rows(ours, theirs, held_back=False))
-    held = "\n".join(figure_rows(ours, theirs, held_back=True))
+    unseen = "\n".join(figure_rows(ours, theirs, known=False))
+    held = "\n".join(figure_rows(ours, theirs, known=True))
     alarms = "\n".join(alarm_rows(ours, theirs))
     sources = "\n".join(f"- `{name}`: {terms}." for name, terms in training["data"].items())
     errors = ", ".join(
@@ -204,35 +220,35 @@ def card(run: Path, found: dict[str, Any]) -> str:
         for text in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
         if json.loads(text)["step"] <= training["steps"]
     ) / 3600  # fmt: skip
-    return f"""# {NAME}
+    return f"""# {name}
 
-Finds cracks in photos of surfaces that nobody trained it for: concrete, plaster, masonry, asphalt, from near by and from afar, pixel by pixel. Commands take it where no model is named: `fissura inspect photos`.
+{texts.purpose}
 
 ## Terms
 
-The weights are {training.get("terms", FREE)}. All sets that they were trained on permit that, by what their publishers state:
+The weights are {training.get("terms", FREE)}. {texts.terms}
 
 {sources}
 
-DeepCrack, CRACK500, Magnetic Tile and shadowcrack were neither trained on nor chosen on. The ImageNet weights that the encoder starts from are Apache-2.0.
+{texts.not_trained_on} The ImageNet weights that the encoder starts from are Apache-2.0.
 
 ## What it is
 
-LiteUNet on EfficientNet-Lite1 ({parameters / 1e6:.1f} million numbers, {size / 1e6:.1f} MB with convolutions in 16 bits), trained with `{training["loss"]}` by {training["steps"]} steps of 12 crops of 224×224 pixels at scales from 1/4 to 4, in {hours:.1f} hours of a nice process on two CPU cores that did other work beside it. The moving average of the weights (0.998) is shipped. The training can go on: the mixture and the options are in `recipes/`.
+LiteUNet on EfficientNet-Lite1 ({parameters / 1e6:.1f} million numbers, {size / 1e6:.1f} MB with convolutions in 16 bits), trained with `{training["loss"]}` by {training["steps"]} steps of 12 crops of 224×224 pixels at scales from 1/4 to 4, {texts.start}. They took {hours:.1f} hours of a nice process with one thread on a CPU that did other work beside it. The moving average of the weights (0.998) is shipped. The training can go on: the mixture and the options are in `recipes/`.
 
 Temperature {record["temperature"]:.2f} and bias {record["bias"]:.2f}, within the last convolution, and the threshold {config["threshold"]:.3f} were chosen on groups of images that the mixture keeps out of the training: the threshold has the greatest difference of the mean F1 over their cracked surfaces, and half of the fraction of crack-free photos that show a crack of {ALARM_PIXELS} pixels. Expected calibration error on the same groups, before → after: {errors}.
 
 ## Figures
 
-At the stored threshold and native size; each cell is {NAME} with its 95 % bootstrap interval over photos; then crackseg-small at its own threshold on the same images. † crackseg-small was trained on other images of this set.
+At the stored threshold and native size; each cell is {name} with its 95 % bootstrap interval over photos; then crackseg-small at its own threshold on the same images. † crackseg-small was trained on other images of this set.
 
-**Surfaces that {NAME} has never seen:**
+**Surfaces that {name} has never seen:**
 
 | data | {heads} |
 {line}
 {unseen}
 
-**Groups kept out of its training** (epoch and threshold were chosen on them, so that they flatter it):
+**{texts.known}:**
 
 | data | {heads} |
 {line}
@@ -244,14 +260,18 @@ At the stored threshold and native size; each cell is {NAME} with its 95 % boots
 |---|--:|--:|--:|
 {alarms}
 
+**Calibration**, in 16 bins of at least 100 pixels: on the diagonal the model means what it says.
+
+![How often pixels are crack by the probability that the model gives, a line for each set](calibration.png)
+
 `python benchmarks/generalization.py DATA`, {ours["machine"]}, torch {ours["versions"]["torch"]}, {ours["date"]}. The data lie in files that are not part of the project; their README says where they are from.
 
-{own_errors(Path(__file__).parent)}
+{own_errors(RECIPES) if texts.own_errors else ""}
 ## Known failures
 
 ![The worst test images: left the photo, right found (blue), falsely called (orange), missed (yellow)](failures.jpg)
 
-The three worst images of DeepCrack's test split and of Magnetic Tile (photos: Liu et al. 2019; Huang et al. 2018). {FAILURES}
+The three worst images of DeepCrack's test split and of Magnetic Tile (photos: Liu et al. 2019; Huang et al. 2018). {texts.failures}
 
 ## Out of its domain
 
@@ -261,7 +281,8 @@ The figures above are of seven surfaces; yours may be an eighth. Look at the ove
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=TEXTS)
     parser.add_argument("run", type=Path)
     parser.add_argument("data", type=Path)
     asked = parser.parse_args()
-    write_card(asked.run, asked.data)
+    write_card(asked.name, asked.run, asked.data)

@@ -1,0 +1,92 @@
+"""What the cards of the shipped models say in words; figures come from what was recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The sentences of a card.
+
+    Attributes:
+        purpose: What the model is for.
+        terms: What follows the terms in short, before the list of sets.
+        not_trained_on: Sets that it has not seen.
+        start: What the training went on from.
+        known: Title of the figures on sets of which it has seen other images.
+        failures: What overlays showed to a person who looked at them.
+        record: File of recipes/ that ship_general.py wrote.
+        own_errors: Whether the scripts that fit the model's errors recorded what they cover.
+    """
+
+    purpose: str
+    terms: str
+    not_trained_on: str
+    start: str
+    known: str
+    failures: str
+    record: str
+    own_errors: bool
+
+
+GENERAL_FAILURES = (
+    "In 42 overlays of seven surfaces, drawn at random, and 14 alarms on photos without cracks it "
+    "did this: six cracks of DeepCrack are found whole, with a hole where two wide ones meet, and "
+    "two fine scratches beside them are taken for cracks. In asphalt of coarse stones (CRACK500) "
+    "the dark core of a crack is found, much narrower than its mask; cracks filled with dirt or "
+    "rubble, and those at the edge of the photo, come out in shreds or not at all. In shadowcrack "
+    "cracks overgrown with dry grass, or crumbled into a coarse surface, are missed whole, while "
+    "cracks across shadows are found. On magnetic tiles long faint cracks are found in part and "
+    "scratches are taken for cracks. On concrete and plaster a hairline is found whole or in "
+    "pieces, and a crack within coarse plaster is missed by half. Cracks drawn on walls of split "
+    "stone are lost in its joints. On concrete without cracks lines of the mold, pits, veins and "
+    "trowel marks are taken for cracks; of brick and tile joints one showed a piece."
+)
+
+RESEARCH_FAILURES = "TODO"
+
+TEXTS = {
+    "fissura-general": Texts(
+        purpose=(
+            "Finds cracks in photos of surfaces that nobody trained it for: concrete, plaster, "
+            "masonry, asphalt, from near by and from afar, pixel by pixel. Commands take it where "
+            "no model is named: `fissura inspect photos`."
+        ),
+        terms=("All sets that they were trained on permit that, by what their publishers state:"),
+        not_trained_on=(
+            "DeepCrack, CRACK500, Magnetic Tile and shadowcrack were neither trained on nor chosen "
+            "on."
+        ),
+        start=(
+            "which went on, along a cosine and with worn cracks among the drawn ones, from the "
+            "weights after 3600 such steps at a constant learning rate, whose encoder came from "
+            "ImageNet"
+        ),
+        known=(
+            "Groups kept out of its training (epoch and threshold were chosen on them, so that "
+            "they flatter it)"
+        ),
+        record="general.json",
+        own_errors=True,
+        failures=GENERAL_FAILURES,
+    ),
+    "fissura-research": Texts(
+        purpose=(
+            "Finds cracks pixel by pixel where it may be used: for research, on pavements and "
+            "concrete like DeepCrack's and CRACK500's, and on the surfaces of `fissura-general`, "
+            "which it went on from: `fissura predict photos --model fissura-research`."
+        ),
+        terms="Some of the sets that they were trained on restrict them:",
+        not_trained_on=(
+            "Test splits were left out: DeepCrack's own, blocks of CRACK500. Magnetic Tile was "
+            "neither trained on nor chosen on; shadowcrack was trained on as a whole, so that no "
+            "figures are given on it."
+        ),
+        start="which went on from the weights of `fissura-general`",
+        known="Other images of sets that it was trained on",
+        record="research.json",
+        own_errors=False,
+        failures=RESEARCH_FAILURES,
+    ),
+}
