@@ -173,7 +173,7 @@ def make_run(experiment, seed=0, *, iou=0.7, images=24, photos=12, other=-0.03, 
         key=run.key,
         seed=seed,
         identity=experiment.identity(),
-        config=asdict(run.config),
+        config=asdict(run.config) | {"model": run.config.network},
         train={**described, "fingerprint": f"train-{experiment.data.name}"},
         test={**described, "fingerprint": f"test-{experiment.data.name}"},
         metrics={

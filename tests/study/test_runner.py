@@ -40,6 +40,7 @@ def test_each_run_leaves_one_result_and_a_model(done):
     results = read_results(done / "runs")
     assert len(results) == 4
     assert {result.config["epochs"] for result in results.values()} == {1}
+    assert {result.config["model"] for result in results.values()} == {"crackseg"}  # left open
     for key, result in results.items():
         assert (result.train["images"], result.test["images"]) == (12, 4)
         tp, fp, fn = result.counts_array().sum(axis=0)

@@ -114,7 +114,7 @@ def describe(experiments: Iterable[Experiment]) -> str:
     named: dict[str, None] = {}
     for one in experiments:
         named[count(one.config.epochs, "epoch")] = None
-        if one.config.model == "crackseg":
+        if one.config.network == "crackseg":
             named[f"width {one.config.width}"] = None
         else:
             named["ImageNet weights" if one.config.pretrained else "no pretrained weights"] = None

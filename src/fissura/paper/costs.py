@@ -45,7 +45,7 @@ def _measured(one: Experiment, runs: list[RunResult]) -> list[float]:
     """Return the seconds of an epoch in runs of this network on this data, any loss."""
     found = []
     for run in runs:
-        if run.config["model"] != one.config.model or run.config["width"] != one.config.width:
+        if run.config["model"] != one.config.network or run.config["width"] != one.config.width:
             continue
         images = _images(one, run)
         if images:

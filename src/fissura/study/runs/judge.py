@@ -49,7 +49,7 @@ def score_run(run: Run, data: Path, folder: Path) -> RunResult:
         key=run.key,
         seed=run.seed,
         identity=run.experiment.identity(),
-        config=asdict(config),
+        config=asdict(config) | {"model": config.network},
         train=_describe(train_images),
         test=_describe(test),
         metrics=_metrics(scores),
