@@ -20,6 +20,7 @@ PHOTOS = Path(__file__).parent / "photos"
 
 MODELS: dict[str, str] = {
     "fissura-general": "surfaces that nobody trained on, at any scale",
+    "fissura-research": "the same, and pavements like CRACK500's and DeepCrack's",
     "crackseg-small": "pavements and concrete like CRACK500's and DeepCrack's, from near by",
 }
 
