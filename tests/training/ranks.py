@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import lightning_fabric
+import torch
 
 from fissura.data.preparation.batches import epoch_batches
 from fissura.losses import LOSSES
@@ -83,6 +84,9 @@ def write(folder, fabric, results):
     if fabric.is_global_zero:
         file = folder / f"{fabric.world_size}.json"
         file.write_text(json.dumps(results), encoding="utf-8")
+    if torch.distributed.is_initialized():
+        # Else the threads of the group may still run when the process ends, which aborts it.
+        torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
