@@ -16,6 +16,7 @@ from card_texts import TEXTS
 from failure_images import beside_errors, sheet
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from ship_general import FILES
 
 from fissura.checkpoint import load_model
 from fissura.data.folder import find_pairs
@@ -129,13 +130,13 @@ def alarm_rows(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
     return rows
 
 
-def own_errors(recipes: Path) -> str:
-    """The section on what the model says of its own errors, from what the scripts recorded."""
-    files = [recipes / f"{name}.json" for name in ("width_calibration", "alarms", "familiar")]
-    if not all(file.is_file() for file in files):
+def own_errors(model: str) -> str:
+    """The section on what a model says of its own errors; empty where the scripts took another."""
+    files = [RECIPES / f"{name}.json" for name in ("width_calibration", "alarms", "familiar")]
+    records = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    if any(record["model"] != model for record in records):
         return ""
-    records = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}
-    widths, alarms, familiar = records.values()
+    widths, alarms, familiar = records
     surfaces = {
         **{f"{name}, fitted to the others": row for name, row in widths["left_out"].items()},
         "drawn, of exact widths": widths["exact_widths_drawn"],
@@ -199,7 +200,7 @@ def card(name: str, run: Path, found: dict[str, Any]) -> str:
     """The text of the model card."""
     folder, texts = shipped_folder(name), TEXTS[name]
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    record = json.loads((RECIPES / texts.record).read_text(encoding="utf-8"))
+    record = json.loads((RECIPES / FILES[name][1]).read_text(encoding="utf-8"))
     training = config["training"]
     model, _ = load_model(folder)
     parameters = sum(weight.numel() for weight in model.state_dict().values())
@@ -266,7 +267,7 @@ At the stored threshold and native size; each cell is {name} with its 95 % boots
 
 `python benchmarks/generalization.py DATA`, {ours["machine"]}, torch {ours["versions"]["torch"]}, {ours["date"]}. The data lie in files that are not part of the project; their README says where they are from.
 
-{own_errors(RECIPES) if texts.own_errors else ""}
+{own_errors(name)}
 ## Known failures
 
 ![The worst test images: left the photo, right found (blue), falsely called (orange), missed (yellow)](failures.jpg)

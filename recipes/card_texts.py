@@ -16,8 +16,6 @@ class Texts:
         start: What the training went on from.
         known: Title of the figures on sets of which it has seen other images.
         failures: What overlays showed to a person who looked at them.
-        record: File of recipes/ that ship_general.py wrote.
-        own_errors: Whether the scripts that fit the model's errors recorded what they cover.
     """
 
     purpose: str
@@ -26,8 +24,6 @@ class Texts:
     start: str
     known: str
     failures: str
-    record: str
-    own_errors: bool
 
 
 GENERAL_FAILURES = (
@@ -78,8 +74,6 @@ TEXTS = {
             "Groups kept out of its training (epoch and threshold were chosen on them, so that "
             "they flatter it)"
         ),
-        record="general.json",
-        own_errors=True,
         failures=GENERAL_FAILURES,
     ),
     "fissura-research": Texts(
@@ -99,8 +93,6 @@ TEXTS = {
         ),
         start="which went on from the weights of `fissura-general`",
         known="Other images of sets that it was trained on",
-        record="research.json",
-        own_errors=False,
         failures=RESEARCH_FAILURES,
     ),
 }

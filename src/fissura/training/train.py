@@ -73,8 +73,8 @@ def train(
         InputError: The data, the options or the run folder can't be used, or the loss becomes NaN.
     """
     data, out = Path(data), None if out is None else Path(out)
-    # The further processes of one training may meet the folder that the first has just made.
     options = like_start(options)
+    # The further processes of one training may meet the folder that the first has just made.
     run = out if out and is_further(options) else run_folder.free_folder(out, data, options)
     return _run(Planned(run, data, options), state=None, quiet=quiet, on_epoch=on_epoch)
 

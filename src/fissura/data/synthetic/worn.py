@@ -88,10 +88,9 @@ def _paint(
     contrast = rng.uniform(min(0.75, 0.22 + 0.8 * texture), 0.92)
     rubble = noise(rng, size_hw, max(1.2, width * rng.uniform(0.06, 0.3)))
     stones = rng.uniform(0, 0.35) * rubble
-    tint = 1 + rng.uniform(0, 0.2) * np.array([0.5, 0.0, -0.6])  # earth is warmer than stone
-    floor = (1 - contrast * depth * (1 - 0.6 * stones))[..., None] * (
-        1 + (tint - 1) * depth[..., None]
-    )
+    tint = rng.uniform(0, 0.2) * np.array([0.5, 0.0, -0.6])  # earth is warmer than stone
+    dark = 1 - contrast * depth * (1 - 0.6 * stones)
+    floor = dark[..., None] * (1 + tint * depth[..., None])
     lit = relief(np.asarray(-depth * slope + 0.6 * stones * depth, np.float32), light_angle)
     shine = rng.uniform(0, 0.12) * np.clip(lit, -2, 2)
     color *= np.clip(floor, 0.02, 1.3).astype(np.float32)
