@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from card_texts import TEXTS
 from failure_images import beside_errors, sheet
+from fit_alarms import SMALLEST
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from ship_general import FILES
@@ -150,15 +151,15 @@ def own_errors(model: str) -> str:
     )
     shown = [(name, row) for part in ("held_back", "unseen") for name, row in alarms[part].items()]
     clean = "\n".join(
-        f"| {name} | {row['photos']} | {row['with_a_crack_before'][0]:.1%} | "
-        f"{row['with_a_crack'][0]:.1%} ({row['with_a_crack'][1]:.1%}–{row['with_a_crack'][2]:.1%}) |"
+        f"| {name} | {row['photos']} | {row['alarms_before'][0]:.1%} | "
+        f"{row['alarms'][0]:.1%} ({row['alarms'][1]:.1%}–{row['alarms'][2]:.1%}) |"
         for name, row in shown
         if "photos" in row
     )
     lost = ", ".join(
-        f"{name} {row['true_length_lost']:.1%} ({row['false_length_removed']:.0%})"
+        f"{name} {row['true_pixels_lost']:.1%} ({row['false_pixels_removed']:.0%})"
         for name, row in shown
-        if "true_length_lost" in row
+        if "true_pixels_lost" in row
     )
     crossed = ", ".join(
         f"{name} {value:.1%}" for name, value in alarms["photos_left_out_of_the_fit"].items()
@@ -178,13 +179,13 @@ def own_errors(model: str) -> str:
 
 Where that is far from 68 and 95 %, as where cracks are found in shreds, the ± does not know it: it holds for surfaces like those that it was fitted to.
 
-**Cracks left out.** `fissura inspect` leaves out cracks whose ten surest points have a mean probability below {alarms["min_prob"]:.3f}, the least with which at most 5 % of the held-back photos of each set without cracks show one; `--min-prob 0` shows all. Photos without cracks that show one, without and with that:
+**Parts left out.** Masks leave out connected parts whose ten surest pixels have a mean probability below {alarms["min_prob"]:.3f}, the least with which at most 5 % of the held-back photos of each set without cracks show a part of {SMALLEST} pixels; `--keep-unsure` keeps all. `fissura inspect` leaves out cracks by the same number (`--min-prob`). The figures above are with it. Photos without cracks that show a part of {SMALLEST} pixels, without and with that:
 
-| data | photos | all cracks | sure cracks |
+| data | photos | all parts | sure parts |
 |---|--:|--:|--:|
 {clean}
 
-Fitted to one half of the held-back photos and counted on the other: {crossed}. It costs this fraction of the true length that is found (and removes this much of what is falsely called crack): {lost}.
+Fitted to one half of the held-back photos and counted on the other: {crossed}. It costs this fraction of the crack pixels that are rightly found (and removes this much of what is falsely called crack): {lost}.
 
 **Unfamiliar photos.** How well the distance to the nearest training photo tells others from held-back photos (AUROC, 0.5 is chance), and how many it calls unfamiliar:
 
@@ -237,7 +238,7 @@ The weights are {training.get("terms", FREE)}. {texts.terms}
 
 LiteUNet on EfficientNet-Lite1 ({parameters / 1e6:.1f} million numbers, {size / 1e6:.1f} MB with convolutions in 16 bits), trained with `{training["loss"]}` by {training["steps"]} steps of 12 crops of 224×224 pixels at scales from 1/4 to 4, {texts.start}. They took {hours:.1f} hours of a nice process with one thread on a CPU that did other work beside it. The moving average of the weights (0.998) is shipped. The training can go on: the mixture and the options are in `recipes/`.
 
-Temperature {record["temperature"]:.2f} and bias {record["bias"]:.2f}, within the last convolution, and the threshold {config["threshold"]:.3f} were chosen on groups of images that the mixture keeps out of the training: the threshold has the greatest difference of the mean F1 over their cracked surfaces, and half of the fraction of crack-free photos that show a crack of {ALARM_PIXELS} pixels. Expected calibration error on the same groups, before → after: {errors}.
+Temperature {record["temperature"]:.2f} and bias {record["bias"]:.2f}, within the last convolution, and the threshold {config["threshold"]:.3f} were chosen on groups of images that the mixture keeps out of the training: the threshold has the greatest mean F1 over their cracked surfaces. Expected calibration error on the same groups, before → after: {errors}.
 
 ## Figures
 

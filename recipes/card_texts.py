@@ -27,17 +27,18 @@ class Texts:
 
 
 GENERAL_FAILURES = (
-    "In 42 overlays of seven surfaces, drawn at random, and 14 alarms on photos without cracks it "
-    "did this: six cracks of DeepCrack are found whole, with a hole where two wide ones meet, and "
-    "two fine scratches beside them are taken for cracks. In asphalt of coarse stones (CRACK500) "
-    "the dark core of a crack is found, much narrower than its mask; cracks filled with dirt or "
-    "rubble, and those at the edge of the photo, come out in shreds or not at all. In shadowcrack "
-    "cracks overgrown with dry grass, or crumbled into a coarse surface, are missed whole, while "
-    "cracks across shadows are found. On magnetic tiles long faint cracks are found in part and "
+    "In 42 overlays of seven surfaces, drawn at random, and 12 alarms on photos without cracks it "
+    "did this: six cracks of DeepCrack are found whole, but for stones and leaves within them. In "
+    "asphalt of coarse stones (CRACK500) the dark core of a crack is found, narrower than its "
+    "mask; cracks filled with dirt or rubble, and those at the edge of the photo, are found along "
+    "one edge or in shreds, and shadows between stones are called crack. In shadowcrack cracks "
+    "that have crumbled into a coarse surface are missed whole, while cracks across shadows are "
+    "found. On magnetic tiles short faint cracks are missed, long ones found in part, and "
     "scratches are taken for cracks. On concrete and plaster a hairline is found whole or in "
-    "pieces, and a crack within coarse plaster is missed by half. Cracks drawn on walls of split "
-    "stone are lost in its joints. On concrete without cracks lines of the mold, pits, veins and "
-    "trowel marks are taken for cracks; of brick and tile joints one showed a piece."
+    "pieces, and goes on beyond its label; a crack within coarse plaster and a wide gap below a "
+    "ledge are missed by half, a crack drawn on rough plaster almost whole; veins of stone are "
+    "called crack here and there. On concrete without cracks a line of the mold, a pit and a "
+    "scratch are taken for cracks; of tile joints one showed a piece."
 )
 
 RESEARCH_FAILURES = (

@@ -1,11 +1,14 @@
-"""Which cracks is a model so unsure of that it is better to leave them out?
+"""Which parts of a mask is a model so unsure of that it is better to leave them out?
 
     python recipes/fit_alarms.py MODEL DATA     # fit, check on photos left out, print and record
 
-A crack is left out by `fissura.measure` where the mean probability of its ten surest points is
-below `min_prob`. It is fitted to the held-back images of recipes/general.yaml: the least value with
-which at most 5 % of the photos of each set without cracks show one. What that costs is told as the
-length of true cracks that is lost with it. The record is alarms.json.
+A part is left out where the mean probability of its ten surest pixels is below `min_prob`
+(`fissura.inference.unsure`). It is fitted to the held-back images of recipes/general.yaml: the
+least value with which at most 5 % of the photos of each set without cracks show a part of 10
+pixels, the shortest crack of `fissura inspect`. What that costs is told as the fraction of true
+crack pixels that is lost with it. `fissura inspect` leaves out cracks by the ten surest points of
+their centerline, so that it shows none of the parts that are left out here. The record is
+alarms.json.
 """
 
 from __future__ import annotations
@@ -22,72 +25,78 @@ import numpy as np
 from held_back import Predicted, held_back, predicted, write_record
 from numpy.typing import NDArray
 
+from fissura.inference.prediction import crack_values
 from fissura.inference.predictor import Predictor
-from fissura.measurement import measure
-from fissura.measurement.calibration import certainty
+from fissura.measurement.calibration import surest_pixels
 from fissura.metrics.bootstrap import as_sums, intervals, mean_of_sums
 
 RECORD = Path(__file__).parent / "alarms.json"
-WANTED = 0.05  # photos without cracks that may show one
+WANTED = 0.05  # photos without cracks that may show a part
+SMALLEST = 10  # pixels of a part that counts
 NEAR = 5  # side of the square around a true crack that counts as it, in pixels
 
 
 @dataclass(frozen=True)
 class Found:
-    """The cracks that a model finds on the images of a surface.
+    """The parts of the masks that a model finds on the images of a surface.
 
     Attributes:
         photos: Number of images.
-        photo: Of each crack, the number of its image, (n,).
+        photo: Of each part, the number of its image, (n,).
         certainty: How sure the model is of it, (n,).
-        length: Its length in pixels, (n,).
-        true: Fraction of its centerline that lies on a true crack, (n,).
+        pixels: Its size, (n,).
+        true: Fraction of its pixels that lie on a true crack, (n,).
         cracked: Whether any image shows a crack.
     """
 
     photos: int
     photo: NDArray[np.int64]
     certainty: NDArray[np.float64]
-    length: NDArray[np.float64]
+    pixels: NDArray[np.float64]
     true: NDArray[np.float64]
     cracked: bool
 
     def alarms(self, least: float) -> NDArray[np.float64]:
-        """Whether each image shows a crack, 0 or 1, without those below a certainty."""
+        """Whether each image shows a part, 0 or 1, without those below a certainty."""
         shown = np.zeros(self.photos)
-        shown[self.photo[self.certainty >= least]] = 1
+        shown[self.photo[(self.certainty >= least) & (self.pixels >= SMALLEST)]] = 1
         return shown
 
     def lost(self, least: float) -> dict[str, float]:
-        """Fractions of the length that is rightly and wrongly called crack, and left out then."""
+        """Fractions of the pixels that are rightly and wrongly called crack, and left out then."""
         out = self.certainty < least
-        right, wrong = self.length * self.true, self.length * (1 - self.true)
+        right, wrong = self.pixels * self.true, self.pixels * (1 - self.true)
         return {
-            "true_length_lost": round(float(right[out].sum() / max(right.sum(), 1e-9)), 4),
-            "false_length_removed": round(float(wrong[out].sum() / max(wrong.sum(), 1e-9)), 4),
+            "true_pixels_lost": round(float(right[out].sum() / max(right.sum(), 1e-9)), 4),
+            "false_pixels_removed": round(float(wrong[out].sum() / max(wrong.sum(), 1e-9)), 4),
         }
 
 
 def find(surface: Predicted, threshold: float) -> Found:
-    """Measure the cracks of a surface as `fissura inspect` does, none left out.
+    """Find the parts of the masks of a surface, none left out.
 
     Args:
         surface: With its predictions.
         threshold: The model's.
     """
-    rows = []
+    rows = [np.empty((0, 4))]
     for index, (prob, mask) in enumerate(zip(surface.probs, surface.masks, strict=True)):
         near = cv2.dilate(mask.astype(np.uint8), np.ones((NEAR, NEAR), np.uint8)) > 0
-
-        def read(t: int, x: int, b: int, r: int, prob: Any = prob) -> NDArray[np.float32]:
-            return prob[t:b, x:r]
-
-        for crack in measure(prob, threshold=threshold):
-            points = np.rint(np.concatenate(crack.lines)).astype(int)
-            points = np.clip(points, 0, np.array(mask.shape) - 1)
-            sure = certainty(crack, read, (prob.shape[0], prob.shape[1]))
-            rows.append((index, sure, crack.length, near[points[:, 0], points[:, 1]].mean()))
-    table = np.array(rows, np.float64).reshape(-1, 4).T
+        values = crack_values(prob, prob >= threshold)
+        _, labels = cv2.connectedComponents((values > 0).astype(np.uint8), connectivity=8)
+        inside = values > 0
+        order = np.argsort(labels[inside], kind="stable")
+        parts, starts = np.unique(labels[inside][order], return_index=True)
+        if not len(parts):
+            continue
+        for own, true in zip(
+            np.split(values[inside][order], starts[1:]),
+            np.split(near[inside][order], starts[1:]),
+            strict=True,
+        ):
+            sure = np.sort(own)[::-1][: surest_pixels(1.0)].mean() / 255
+            rows.append(np.array([[index, sure, len(own), true.mean()]]))
+    table = np.concatenate(rows).T
     return Found(
         len(surface.probs), table[0].astype(np.int64), table[1], table[2], table[3],
         surface.cracked,
@@ -95,10 +104,10 @@ def find(surface: Predicted, threshold: float) -> Found:
 
 
 def least_certainty(found: Mapping[str, Found]) -> float:
-    """Return the least certainty with which few enough photos of each set without cracks show one.
+    """Return the least certainty with which few enough photos without cracks show a part.
 
     Args:
-        found: Of each surface; those with cracks count nothing.
+        found: Of each surface, of which those without cracks count, each on its own.
     """
     clean = [one for one in found.values() if not one.cracked]
     values = np.unique(np.concatenate([[0.0], *(one.certainty for one in clean)]))
@@ -114,7 +123,7 @@ def check(found: Found, least: float) -> dict[str, Any]:
     if found.cracked:
         return found.lost(least)
     row: dict[str, Any] = {"photos": found.photos}
-    for name, at in (("with_a_crack_before", 0.0), ("with_a_crack", least)):
+    for name, at in (("alarms_before", 0.0), ("alarms", least)):
         one = intervals(as_sums(found.alarms(at)), lambda sums: {"m": mean_of_sums(sums)})["m"]
         row[name] = [round(value, 4) for value in (one.value, one.low, one.high)]
     return row
@@ -134,7 +143,7 @@ def _half(one: Found, half: int) -> Found:
     """Every second photo."""
     mine = one.photo % 2 == half
     return Found(
-        (one.photos + 1 - half) // 2, one.photo[mine] // 2, one.certainty[mine], one.length[mine],
+        (one.photos + 1 - half) // 2, one.photo[mine] // 2, one.certainty[mine], one.pixels[mine],
         one.true[mine], one.cracked,
     )  # fmt: skip
 

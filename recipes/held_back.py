@@ -63,7 +63,8 @@ def held_back() -> dict[str, PreparedSet]:
 
 
 def predicted(predictor: Predictor, surfaces: dict[str, PreparedSet]) -> dict[str, Predicted]:
-    """Predict sets of images."""
+    """Predict sets of images, with all that the model finds, however unsure it is."""
+    predictor = predictor.keeping_unsure()
     return {
         name: Predicted(own.images, own.masks, list(predictor.probs(own.images)))
         for name, own in surfaces.items()
@@ -77,7 +78,7 @@ def drawn(predictor: Predictor, surfaces: dict[str, PreparedSet]) -> Predicted:
         images.append(image)
         masks.append(mask)
         branches.append(lines)
-    return Predicted(images, masks, list(predictor.probs(images)), branches)
+    return Predicted(images, masks, list(predictor.keeping_unsure().probs(images)), branches)
 
 
 def _drawn(surfaces: dict[str, PreparedSet]) -> Iterator[tuple[Any, Any, Any]]:

@@ -17,11 +17,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import fit_alarms
 import fit_widths
 import numpy as np
 import torch
 from fit_familiar import familiar_of
+from fit_threshold import choose
 from held_back import by_surface, drawn, predicted
 from numpy.typing import NDArray
 from scipy.optimize import minimize
@@ -31,11 +31,8 @@ from fissura.checkpoint import ModelConfig, load_model, save_model
 from fissura.data.mixtures.images import load_mixture
 from fissura.data.mixtures.mixture import read_mixture
 from fissura.data.preparation.prepared import PreparedSet
-from fissura.evaluation.score import ALARM_PIXELS, count_components
 from fissura.files import replacing
 from fissura.inference.predictor import Predictor
-from fissura.metrics.counts import counts_per_threshold, f1, histograms
-from fissura.metrics.curves import THRESHOLDS
 from fissura.shipped import shipped_folder
 
 # The mixture and the record of each, in this folder.
@@ -59,7 +56,6 @@ def ship(run: Path, mixture_file: Path, out: Path, record_file: Path) -> None:
         head.weight /= temperature
         assert head.bias is not None
         head.bias.copy_(head.bias / temperature + bias)
-    threshold, table = choose_threshold(model, config, surfaces)
     for weight in model.parameters():
         # Not what belongs to BatchNorm: a variance of 1e5 is infinite in 16 bits.
         if weight.ndim > 1:
@@ -69,19 +65,23 @@ def ship(run: Path, mixture_file: Path, out: Path, record_file: Path) -> None:
     training |= {"steps": steps, "data": mixture.credits}
     if mixture.terms:
         training["terms"] = mixture.terms
-    config = replace(
-        config,
-        threshold=threshold,
-        threshold_source="validation",
-        training=training,
-        measuring={},
-    )
+    config = replace(config, training=training, measuring={})
     save_model(out, model, config)
     # As everybody loads it: in the precision of the machine.
     predictor = Predictor.load(out)
-    measuring = measuring_of(predictor, surfaces)
-    save_model(out, model, replace(config, measuring=measuring))
-    familiar_of(predictor, mixture_file).save(out)
+    found = predicted(predictor, surfaces)
+    threshold, min_prob, table = choose(found)
+    found |= {"drawn": drawn(predictor, surfaces)}
+    widths = {
+        name: fit_widths.samples_of(found[name], threshold)
+        for name in (*fit_widths.FITTED_TO, "drawn")
+    }
+    measuring = replace(fit_widths.fitted(widths), min_prob=min_prob).entries()
+    config = replace(
+        config, threshold=threshold, threshold_source="validation", measuring=measuring
+    )
+    save_model(out, model, config)
+    familiar_of(Predictor.load(out), mixture_file).save(out)
     record: dict[str, Any] = {
         "steps": steps,
         "temperature": round(temperature, 4),
@@ -95,22 +95,6 @@ def ship(run: Path, mixture_file: Path, out: Path, record_file: Path) -> None:
     with replacing(record_file) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(record, indent=1))
-
-
-def measuring_of(predictor: Predictor, surfaces: dict[str, PreparedSet]) -> dict[str, Any]:
-    """Fit the ± of widths and the least certainty of a crack to the validation images."""
-    found = predicted(predictor, surfaces)
-    least = fit_alarms.least_certainty(
-        {name: fit_alarms.find(own, predictor.threshold) for name, own in found.items()}
-    )
-    exact = found | {"drawn": drawn(predictor, surfaces)}
-    widths = fit_widths.fitted(
-        {
-            name: fit_widths.samples_of(exact[name], predictor.threshold)
-            for name in (*fit_widths.FITTED_TO, "drawn")
-        }
-    )
-    return replace(widths, min_prob=least).entries()
 
 
 def run_steps(run: Path) -> int:
@@ -173,50 +157,6 @@ def calibration_error(logits: NDArray[np.float64], truth: NDArray[np.float64]) -
         if (bins == b).any()
     )
     return round(float(error), 4)
-
-
-def choose_threshold(
-    model: nn.Module, config: ModelConfig, surfaces: dict[str, PreparedSet]
-) -> tuple[float, dict[str, Any]]:
-    """Choose the threshold by two means over validation surfaces.
-
-    It has the greatest difference of the mean F1 over those with cracks, and half of the fraction
-    of photos with an alarm, the mean over those without cracks. Pixels are not pooled over
-    surfaces, or the largest would choose.
-    """
-    predictor = Predictor(model, config)
-    mean_f1, alarms = [], []
-    for images in surfaces.values():
-        total = np.zeros((2, 256), np.int64)
-        highest = []
-        for prob, mask in zip(predictor.probs(images.images), images.masks, strict=True):
-            if images.crack_fraction:
-                total += histograms(prob, mask)
-            else:
-                highest.append(
-                    [count_components(prob >= at, ALARM_PIXELS) > 0 for at in THRESHOLDS[::8]]
-                )
-        if images.crack_fraction:
-            mean_f1.append(f1(counts_per_threshold(total)))
-        else:
-            alarms.append(np.repeat(np.mean(highest, axis=0), 8))
-    score, alarm = np.mean(mean_f1, axis=0), np.mean(alarms, axis=0)
-    best = int(np.argmax(score - alarm / 2))
-    cracked = [name for name, images in surfaces.items() if images.crack_fraction]
-    clean = [name for name, images in surfaces.items() if not images.crack_fraction]
-    curve = {
-        f"{THRESHOLDS[k]:.3f}": [round(float(score[k]), 3), round(float(alarm[k]), 3)]
-        for k in range(16, 256, 16)
-    }
-    table = {
-        "mean_f1": round(float(score[best]), 4),
-        "best_mean_f1": round(float(score.max()), 4),
-        "best_mean_f1_at": float(THRESHOLDS[int(np.argmax(score))]),
-        "f1_and_alarms": curve,
-        "f1": {n: round(float(v[best]), 4) for n, v in zip(cracked, mean_f1, strict=True)},
-        "alarms": {n: round(float(v[best]), 4) for n, v in zip(clean, alarms, strict=True)},
-    }
-    return float(THRESHOLDS[best]), table
 
 
 if __name__ == "__main__":

@@ -79,6 +79,53 @@ def test_the_worst_set_decides_which_certainty_is_enough():
     assert fit_alarms.least_certainty({"a": clean(0.6), "b": clean(0.6)}) == 0.601
 
 
+def faint_and_sure():
+    """A crack that is faint in one half, and twenty photos of a speck as sure as that half."""
+    import held_back
+
+    prob, mask = np.full((40, 60), 0.05, np.float32), np.zeros((40, 60), bool)
+    mask[20:24, 5:55] = True
+    prob[20:24, 5:30], prob[20:24, 30:55] = 0.45, 0.97
+    speck = np.full((40, 60), 0.05, np.float32)
+    speck[10:13, 10:22] = 0.6
+    image = np.zeros((40, 60, 3), np.uint8)
+    return {
+        "cracked": held_back.Predicted([image], [mask], [prob]),
+        "clean": held_back.Predicted(
+            [image] * 20, [np.zeros_like(mask)] * 20, [speck.copy() for _ in range(20)]
+        ),
+    }
+
+
+def test_parts_are_found_with_their_surest_pixels():
+    import fit_alarms
+
+    surfaces = faint_and_sure()
+    found = fit_alarms.find(surfaces["cracked"], 0.4)
+    assert found.pixels.tolist() == [200]
+    assert found.certainty == pytest.approx([0.97], abs=1 / 255)
+    assert found.true.tolist() == [1]
+    assert found.cracked
+    assert fit_alarms.find(surfaces["cracked"], 0.98).pixels.tolist() == []
+    clean = fit_alarms.find(surfaces["clean"], 0.4)
+    assert clean.alarms(0.0).mean() == 1
+    assert clean.alarms(0.65).mean() == 0
+    assert found.lost(0.9) == {"true_pixels_lost": 0.0, "false_pixels_removed": 0.0}
+    assert found.lost(0.99)["true_pixels_lost"] == 1
+
+
+def test_the_threshold_is_chosen_with_the_parts_that_are_left_out_for_it():
+    """Alone it would have to be above the specks, and lose the faint half of the crack."""
+    import fit_threshold
+
+    threshold, min_prob, table = fit_threshold.choose(faint_and_sure())
+    assert 0.05 < threshold <= 0.45
+    assert 0.6 < min_prob <= 0.61
+    assert table[f"{threshold:.4f}"]["f1"] == 1
+    assert table["0.5000"]["f1"] == pytest.approx(2 / 3, abs=1e-3)
+    assert table["0.6250"]["min_prob"] == 0.001  # no speck is left then
+
+
 def test_auroc_is_that_of_scikit_learn():
     import fit_familiar
 

@@ -384,3 +384,66 @@ def test_openvino_that_is_not_there_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(InputError, match=r"pip install 'fissura\[openvino\]'"):
         predictor(crackseg(), engine="openvino")
+
+
+def spots():
+    """A light wall with a spot that is sure to be crack, and one that is not, 12 pixels each."""
+    image = np.full((40, 60, 3), 255, np.uint8)
+    image[5:8, 10:14], image[20:23, 30:34] = 20, 95
+    image[30, 40:46] = (90,) * 3
+    image[30, 46:49] = 20  # this end is sure
+    return image
+
+
+SURE = config(threshold=0.5, measuring={"min_prob": 0.9})
+
+
+@pytest.mark.parametrize("tile", [None, 32])
+def test_parts_that_the_model_is_nowhere_sure_of_are_left_out(tile):
+    image = spots()
+    found = predictor(card=SURE, tile=tile)(image)
+    everything = predictor(card=SURE, tile=tile, keep_unsure=True)(image)
+    expected = darkness(image) >= 0.5
+    np.testing.assert_array_equal(everything.mask, expected)
+    expected[20:23] = False  # the faint spot
+    expected[30] = False  # a part whose ten surest pixels are unsure in the mean
+    np.testing.assert_array_equal(found.mask, expected)
+    np.testing.assert_array_equal(found.mask, found.prob >= 0.5)
+    assert found.crack_fraction == expected.mean() > 0
+    np.testing.assert_array_equal(found.prob[expected], everything.prob[expected])
+    below = ~everything.mask
+    np.testing.assert_array_equal(found.prob[below], everything.prob[below])
+
+
+@pytest.mark.parametrize("highest", [None, 255, 65535])
+def test_compact_predictions_leave_out_the_same_parts(highest):
+    image = spots()
+    (compact,) = predictor(card=SURE).compact([image], highest=highest)
+    whole = predictor(card=SURE)(image)
+    np.testing.assert_array_equal(compact.mask == 255, whole.mask)
+    assert compact.crack_fraction == whole.crack_fraction
+    if highest is not None:
+        np.testing.assert_array_equal(compact.prob / np.float32(highest) >= 0.5, whole.mask)
+
+
+def test_all_parts_stay_at_a_threshold_of_ones_own_and_where_the_model_knows_none():
+    image = spots()
+    assert predictor(card=SURE).min_prob == 0.9
+    assert predictor(card=SURE).keeping_unsure().min_prob == 0
+    assert predictor(card=SURE, threshold=0.4).min_prob == 0
+    assert predictor(card=config(threshold=0.5)).min_prob == 0
+    mask = predictor(card=SURE, threshold=0.4)(image).mask
+    np.testing.assert_array_equal(mask, darkness(image) >= 0.4)
+
+
+def test_a_photo_seen_smaller_needs_as_many_pixels_there():
+    """At half the size the model sees a quarter of the pixels, so ten of the line are twenty."""
+    image = np.full((64, 64, 3), 255, np.uint8)
+    image[20:22, 8:56] = 90
+    image[20:22, 8:18] = 20
+    card = config(threshold=0.5, measuring={"min_prob": 0.88})
+    assert predictor(card=card)(image).mask.any()
+    doubted = predictor(card=card, scale=0.5)
+    assert doubted.keeping_unsure()(image).mask.any()
+    surest = np.sort(doubted.keeping_unsure().prob(image), axis=None)[::-1]
+    assert doubted(image).mask.any() == (surest[:20].mean() >= 0.88)

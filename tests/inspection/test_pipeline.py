@@ -373,3 +373,27 @@ def test_a_georeferenced_image_is_read_by_windows(model, tmp_path):
     assert (out / "cracks-pixels.geojson").is_file()
     images = json.loads((out / "coco.json").read_text())["images"]
     assert len(images) == 2
+
+
+def test_a_min_prob_of_ones_own_alone_tells_what_is_left_out(inspected, model, tmp_path):
+    """The model doubts everything; the masks tell that, unless the user wants all of it."""
+    root, done = inspected
+    doubting = tmp_path / "model"
+    shutil.copytree(model, doubting)
+    card = json.loads((doubting / "config.json").read_text())
+    card["measuring"] = {"min_prob": 1.0}
+    (doubting / "config.json").write_text(json.dumps(card))
+
+    def found(name, **options):
+        out = tmp_path / name
+        cracks = inspect(root / "in", out, model=doubting, predicting=CPU, **options).cracks
+        masks = [cv2.imread(str(out / "masks" / f"{photo}.png"), 0) for photo in "ab"]
+        return cracks, sum(int((mask > 0).sum()) for mask in masks)
+
+    assert found("by_the_model") == (0, 0)
+    cracks, pixels = found("all", measuring=MeasureOptions(min_prob=0.0))
+    assert cracks == done.cracks > 0
+    assert pixels > 0
+    kept, same = found("own", measuring=MeasureOptions(min_prob=0.55))
+    assert kept <= cracks
+    assert same == pixels

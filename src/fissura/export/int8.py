@@ -171,8 +171,8 @@ def measure_loss(file: Path, model: str | Path, shown: Scenes) -> Int8Loss:
         shown: Images, and masks where there are any.
     """
     assert exported_format(file)
-    exact = Predictor.load(model, device="cpu", precision="float32")
-    coarse = Predictor.load(file, device="cpu", precision="float32")
+    exact = Predictor.load(model, device="cpu", precision="float32", keep_unsure=True)
+    coarse = Predictor.load(file, device="cpu", precision="float32", keep_unsure=True)
     counts = np.zeros((3, 2), np.int64)  # of three pairs of masks: both, any
     masks = [None] * len(shown.images) if exact.classes else shown.masks
     masks = masks or [None] * len(shown.images)

@@ -55,8 +55,8 @@ def compare(file: Path, model: str | Path) -> Parity:
         InputError: It differs by more than `TOLERANCE`, or its masks by more than `LEAST_IOU`.
     """
     return compared(
-        Predictor.load(file, device="cpu", precision="float32", scale=1.0),
-        Predictor.load(model, device="cpu", precision="float32", scale=1.0),
+        Predictor.load(file, device="cpu", precision="float32", scale=1.0, keep_unsure=True),
+        Predictor.load(model, device="cpu", precision="float32", scale=1.0, keep_unsure=True),
         photos(),
     )
 

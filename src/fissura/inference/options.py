@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Engine = Literal["torch", "openvino", "onnx"]
@@ -21,6 +21,10 @@ class PredictOptions:
     measured, where its probability is at least the threshold. Of masks that tell classes apart
     `fissura measure` measures one, too: its name in maps of Fissura, rust=3 in other index masks.
     """
+
+    keep_unsure: bool = False
+    """Keep parts of the mask that the model is nowhere sure of; they are left out otherwise, where
+    its config.json has a min_prob and there is no --threshold of your own."""
 
     scale: float | Literal["auto"] | None = None
     """Factor by which photos are resized for the network; by default as in training, where that had
@@ -51,3 +55,12 @@ class PredictOptions:
     batch_size: int | None = None
     """Tiles, or as many pixels, computed at once; less takes less memory. By default 1 on a CPU and
     8 on a GPU."""
+
+    def to_measure(self, min_prob: float | None) -> PredictOptions:
+        """Return the options for cracks that are to be measured.
+
+        Args:
+            min_prob: As of `fissura.measurement.options.MeasureOptions`. Where it is given, it
+                alone tells which cracks are left out, so that no part of the mask is before.
+        """
+        return self if min_prob is None else replace(self, keep_unsure=True)

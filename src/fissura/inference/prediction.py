@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fissura.inference.unsure import in_bands, unsure_pixels
+
 HIGHEST_8, HIGHEST_16 = 255, 65535  # integers that stand for the probability 1
 
 
@@ -18,7 +20,8 @@ class Prediction:
     """The cracks of one photo.
 
     Attributes:
-        prob: Probability of crack, float32 (h, w), 0 to 1.
+        prob: Probability of crack, float32 (h, w), 0 to 1. Parts of the mask that the model is
+            nowhere sure of are left out by bringing them just below `threshold`, see `lowered`.
         mask: Crack pixels, bool (h, w): where `prob` ≥ `threshold`.
         threshold: Probability from which a pixel counts as crack, 0 to 1.
         crack_fraction: Fraction of the pixels that are crack, 0 to 1.
@@ -137,8 +140,8 @@ def compacted(
     size_hw: tuple[int, int],
     threshold: float,
     highest: int | None,
-) -> tuple[NDArray[np.uint8], NDArray[Any] | None, float]:
-    """Make mask, integers of the probabilities, and crack fraction of bands of probabilities.
+) -> tuple[NDArray[np.uint8], NDArray[Any] | None]:
+    """Make crack pixels with their probabilities, and integers of all, of bands of probabilities.
 
     Args:
         bands: Bands of rows from top to bottom, float32 (rows, w).
@@ -147,17 +150,82 @@ def compacted(
         highest: The integer that stands for the probability 1; None for no probabilities.
 
     Returns:
-        The first, second and fourth attribute of a `CompactPrediction`.
+        `crack_values`, of which `sure_mask` makes the mask, and `CompactPrediction.prob`.
     """
-    mask, done, cracked = np.empty(size_hw, np.uint8), 0, 0
+    values, done = np.empty(size_hw, np.uint8), 0
     kind = np.uint8 if highest == HIGHEST_8 else np.uint16
     prob = None if highest is None else np.empty(size_hw, kind)
     for band in bands:
         rows = slice(done, done + len(band))
         done += len(band)
         crack = band >= threshold
-        cracked += int(np.count_nonzero(crack))
-        np.multiply(crack, np.uint8(255), out=mask[rows])
+        values[rows] = crack_values(band, crack)
         if prob is not None and highest is not None:
             prob[rows] = quantized(band, crack, threshold, highest)
-    return mask, prob, cracked / mask.size
+    return values, prob
+
+
+def crack_values(prob: NDArray[np.float32], crack: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return the probabilities of crack pixels as integers from 1 to 255, and 0 elsewhere.
+
+    Args:
+        prob: Probabilities, (h, w), 0 to 1.
+        crack: Crack pixels, (h, w).
+    """
+    values = np.maximum(np.rint(prob * np.float32(HIGHEST_8)), 1)
+    return np.where(crack, values, 0).astype(np.uint8)
+
+
+def sure_mask(
+    values: NDArray[np.uint8],
+    prob: NDArray[Any] | None,
+    lowest: int,
+    min_prob: float,
+    surest: int,
+) -> float:
+    """Make the mask of crack pixels, in place, without parts that the model is nowhere sure of.
+
+    Args:
+        values: From `crack_values`; becomes 255 where crack is.
+        prob: Integers of the probabilities, which are brought below `lowest` where crack pixels are
+            left out; or None.
+        lowest: Lowest integer of a crack pixel, from `lowest_crack`.
+        min_prob: As of `unsure_pixels`; 0 leaves out nothing.
+        surest: As of `unsure_pixels`.
+
+    Returns:
+        The fraction of crack pixels.
+    """
+    top = 0
+    for unsure in unsure_pixels(in_bands(values), min_prob, surest) if min_prob else ():
+        rows = slice(top, top + len(unsure))
+        top += len(unsure)
+        values[rows][unsure] = 0
+        if prob is not None:
+            prob[rows][unsure] = lowest - 1
+    np.multiply(values > 0, np.uint8(255), out=values)
+    return float(np.count_nonzero(values) / values.size)
+
+
+def lowered(
+    prob: NDArray[np.float32], threshold: float, min_prob: float, surest: int
+) -> NDArray[np.float32]:
+    """Bring parts of the mask that the model is nowhere sure of just below the threshold, in place.
+
+    Args:
+        prob: Probabilities, (h, w), 0 to 1.
+        threshold: Probability from which a pixel counts as crack.
+        min_prob: As of `unsure_pixels`; 0 leaves all as it is.
+        surest: As of `unsure_pixels`.
+
+    Returns:
+        `prob`.
+    """
+    if not min_prob:
+        return prob
+    values = crack_values(prob, prob >= threshold)
+    below, top = np.nextafter(np.float32(threshold), np.float32(0)), 0
+    for unsure in unsure_pixels(in_bands(values), min_prob, surest):
+        prob[top : top + len(unsure)][unsure] = below
+        top += len(unsure)
+    return prob

@@ -21,8 +21,17 @@ from fissura.inference.engines.backends import ExportedNetwork
 from fissura.inference.engines.familiar import Familiar
 from fissura.inference.network import ImageNetwork
 from fissura.inference.options import PredictOptions
-from fissura.inference.prediction import CompactPrediction, Prediction, compacted, joined
+from fissura.inference.prediction import (
+    CompactPrediction,
+    Prediction,
+    compacted,
+    joined,
+    lowered,
+    lowest_crack,
+    sure_mask,
+)
 from fissura.inference.working_scale import working_scale
+from fissura.measurement.calibration import Calibration, surest_pixels
 
 __all__ = ["CompactPrediction", "Prediction", "Predictor"]
 
@@ -60,6 +69,8 @@ class Predictor:
         device: Where the network computes.
         dtype: In which precision it computes.
         threshold: Probability from which a pixel counts as crack.
+        min_prob: Parts of the mask whose surest pixels have a lower mean probability are left out
+            (`fissura.inference.unsure`); 0 keeps all.
         scale: Factor by which photos are resampled; with `auto_scale`, beside `working_scale`.
         auto_scale: Whether each photo is resampled by its `working_scale`, too.
         tile: Side of a tile, also where none are taken.
@@ -103,6 +114,8 @@ class Predictor:
         if options.of_class is not None and options.threshold is None:
             self.threshold = 0.5
         self._check()
+        known = None if options.keep_unsure else Calibration.parse(self.measuring)
+        self.min_prob = known.min_prob if known else 0.0
         self.network = network = ImageNetwork(model, config, options)
         self.engine, self.device, self.dtype = network.engine, network.device, network.dtype
         self.tile, self.overlap = network.tile, network.overlap
@@ -139,6 +152,12 @@ class Predictor:
         other = copy.copy(self)
         other.scale, other.auto_scale = scale, False
         other._check()
+        return other
+
+    def keeping_unsure(self) -> Predictor:
+        """Return the same predictor, but leaving out no part of the mask; the network is shared."""
+        other = copy.copy(self)
+        other.min_prob = 0.0
         return other
 
     def scale_of(self, image: NDArray[np.uint8]) -> float:
@@ -196,7 +215,7 @@ class Predictor:
         Yields:
             The probability of crack, float32 (h, w), of each photo in their order.
         """
-        return (made.result for made in self._each(images, joined))
+        return (self._sure(made) for made in self._each(images, joined))
 
     def predictions(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[Prediction]:
         """Predict several photos, batched as by `probs`.
@@ -213,7 +232,7 @@ class Predictor:
         """
         self.refuse_classes("class_predictions tells all of them")
         for made in self._each(images, joined):
-            prob = made.result
+            prob = self._sure(made)
             mask = prob >= self.threshold
             yield Prediction(
                 prob,
@@ -285,18 +304,31 @@ class Predictor:
             if isinstance(made.result, Exception):
                 yield made.result
                 continue
-            mask, prob, fraction = made.result
-            several = isinstance(fraction, tuple)
+            fractions = ()
+            if self.classes:
+                mask, prob, fractions = made.result
+                fraction = float(np.count_nonzero(mask) / mask.size)
+            else:
+                mask, prob = made.result
+                lowest = 1 if highest is None else lowest_crack(self.threshold, highest)
+                surest = surest_pixels(made.scale)
+                fraction = sure_mask(mask, prob, lowest, self.min_prob, surest)
             yield CompactPrediction(
                 mask,
                 prob,
                 self.threshold,
-                float(np.count_nonzero(mask) / mask.size) if several else fraction,
+                fraction,
                 made.seconds,
                 made.scale,
-                fraction if several else (),
+                fractions,
                 made.unfamiliarity,
             )
+
+    def _sure(self, made: Made) -> NDArray[np.float32]:
+        """The probabilities of a photo, without parts of the mask that the model is unsure of."""
+        if not self.min_prob:
+            return made.result
+        return lowered(made.result, self.threshold, self.min_prob, surest_pixels(made.scale))
 
     def refuse_classes(self, otherwise: str) -> None:
         """Raise `InputError` where there are several classes.

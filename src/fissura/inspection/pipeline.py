@@ -191,7 +191,7 @@ def _run(task: Task) -> Inspection:
     if task.spreading.ray is None:
         failures = measure_all(inspector, steps.steps, earlier, console)
     else:
-        setup = Setup(task.predicting, task.previous, predictor is not None)
+        setup = Setup(task.applied, task.previous, predictor is not None)
         failures = measure_on_cluster(inspector, steps.steps, setup, task.spreading, console)
     if not task.report:
         _tell_kinds(inspector.understood, console)

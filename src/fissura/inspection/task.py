@@ -61,6 +61,11 @@ class Task:
     spreading: SpreadOptions = field(default_factory=SpreadOptions)
 
     @property
+    def applied(self) -> PredictOptions:
+        """How the model is applied, with what measuring asks of it."""
+        return self.predicting.to_measure(self.measuring.min_prob)
+
+    @property
     def settings(self) -> dict[str, Any]:
         """Choices that an inspection must share with the one it goes on from."""
         return {
@@ -71,7 +76,8 @@ class Task:
             **{
                 name: value
                 for name, value in asdict(self.predicting).items()
-                if name != "of_class" or value is not None  # unknown to inspections until 0.2
+                # Unknown to inspections until 0.2.
+                if value or name not in ("of_class", "keep_unsure")
             },
             "engine": self.predicting.engine or "torch",  # an exported model is one of its own
             "resolution": asdict(self.resolution),
@@ -199,7 +205,7 @@ def _files(task: Task) -> list[Path]:
 def _load(task: Task) -> Predictor:
     """Load the model; say how a class of masks is chosen where it does not know the class."""
     try:
-        return Predictor.load(task.model, **asdict(task.predicting))
+        return Predictor.load(task.model, **asdict(task.applied))
     except InputError as error:
         asked = task.predicting.of_class
         if task.kind != "auto" or asked is None or f"no class {asked!r}" not in str(error):

@@ -16,7 +16,7 @@ from fissura.measurement.crack import Crack
 from fissura.measurement.skeleton import WINDOW, Read
 
 SUREST = 10
-"""The surest points of a centerline that tell how sure a model is of a crack."""
+"""The surest pixels of a crack that tell how sure a model is of it, where it saw the photo so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +39,7 @@ class Calibration:
         of_slope: Part of the ± as a multiple of σ.
         factor_95: Multiple of the ± within which 95 of 100 true widths lie.
         min_prob: Cracks whose surest points have a lower mean probability are left out.
+            Predictions leave out parts of the mask by it, too, see `fissura.inference.unsure`.
     """
 
     widths: tuple[float, ...] = ()
@@ -152,7 +153,19 @@ def certainty(crack: Crack, read: Read, size_hw: tuple[int, int], scale: float =
         prob = read(top, left, bottom + 1, right + 1)
         found.append(prob[inside[:, 0] - top, inside[:, 1] - left])
     probs = np.sort(np.concatenate(found))[::-1]
-    return float(probs[: max(round(SUREST / min(scale, 1.0)), 1)].mean())
+    return float(probs[: surest_pixels(scale)].mean())
+
+
+def surest_pixels(scale: float) -> int:
+    """Return how many of a crack's surest pixels tell how sure a model is of it.
+
+    Args:
+        scale: Size at which the network saw the photo over the photo's.
+
+    >>> surest_pixels(1.0), surest_pixels(0.5), surest_pixels(2.0)
+    (10, 20, 10)
+    """
+    return max(round(SUREST / min(scale, 1.0)), 1)
 
 
 def _corrected(crack: Crack, calibration: Calibration, scale: float) -> Crack:

@@ -45,7 +45,8 @@ def create_app(served: Served | None = None) -> FastAPI:
     """
     served = served or Served()
     metrics = Metrics()
-    worker = Worker(served.model, served.predicting, on_batch=metrics.batches.observe)
+    predicting = served.predicting.to_measure(served.measuring.min_prob)
+    worker = Worker(served.model, predicting, on_batch=metrics.batches.observe)
     jobs = Jobs(worker, served.options, metrics)
     desk = None if served.folder is None else Desk(served.folder, served, worker)
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from rich.console import Console
 
 from fissura.checkpoint import ModelConfig, save_model
 from fissura.errors import InputError
+from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
 from fissura.inference.rasters import raster as large
 from fissura.inference.rasters.raster import (
@@ -124,6 +126,27 @@ def test_chunks_give_the_prediction_of_the_whole(model, image, file, tmp_path, c
     mask = read(tmp_path / "out")[1]
     assert result.crack_fraction == pytest.approx((mask > 0).mean())
     assert result.threshold == THRESHOLD
+
+
+@pytest.mark.parametrize(("chunk_rows", "scale"), [(96, 1.0), (160, 1.0), (160, 0.5)])
+def test_parts_across_chunks_are_left_out_as_of_the_whole(image, file, tmp_path, chunk_rows, scale):
+    """Some parts go and some stay, and those that cross from chunk to chunk are judged whole."""
+    torch.manual_seed(0)
+    network = build_model("crackseg", width=2)
+    card = ModelConfig(model="crackseg", options={"width": 2})
+    prob = Predictor(network, card, PredictOptions(scale=scale)).prob(image)
+    threshold, least = (float(np.quantile(prob, fraction)) for fraction in (0.9, 0.998))
+    card = replace(card, threshold=threshold, measuring={"min_prob": least})
+    save_model(tmp_path / "model", network, card)
+    using = predictor(tmp_path / "model", scale=scale)
+    assert using.min_prob == least
+    predict(tmp_path / "model", file, tmp_path / "out", chunk_rows=chunk_rows, using=using)
+    whole, everything = using(image), using.keeping_unsure()(image)
+    kept, mask = whole.mask.sum() / everything.mask.sum(), read(tmp_path / "out")[1]
+    assert 0 < kept < 1
+    assert (mask.astype(bool) == whole.mask).mean() > 0.999  # 8 bits may tip a part
+    settings = json.loads((tmp_path / "out" / "work" / "settings.json").read_text())
+    assert settings["min_prob"] == least
 
 
 @pytest.mark.parametrize("scale", [0.5, 2.0])
@@ -296,7 +319,9 @@ def test_interrupted_and_resumed_it_gives_the_same_bytes(model, file, tmp_path, 
         assemble = large.assemble
         patch.setattr(
             large, "assemble",
-            lambda *args: (kept.extend(p.stat().st_mtime_ns for p in parts), assemble(*args))[1],
+            lambda *args, **options: (
+                kept.extend(p.stat().st_mtime_ns for p in parts), assemble(*args, **options)
+            )[1],
         )  # fmt: skip
         result = predict(model, file, tmp_path / "out")
     assert (result.chunks, result.computed) == (5, 3)
@@ -436,6 +461,7 @@ PROGRAM = """
 import sys, time
 from pathlib import Path
 from fissura.inference.rasters import raster
+from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
 from fissura.inference.rasters.raster_files import RasterFiles
 from fissura.raster import open_raster

@@ -39,6 +39,7 @@ from fissura.inference.rasters.raster_files import (
 from fissura.inference.rasters.windows import Interval, even, filled, intervals
 from fissura.inference.tiling import ALIGN
 from fissura.inference.working_scale import in_words, scale_by_windows
+from fissura.measurement.calibration import surest_pixels
 from fissura.raster import Raster, has_place, open_raster
 
 SUFFIXES = (".tif", ".tiff", ".jp2")
@@ -167,7 +168,14 @@ def predict_raster(
     if finished is None:
         chunks = intervals(raster.size_hw[0], chunk_rows, predictor.scale, _halo(predictor))
         computed = _predict_chunks(predictor, raster, chunks, files, console)
-        crack, valid = assemble(files, len(chunks), raster, predictor.threshold)
+        crack, valid = assemble(
+            files,
+            len(chunks),
+            raster,
+            predictor.threshold,
+            min_prob=predictor.min_prob,
+            surest=surest_pixels(predictor.scale),
+        )
         finished = {
             "threshold": predictor.threshold,
             "crack_fraction": crack / max(valid, 1),
@@ -222,7 +230,8 @@ def predict_chunk(predictor: Predictor, raster: Raster, files: RasterFiles, inde
     """
     predictor = _at_own_scale(predictor, raster)
     chunks = intervals(raster.size_hw[0], CHUNK_ROWS, predictor.scale, _halo(predictor))
-    prob, valid = _predict_chunk(predictor, raster, chunks[index], lambda rows: None)
+    whole = predictor.keeping_unsure()
+    prob, valid = _predict_chunk(whole, raster, chunks[index], lambda rows: None)
     write_chunk(files.chunk(index), prob, valid)
 
 
@@ -282,7 +291,7 @@ def _predict_chunks(
     rows = sum(chunk.stop - chunk.start for chunk in waiting)
     with _progress(console, raster, raster.size_hw[0] - rows) as advance:
         for chunk in waiting:
-            prob, valid = _predict_chunk(predictor, raster, chunk, advance)
+            prob, valid = _predict_chunk(predictor.keeping_unsure(), raster, chunk, advance)
             write_chunk(files.chunk(chunk.index), prob, valid)
             del prob
     return len(waiting)
@@ -291,7 +300,10 @@ def _predict_chunks(
 def _predict_chunk(
     predictor: Predictor, raster: Raster, chunk: Interval, advance: Callable[[int], None]
 ) -> tuple[NDArray[np.uint8], int]:
-    """Probabilities of a chunk's own rows, 0 to 255, and how many of its pixels show something."""
+    """Probabilities of a chunk's own rows, 0 to 255, and how many of its pixels show something.
+
+    The predictor leaves out no part of the mask: a chunk may show but an end of one.
+    """
     whole_hw, scale, rows = raster.size_hw, predictor.scale, chunk.stop - chunk.start
     width = whole_hw[1]
     prob, count = np.zeros((rows, width), np.uint8), 0
@@ -343,6 +355,7 @@ def _settings(
         "tta": predictor.tta,
         "engine": predictor.engine,
         **({} if predictor.of_class is None else {"of_class": predictor.of_class}),
+        **({"min_prob": predictor.min_prob} if predictor.min_prob else {}),
         "precision": str(predictor.dtype),
         "device": predictor.device.type,
         "chunk_rows": chunk_rows,

@@ -19,6 +19,7 @@ from fissura.files.atomic import remove_unfinished_of
 from fissura.files.documents import read_json
 from fissura.gdal import limited_cache, open_dataset
 from fissura.inference.prediction import HIGHEST_8, lowest_crack
+from fissura.inference.unsure import unsure_pixels
 from fissura.raster import Raster
 
 SETTINGS = "settings.json"
@@ -136,7 +137,15 @@ def record(files: RasterFiles, settings: dict[str, Any]) -> None:
         temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
-def assemble(files: RasterFiles, chunks: int, raster: Raster, threshold: float) -> tuple[int, int]:
+def assemble(
+    files: RasterFiles,
+    chunks: int,
+    raster: Raster,
+    threshold: float,
+    *,
+    min_prob: float = 0.0,
+    surest: int = 1,
+) -> tuple[int, int]:
     """Make the two GeoTIFFs of all chunks.
 
     Args:
@@ -144,6 +153,8 @@ def assemble(files: RasterFiles, chunks: int, raster: Raster, threshold: float) 
         chunks: Number of chunks.
         raster: The image.
         threshold: Probability from which a pixel counts as crack.
+        min_prob: As of `fissura.inference.unsure.unsure_pixels`; 0 leaves out no part of the mask.
+        surest: As there.
 
     Returns:
         The numbers of crack pixels and of those that show something.
@@ -152,7 +163,15 @@ def assemble(files: RasterFiles, chunks: int, raster: Raster, threshold: float) 
     lowest = lowest_crack(threshold, HIGHEST_8)
     for out in (files.probability, files.mask):
         remove_unfinished_of(out)  # left by a process that was killed
-    held = np.empty((0, raster.size_hw[1]), np.uint8)
+    width = raster.size_hw[1]
+
+    def cracks() -> Iterator[NDArray[np.uint8]]:
+        for index in range(chunks):
+            prob, _ = _read_chunk(files.chunk(index), width)
+            yield np.where(prob >= lowest, prob, 0)
+
+    unsure = unsure_pixels(cracks, min_prob, surest) if min_prob else None
+    held = np.empty((0, width), np.uint8)
     with ExitStack() as stack:
         add_prob = stack.enter_context(
             new_raster(
@@ -168,8 +187,10 @@ def assemble(files: RasterFiles, chunks: int, raster: Raster, threshold: float) 
             )
         )
         for index in range(chunks):
-            prob, count = _read_chunk(files.chunk(index), raster.size_hw[1])
+            prob, count = _read_chunk(files.chunk(index), width)
             valid += count
+            if unsure is not None:
+                prob[next(unsure)] = lowest - 1
             held = np.concatenate([held, prob])
             del prob
             whole = len(held) if index == chunks - 1 else len(held) // TILE * TILE

@@ -108,6 +108,8 @@ class ModelTurn:
         settings: dict[str, Any] = {
             "model": self._worker.name,
             **{name: getattr(folder.options.predicting, name) for name in FOUND_BY},
+            # Unknown to folders until version 0.2.
+            **({"keep_unsure": True} if folder.options.predicting.keep_unsure else {}),
             "measuring": folder.options.measuring.settings(),
         }
         try:
