@@ -74,6 +74,22 @@ def test_a_folder_is_claimed_once_resumed_and_overwritten(tmp_path):
     assert not stale.exists()
 
 
+@pytest.mark.parametrize("nothing", [None, False, 0.0])
+def test_a_choice_that_an_earlier_version_did_not_know_was_not_made(tmp_path, nothing):
+    file = tmp_path / "out" / "settings.json"
+    claim(file, SETTINGS, NEW)
+    assert claim(file, SETTINGS | {"new": nothing}, RESUME) is True
+    with pytest.raises(InputError, match=r"other settings \(new; see"):
+        claim(file, SETTINGS | {"new": 0.9}, RESUME)
+
+
+def test_a_choice_that_was_made_is_not_dropped(tmp_path):
+    file = tmp_path / "out" / "settings.json"
+    claim(file, SETTINGS | {"of_class": "rust"}, NEW)
+    with pytest.raises(InputError, match=r"other settings \(of_class; see"):
+        claim(file, SETTINGS | {"of_class": None}, RESUME)
+
+
 @pytest.mark.parametrize("text", ["{", "[1]", "3"])
 def test_damaged_settings_get_a_sentence(tmp_path, text):
     (tmp_path / "settings.json").write_text(text)

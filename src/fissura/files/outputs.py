@@ -145,12 +145,19 @@ def _decoded(name: str) -> str:
 
 
 def _check_same(settings_file: Path, settings: Mapping[str, Any]) -> None:
-    """Raise `InputError` where earlier results were made with other settings."""
+    """Raise `InputError` where earlier results were made with other settings.
+
+    A choice that an earlier version did not know was not made: that is None, False or 0.
+    """
     try:
         before = dict(read_json(settings_file))
     except (ValueError, TypeError) as error:
         raise InputError(f"{settings_file} is damaged. Use --overwrite to start anew.") from error
-    differing = [name for name in settings if name not in before or before[name] != settings[name]]
+    differing = [
+        name
+        for name, value in settings.items()
+        if (before[name] != value if name in before else bool(value))
+    ]
     if differing:
         raise InputError(
             f"The results in {settings_file.parent} were made with other settings "

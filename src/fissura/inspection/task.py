@@ -73,12 +73,7 @@ class Task:
             "model": str(self.model.absolute()),
             "inputs": [str(path.absolute()) for path in self.inputs],
             "kind": self.kind,
-            **{
-                name: value
-                for name, value in asdict(self.predicting).items()
-                # Unknown to inspections until 0.2.
-                if value or name not in ("of_class", "keep_unsure")
-            },
+            **asdict(self.predicting),
             "engine": self.predicting.engine or "torch",  # an exported model is one of its own
             "resolution": asdict(self.resolution),
             "measuring": self.measuring.settings(),

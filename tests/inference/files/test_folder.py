@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -233,6 +234,21 @@ def test_resume_with_other_settings_is_refused(model, photos, tmp_path):
     (out / "prediction.json").write_text("{")
     with pytest.raises(InputError, match="damaged"):
         predict(model, [photos], out, resume=True)
+
+
+def test_masks_with_and_without_unsure_parts_are_not_mixed(model, photos, tmp_path):
+    doubting = tmp_path / "model"
+    shutil.copytree(model / "model", doubting)
+    card = json.loads((doubting / "config.json").read_text())
+    card["measuring"] = {"min_prob": 1.0}
+    (doubting / "config.json").write_text(json.dumps(card))
+    out = tmp_path / "out"
+    predict(doubting, [photos / "a.png"], out)
+    assert not cv2.imread(str(out / "masks" / "a.png"), 0).any()
+    with pytest.raises(InputError, match="min_prob"):
+        predict(doubting, [photos / "a.png"], out, resume=True, keep_unsure=True)
+    predict(doubting, [photos / "a.png"], out, overwrite=True, keep_unsure=True)
+    assert cv2.imread(str(out / "masks" / "a.png"), 0).any()
 
 
 def test_nothing_is_written_where_the_input_is_wrong(model, photos, tmp_path):

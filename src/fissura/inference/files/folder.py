@@ -179,8 +179,8 @@ def _settings(
         "model": str(find_model(model).absolute()),
         "inputs": [str(path.absolute()) for path in inputs],
         **chosen,
-        **{name: getattr(options, name) for name in ("tile", "overlap", "tta")},
-        **({} if options.of_class is None else {"of_class": options.of_class}),
+        **{name: getattr(options, name) for name in ("tile", "overlap", "tta", "of_class")},
+        "min_prob": predictor.min_prob,
     }
     notes = {**asdict(options), **chosen, "versions": versions()}
     if predictor.classes:

@@ -33,7 +33,7 @@ from fissura.serve.desk.storage.entry import pack
 from fissura.serve.desk.storage.store import PhotoRow
 
 AT_ONCE = 2  # photos that wait for the model or its results, so that few are in memory
-FOUND_BY = ("threshold", "of_class", "scale", "tta")  # options that cracks depend on
+FOUND_BY = ("threshold", "of_class", "scale", "tta", "keep_unsure")  # options that cracks depend on
 SMOOTH = 0.7  # of the earlier estimate of seconds per photo in the next one
 
 Seen = tuple[NDArray[np.uint8], Prediction]  # a photo as it was read, and what was found on it
@@ -108,8 +108,6 @@ class ModelTurn:
         settings: dict[str, Any] = {
             "model": self._worker.name,
             **{name: getattr(folder.options.predicting, name) for name in FOUND_BY},
-            # Unknown to folders until version 0.2.
-            **({"keep_unsure": True} if folder.options.predicting.keep_unsure else {}),
             "measuring": folder.options.measuring.settings(),
         }
         try:
