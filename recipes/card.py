@@ -179,7 +179,7 @@ def own_errors(model: str) -> str:
 
 Where that is far from 68 and 95 %, as where cracks are found in shreds, the ± does not know it: it holds for surfaces like those that it was fitted to.
 
-**Parts left out.** Masks leave out connected parts whose ten surest pixels have a mean probability below {alarms["min_prob"]:.3f}, the least with which at most 5 % of the held-back photos of each set without cracks show a part of {SMALLEST} pixels; `--keep-unsure` keeps all. `fissura inspect` leaves out cracks by the same number (`--min-prob`). The figures above are with it. Photos without cracks that show a part of {SMALLEST} pixels, without and with that:
+**Parts left out.** Masks leave out connected parts that the model is nowhere sure of; `--keep-unsure` keeps all. `fissura inspect` leaves out cracks by the same number (`--min-prob`). The figures above are with it. Photos without cracks that show a part of {SMALLEST} pixels, without and with that:
 
 | data | photos | all parts | sure parts |
 |---|--:|--:|--:|
@@ -238,7 +238,7 @@ The weights are {training.get("terms", FREE)}. {texts.terms}
 
 LiteUNet on EfficientNet-Lite1 ({parameters / 1e6:.1f} million numbers, {size / 1e6:.1f} MB with convolutions in 16 bits), trained with `{training["loss"]}` by {training["steps"]} steps of 12 crops of 224×224 pixels at scales from 1/4 to 4, {texts.start}. They took {hours:.1f} hours of a nice process with one thread on a CPU that did other work beside it. The moving average of the weights (0.998) is shipped. The training can go on: the mixture and the options are in `recipes/`.
 
-Temperature {record["temperature"]:.2f} and bias {record["bias"]:.2f}, within the last convolution, and the threshold {config["threshold"]:.3f} were chosen on groups of images that the mixture keeps out of the training: the threshold has the greatest mean F1 over their cracked surfaces. Expected calibration error on the same groups, before → after: {errors}.
+Temperature {record["temperature"]:.2f} and bias {record["bias"]:.2f}, within the last convolution, and the threshold {config["threshold"]:.3f} were chosen on groups of images that the mixture keeps out of the training: the threshold has the greatest mean F1 over their cracked surfaces, with those parts of the masks left out whose ten surest pixels have a mean probability below {config["measuring"]["min_prob"]:.3f}, so that at most 5 % of the crack-free photos of each set show one of {SMALLEST} pixels. Expected calibration error on the same groups, before → after: {errors}.
 
 ## Figures
 

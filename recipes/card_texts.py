@@ -42,16 +42,14 @@ GENERAL_FAILURES = (
 )
 
 RESEARCH_FAILURES = (
-    "In 36 overlays of six test sets, drawn at random, and 15 alarms on photos without cracks it "
-    "did this: six cracks of DeepCrack are found whole, but for some edges of the widest, and a "
-    "thin one at the border is missed in part. On CRACK500 the wide cracks that `fissura-general` "
-    "finds in shreds are found as they are labeled, rubble and all; a strip at the edge of a "
-    "photo and labels that take in whole areas between cracks are missed, and gaps between stones "
-    "are sometimes called crack. On magnetic tiles long faint cracks are found in part and "
-    "scratches are taken for cracks. A tuft of grass in a crack and a fold of concrete were "
-    "called crack. On plaster hairlines come out in pieces, and joints of split stone are called "
-    "cracks here and there. On concrete without cracks lines of the mold, pits and trowel marks "
-    "are taken for cracks."
+    "In 36 overlays of six test sets, drawn at random, and 5 alarms on photos without cracks it "
+    "did this: six cracks of DeepCrack are found whole, but for stones within them. On CRACK500 "
+    "wide cracks are found as they are labeled, rubble and all, and here and there a little wider; "
+    "shadows between stones at the edge of a photo are called crack. On magnetic tiles the crack "
+    "is missed in four images of six and found in part in two: take `fissura-general` there. A "
+    "wide gap below a ledge of concrete is missed, a hairline is found beyond its label. On "
+    "plaster hairlines come out in pieces, of one half is missed; veins of stone are called crack. "
+    "On concrete without cracks scratches, edges of the mold and a pit are taken for cracks."
 )
 
 TEXTS = {
@@ -92,7 +90,10 @@ TEXTS = {
             "neither trained on nor chosen on; shadowcrack was trained on as a whole, so that no "
             "figures are given on it."
         ),
-        start="which went on from the weights of `fissura-general`",
+        start=(
+            "which went on from the weights after 1200 steps on the same sets, which had gone on "
+            "from `fissura-general`"
+        ),
         known="Other images of sets that it was trained on",
         failures=RESEARCH_FAILURES,
     ),
