@@ -60,7 +60,7 @@ def test_a_part_stays_where_the_model_is_sure_whatever_the_bands(image, min_prob
 
 @pytest.mark.parametrize("height", [1, 7, 8, 9, 40])
 def test_bands_of_an_image_are_all_of_its_rows(height, monkeypatch):
-    monkeypatch.setattr(unsure, "ROWS", 8)
+    monkeypatch.setattr(unsure, "PIXELS", 24)
     image = np.arange(height * 3, dtype=np.uint8).reshape(height, 3)
     assert (np.concatenate(list(in_bands(image)())) == image).all()
 

@@ -10,6 +10,7 @@ second threshold.)
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -19,12 +20,13 @@ from scipy.sparse.csgraph import connected_components
 
 Bands = Callable[[], Iterable[NDArray[np.uint8]]]
 
-ROWS = 1024  # of an image that are looked at together, so that their labels need little memory
+PIXELS = 2**22  # of an image that are looked at together, so that their labels need little memory
 
 
 def in_bands(image: NDArray[np.uint8]) -> Bands:
-    """Return an image as bands of its rows."""
-    return lambda: (image[top : top + ROWS] for top in range(0, len(image), ROWS))
+    """Return an image as bands of its rows, views of it."""
+    rows = max(PIXELS // image.shape[1], 1)
+    return lambda: (image[top : top + rows] for top in range(0, len(image), rows))
 
 
 def unsure_pixels(bands: Bands, min_prob: float, surest: int) -> Iterator[NDArray[np.bool_]]:
@@ -59,9 +61,9 @@ def unsure_pixels(bands: Bands, min_prob: float, surest: int) -> Iterator[NDArra
         above = _numbered(labels[-1], firsts[-1])
         firsts.append(firsts[-1] + count)
     unsure = _unsure(np.concatenate(best), touching, min_prob)
-    for band, first in zip(bands(), firsts, strict=False):
+    for band, (first, after) in zip(bands(), pairwise(firsts), strict=True):
         labels, _ = _labels(band)
-        yield unsure[_numbered(labels, first)]
+        yield np.concatenate([[False], unsure[first:after]])[labels]
 
 
 def _labels(band: NDArray[np.uint8]) -> tuple[NDArray[np.int32], int]:
@@ -71,7 +73,7 @@ def _labels(band: NDArray[np.uint8]) -> tuple[NDArray[np.int32], int]:
 
 
 def _numbered(labels: NDArray[np.int32], first: int) -> NDArray[np.int64]:
-    """The labels of a band as numbers within the whole image, of which its first has `first`."""
+    """Labels of a band as numbers within the whole image, of which its first has `first`."""
     return np.where(labels > 0, labels.astype(np.int64) + (first - 1), 0)
 
 

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from fissura.checkpoint import ModelConfig, save_model
 from fissura.errors import InputError
+from fissura.inference import unsure
 from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
 from fissura.inference.rasters import raster as large
@@ -129,7 +130,9 @@ def test_chunks_give_the_prediction_of_the_whole(model, image, file, tmp_path, c
 
 
 @pytest.mark.parametrize(("chunk_rows", "scale"), [(96, 1.0), (160, 1.0), (160, 0.5)])
-def test_parts_across_chunks_are_left_out_as_of_the_whole(image, file, tmp_path, chunk_rows, scale):
+def test_parts_across_chunks_are_left_out_as_of_the_whole(
+    image, file, tmp_path, monkeypatch, chunk_rows, scale
+):
     """Some parts go and some stay, and those that cross from chunk to chunk are judged whole."""
     torch.manual_seed(0)
     network = build_model("crackseg", width=2)
@@ -140,6 +143,7 @@ def test_parts_across_chunks_are_left_out_as_of_the_whole(image, file, tmp_path,
     save_model(tmp_path / "model", network, card)
     using = predictor(tmp_path / "model", scale=scale)
     assert using.min_prob == least
+    monkeypatch.setattr(unsure, "PIXELS", 5000)
     predict(tmp_path / "model", file, tmp_path / "out", chunk_rows=chunk_rows, using=using)
     whole, everything = using(image), using.keeping_unsure()(image)
     kept, mask = whole.mask.sum() / everything.mask.sum(), read(tmp_path / "out")[1]
@@ -461,6 +465,7 @@ PROGRAM = """
 import sys, time
 from pathlib import Path
 from fissura.inference.rasters import raster
+from fissura.inference import unsure
 from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
 from fissura.inference.rasters.raster_files import RasterFiles

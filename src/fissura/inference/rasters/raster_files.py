@@ -19,7 +19,7 @@ from fissura.files.atomic import remove_unfinished_of
 from fissura.files.documents import read_json
 from fissura.gdal import limited_cache, open_dataset
 from fissura.inference.prediction import HIGHEST_8, lowest_crack
-from fissura.inference.unsure import unsure_pixels
+from fissura.inference.unsure import in_bands, unsure_pixels
 from fissura.raster import Raster
 
 SETTINGS = "settings.json"
@@ -168,7 +168,8 @@ def assemble(
     def cracks() -> Iterator[NDArray[np.uint8]]:
         for index in range(chunks):
             prob, _ = _read_chunk(files.chunk(index), width)
-            yield np.where(prob >= lowest, prob, 0)
+            prob[prob < lowest] = 0
+            yield from in_bands(prob)()
 
     unsure = unsure_pixels(cracks, min_prob, surest) if min_prob else None
     held = np.empty((0, width), np.uint8)
@@ -190,7 +191,8 @@ def assemble(
             prob, count = _read_chunk(files.chunk(index), width)
             valid += count
             if unsure is not None:
-                prob[next(unsure)] = lowest - 1
+                for band in in_bands(prob)():
+                    band[next(unsure)] = lowest - 1
             held = np.concatenate([held, prob])
             del prob
             whole = len(held) if index == chunks - 1 else len(held) // TILE * TILE
