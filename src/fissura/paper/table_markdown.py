@@ -105,11 +105,12 @@ def grid_markdown(recipe: Recipe, found: Found) -> str:
     table = []
     for line in lines:
         rows = [cells[line, column] for column in columns]
-        if has_paper:
-            printed = [number(row.published.iou) if row.published else NONE for row in rows]
-            table.append([titles[line], "paper", *printed])
         ours = [_cell(found.get(row.name, [])) for row in rows]
-        table.append(["", "here", *ours] if has_paper else [titles[line], *ours])
+        if any(row.published for row in rows):
+            printed = [number(row.published.iou) if row.published else NONE for row in rows]
+            table += [[titles[line], "paper", *printed], ["", "here", *ours]]
+        else:
+            table.append([titles[line], *(["here"] if has_paper else []), *ours])
     first = ["", ""] if has_paper else [""]
     return markdown([*first, *(heads[column] for column in columns)], table, words=len(first))
 

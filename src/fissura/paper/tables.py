@@ -113,6 +113,15 @@ TABLE4 = Recipe(
         )
         for model in NETWORKS
         for (name, (symbol, options)), iou in zip(LOSSES.items(), PRINTED_IOU[model], strict=True)
+    ]
+    # Not of the paper: its question on a network that has seen photos, with fissura[encoders].
+    + [
+        Row(
+            f"lite_unet/{name}",
+            f"LiteUNet on ImageNet weights, {symbol}",
+            experiment(DEEPCRACK, **options, model="lite-unet", pretrained=True),
+        )
+        for name, (symbol, options) in LOSSES.items()
     ],
     show=write_grid,
 )
