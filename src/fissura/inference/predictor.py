@@ -326,8 +326,6 @@ class Predictor:
 
     def _sure(self, made: Made) -> NDArray[np.float32]:
         """The probabilities of a photo, without parts of the mask that the model is unsure of."""
-        if not self.min_prob:
-            return made.result
         return lowered(made.result, self.threshold, self.min_prob, surest_pixels(made.scale))
 
     def refuse_classes(self, otherwise: str) -> None:

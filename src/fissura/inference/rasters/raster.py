@@ -230,8 +230,7 @@ def predict_chunk(predictor: Predictor, raster: Raster, files: RasterFiles, inde
     """
     predictor = _at_own_scale(predictor, raster)
     chunks = intervals(raster.size_hw[0], CHUNK_ROWS, predictor.scale, _halo(predictor))
-    whole = predictor.keeping_unsure()
-    prob, valid = _predict_chunk(whole, raster, chunks[index], lambda rows: None)
+    prob, valid = _predict_chunk(predictor, raster, chunks[index], lambda rows: None)
     write_chunk(files.chunk(index), prob, valid)
 
 
@@ -291,7 +290,7 @@ def _predict_chunks(
     rows = sum(chunk.stop - chunk.start for chunk in waiting)
     with _progress(console, raster, raster.size_hw[0] - rows) as advance:
         for chunk in waiting:
-            prob, valid = _predict_chunk(predictor.keeping_unsure(), raster, chunk, advance)
+            prob, valid = _predict_chunk(predictor, raster, chunk, advance)
             write_chunk(files.chunk(chunk.index), prob, valid)
             del prob
     return len(waiting)
@@ -302,8 +301,9 @@ def _predict_chunk(
 ) -> tuple[NDArray[np.uint8], int]:
     """Probabilities of a chunk's own rows, 0 to 255, and how many of its pixels show something.
 
-    The predictor leaves out no part of the mask: a chunk may show but an end of one.
+    No part of the mask is left out yet: a chunk may show but an end of one.
     """
+    predictor = predictor.keeping_unsure()
     whole_hw, scale, rows = raster.size_hw, predictor.scale, chunk.stop - chunk.start
     width = whole_hw[1]
     prob, count = np.zeros((rows, width), np.uint8), 0
