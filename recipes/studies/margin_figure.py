@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from margin_runs import Question
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -14,12 +14,12 @@ from fissura.study.outputs.figure_files import rgb
 from fissura.study.outputs.thresholds import seed_interval
 
 
-def draw(question: Any, measures: Sequence[str]) -> Figure:
+def draw(question: Question, measures: Sequence[str]) -> Figure:
     """Draw each measure less that of m = 0 against the axis, a line for each margin.
 
     Args:
-        question: A `Question` of margin_page.py.
-        measures: Names of its measures, four; those of logits have the word in them.
+        question: The question.
+        measures: Names of four of its measures; those of logits have the word in them.
     """
     figure = Figure(figsize=(7.6, 5.4), layout="constrained")
     panels = figure.subplots(2, 2, sharex=True).ravel()
@@ -36,7 +36,7 @@ def draw(question: Any, measures: Sequence[str]) -> Figure:
     return figure
 
 
-def draw_measure(axes: Axes, question: Any, name: str) -> None:
+def draw_measure(axes: Axes, question: Question, name: str) -> None:
     """Draw one measure: means with 95 % intervals over seeds."""
     axes.axhline(0, color="0.6", linewidth=0.8, zorder=0)
     axes.set_xscale("log")

@@ -20,7 +20,9 @@ SEEDS = 5
 
 @pytest.fixture(scope="module")
 def script():
-    return runpy.run_path(str(STUDIES / "margin_page.py"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(STUDIES)
+        return runpy.run_path(str(STUDIES / "margin_page.py"))
 
 
 @pytest.fixture(scope="module")
