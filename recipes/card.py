@@ -206,6 +206,7 @@ def card(name: str, run: Path, found: dict[str, Any]) -> str:
     model, _ = load_model(folder)
     parameters = sum(weight.numel() for weight in model.state_dict().values())
     size = (folder / "model.safetensors").stat().st_size
+    after = training["averaged"]["fraction"]
     ours, theirs = found[name], found["crackseg-small"]
     heads = " | ".join(COLUMNS)
     line = "|---|" + "--:|" * len(COLUMNS)
@@ -236,7 +237,7 @@ The weights are {training.get("terms", FREE)}. {texts.terms}
 
 ## What it is
 
-LiteUNet on EfficientNet-Lite1 ({parameters / 1e6:.1f} million numbers, {size / 1e6:.1f} MB with convolutions in 16 bits), trained with `{training["loss"]}` by {training["steps"]} steps of 12 crops of 224×224 pixels at scales from 1/4 to 4, {texts.start}. They took {hours:.1f} hours of a nice process with one thread on a CPU that did other work beside it. The moving average of the weights (0.998) is shipped. The training can go on: the mixture and the options are in `recipes/`.
+LiteUNet on EfficientNet-Lite1 ({parameters / 1e6:.1f} million numbers, {size / 1e6:.1f} MB with convolutions in 16 bits), trained with `{training["loss"]}` by {training["steps"]} steps of 12 crops of 224×224 pixels at scales from 1/4 to 4, {texts.start}. They took {hours:.1f} hours of a nice process with one thread on a CPU that did other work beside it. What is shipped are the weights between those before and after, {1 - after:.1f} of the former and {after:.1f} of the latter, both moving averages (0.998): `recipes/average.py` chose so on the groups below. The training can go on: the mixture and the options are in `recipes/`.
 
 Temperature {record["temperature"]:.2f} and bias {record["bias"]:.2f}, within the last convolution, and the threshold {config["threshold"]:.3f} were chosen on groups of images that the mixture keeps out of the training: the threshold has the greatest mean F1 over their cracked surfaces, with those parts of the masks left out whose ten surest pixels have a mean probability below {config["measuring"]["min_prob"]:.3f}, so that at most 5 % of the crack-free photos of each set show one of {SMALLEST} pixels. Expected calibration error on the same groups, before → after: {errors}.
 

@@ -61,7 +61,7 @@ def ship(run: Path, mixture_file: Path, out: Path, record_file: Path) -> None:
         if weight.ndim > 1:
             weight.data = weight.data.half()
     training = {key: value for key, value in config.training.items() if key != "start"}
-    steps = run_steps(run)
+    steps = training.get("steps") or run_steps(run)  # a model of average.py tells them itself
     training |= {"steps": steps, "data": mixture.credits}
     if mixture.terms:
         training["terms"] = mixture.terms
@@ -84,6 +84,7 @@ def ship(run: Path, mixture_file: Path, out: Path, record_file: Path) -> None:
     familiar_of(Predictor.load(out), mixture_file).save(out)
     record: dict[str, Any] = {
         "steps": steps,
+        "averaged": training.get("averaged"),
         "temperature": round(temperature, 4),
         "bias": round(bias, 4),
         "calibration_error_before": before,

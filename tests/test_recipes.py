@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import roc_auc_score
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -124,6 +125,34 @@ def test_the_threshold_is_chosen_with_the_parts_that_are_left_out_for_it():
     assert table[f"{threshold:.4f}"]["f1"] == 1
     assert table["0.5000"]["f1"] == pytest.approx(2 / 3, abs=1e-3)
     assert table["0.6250"]["min_prob"] == 0.001  # no speck is left then
+
+
+def test_weights_between_two_models():
+    import average
+
+    before = {"weight": torch.tensor([0.0, 2.0]), "count": torch.tensor(3)}
+    after = {"weight": torch.tensor([1.0, -2.0]), "count": torch.tensor(8)}
+    assert average.between(before, after, 0.0)["weight"].tolist() == [0.0, 2.0]
+    assert average.between(before, after, 1.0)["weight"].tolist() == [1.0, -2.0]
+    assert average.between(before, after, 0.25)["weight"].tolist() == [0.25, 1.0]
+    assert average.between(before, after, 0.25)["count"] == 8
+
+
+def test_the_average_with_the_greatest_mean_f1_is_taken(monkeypatch):
+    import average
+
+    model = torch.nn.Conv2d(1, 1, 1, bias=False)
+    torch.nn.init.constant_(model.weight, 3.0)
+    before = {"weight": torch.full((1, 1, 1, 1), 1.0)}
+    monkeypatch.setattr(average, "Predictor", lambda model, config: model)
+    monkeypatch.setattr(average, "predicted", lambda model, held: model.weight.item())
+    monkeypatch.setattr(
+        average, "choose", lambda weight: (0.25, 0.9, {"0.2500": {"f1": 1 - (weight - 2.4) ** 2}})
+    )
+    found = average.average(before, model, None, {})
+    assert found["fraction"] == 0.7
+    assert max(found["f1"], key=found["f1"].get) == "0.7"
+    assert model.weight.item() == pytest.approx(2.4)
 
 
 def test_auroc_is_that_of_scikit_learn():
