@@ -27,7 +27,8 @@ class Texts:
 
 
 GENERAL_FAILURES = (
-    "Of the weights after the last training, of which most of these are made, in 42 overlays of seven surfaces, drawn at random, and 12 alarms on photos without cracks it "
+    "Of the weights after the last training, of which most of these are made, "
+    "in 42 overlays of seven surfaces, drawn at random, and 12 alarms on photos without cracks it "
     "did this: six cracks of DeepCrack are found whole, but for stones and leaves within them. In "
     "asphalt of coarse stones (CRACK500) the dark core of a crack is found, narrower than its "
     "mask; cracks filled with dirt or rubble, and those at the edge of the photo, are found along "
@@ -42,7 +43,8 @@ GENERAL_FAILURES = (
 )
 
 RESEARCH_FAILURES = (
-    "Of the weights after its own training, which make 0.6 of these, in 36 overlays of six test sets, drawn at random, and 5 alarms on photos without cracks it "
+    "Of the weights after its own training, which make 0.6 of these, "
+    "in 36 overlays of six test sets, drawn at random, and 5 alarms on photos without cracks it "
     "did this: six cracks of DeepCrack are found whole, but for stones within them. On CRACK500 "
     "wide cracks are found as they are labeled, rubble and all, and here and there a little wider; "
     "shadows between stones at the edge of a photo are called crack. On magnetic tiles the crack "
