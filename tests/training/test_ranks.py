@@ -153,6 +153,26 @@ def test_what_ends_one_process_ends_all_with_one_sentence(how, sentence, data, t
     assert said.count("\n") == 1
 
 
+ENDED = """
+import sys
+from torch import distributed
+from fissura.training.train import train
+from fissura.training.options import TrainOptions
+
+options = TrainOptions(width=4, batch_size=4, epochs=1, devices=2, accelerator="cpu")
+train(sys.argv[1], out=sys.argv[2], options=options, quiet=True)
+sys.exit(3 if distributed.is_initialized() else 0)
+"""
+
+
+def test_no_process_is_left_in_a_group_after_the_training(data, tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(ENDED, encoding="utf-8")
+    process = start(sys.executable, program, data, tmp_path / "run")
+    said, _ = process.communicate(timeout=100)
+    assert (process.returncode, said) == (0, "")
+
+
 def test_what_is_wrong_for_all_is_said_once(tmp_path):
     process = start(*COMMAND, tmp_path / "nowhere", "--devices", "2", "--accelerator", "cpu")
     said, _ = process.communicate(timeout=100)

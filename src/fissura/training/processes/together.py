@@ -58,6 +58,9 @@ def ending_together(fabric: Fabric) -> Iterator[None]:
     except BaseException as error:
         _end(fabric, watch, error)
         raise
+    else:
+        # Else its threads may still run when the process ends, which aborts it.
+        dist.destroy_process_group()
     finally:
         watch.done.set()
 
