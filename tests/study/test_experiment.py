@@ -1,8 +1,10 @@
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fissura.errors import InputError
 from fissura.paper.data import DEEPCRACK
 from fissura.paper.losses import ours
 from fissura.study.experiment import NOT_IDENTITY, Experiment, Run, experiment
@@ -43,3 +45,21 @@ def test_the_seed_is_the_only_difference_between_the_runs_of_an_experiment():
     assert (one.seed, two.seed) == (1, 2)
     assert replace(one, seed=2) == two
     assert "seed" in NOT_IDENTITY
+
+
+@pytest.mark.parametrize(
+    ("start", "network"),
+    [
+        ("fissura-general", {"model": "lite_unet", "width": None, "encoder": "efficientnet-lite1"}),
+        ("crackseg-small", {"model": "crackseg", "width": 16, "encoder": None}),
+    ],
+)
+def test_an_experiment_that_starts_from_a_model_has_its_network(start, network):
+    config = experiment(DEEPCRACK, start=start, epochs=2).config
+    assert {name: getattr(config, name) for name in network} == network
+    assert (config.start, config.epochs, config.validation) == (start, 2, 0)
+
+
+def test_a_start_that_is_no_model_is_said_before_any_run():
+    with pytest.raises(InputError, match="nowhere"):
+        experiment(DEEPCRACK, start="nowhere")

@@ -88,10 +88,11 @@ def experiment(data: DataSet, **options: Any) -> Experiment:
 
     Args:
         data: The images; they decide protocol and crop unless `options` do.
-        **options: Options of `TrainOptions` that change it.
+        **options: Options of `TrainOptions` that change it. With `start` and no option of the
+            network it is the network of the model to start from.
 
     Raises:
-        InputError: There is no such option.
+        InputError: There is no such option, or no such model to start from.
     """
     known = {entry.name for entry in fields(TrainOptions)}
     if unknown := sorted(options.keys() - known):
@@ -99,6 +100,10 @@ def experiment(data: DataSet, **options: Any) -> Experiment:
             f"A training has no option {', '.join(unknown)}. Its options are: "
             f"{', '.join(sorted(known))}."
         )
+    paper = {"protocol": data.protocol, "crop": data.crop, "validation": 0.0}
+    if options.get("start") is not None:
+        from fissura.training.build import like_start  # only here, as it loads torch
+
+        return Experiment(data, like_start(TrainOptions(**{**paper, **options})))
     model = {} if "model" in options else {"width": 16}
-    paper = {"protocol": data.protocol, "crop": data.crop, "validation": 0.0, **model}
-    return Experiment(data, TrainOptions(**{**paper, **options}))
+    return Experiment(data, TrainOptions(**{**paper, **model, **options}))
