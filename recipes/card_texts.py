@@ -27,31 +27,32 @@ class Texts:
 
 
 GENERAL_FAILURES = (
-    "Of the weights after the last training, of which most of these are made, "
-    "in 42 overlays of seven surfaces, drawn at random, and 12 alarms on photos without cracks it "
-    "did this: six cracks of DeepCrack are found whole, but for stones and leaves within them. In "
-    "asphalt of coarse stones (CRACK500) the dark core of a crack is found, narrower than its "
-    "mask; cracks filled with dirt or rubble, and those at the edge of the photo, are found along "
-    "one edge or in shreds, and shadows between stones are called crack. In shadowcrack cracks "
-    "that have crumbled into a coarse surface are missed whole, while cracks across shadows are "
-    "found. On magnetic tiles short faint cracks are missed, long ones found in part, and "
-    "scratches are taken for cracks. On concrete and plaster a hairline is found whole or in "
-    "pieces, and goes on beyond its label; a crack within coarse plaster and a wide gap below a "
-    "ledge are missed by half, a crack drawn on rough plaster almost whole; veins of stone are "
-    "called crack here and there. On concrete without cracks a line of the mold, a pit and a "
-    "scratch are taken for cracks; of tile joints one showed a piece."
+    "In 42 overlays of seven surfaces, drawn at random, and 13 alarms on photos without cracks it "
+    "did this: six cracks of DeepCrack are found whole, but for stones within them. In asphalt of "
+    "coarse stones (CRACK500) the dark core of a crack is found, narrower than its mask; cracks "
+    "filled with dirt or rubble are found along one edge or in shreds, and shadows between stones "
+    "are called crack. In shadowcrack cracks in a coarse brown surface and a gap at the edge of "
+    "the photo are missed whole in three images of six, crumbled ones found in part; cracks "
+    "across shadows and hairlines are found. On magnetic tiles the crack is missed in four images "
+    "of six and found in part in two, and scratches are taken for cracks. On concrete and plaster "
+    "a hairline is found whole or in pieces, and goes on beyond its label; a wide gap below a "
+    "ledge and a crack within coarse plaster are missed by half, a crack drawn on rough plaster "
+    "almost whole, and the finest branches of map cracks; veins of stone are called crack. On "
+    "concrete without cracks a line of the mold, the edge of a stain, a pit and a scratch are "
+    "taken for cracks, and on one texture the stroke of a trowel."
 )
 
 RESEARCH_FAILURES = (
-    "Of the weights after its own training, which make 0.6 of these, "
-    "in 36 overlays of six test sets, drawn at random, and 5 alarms on photos without cracks it "
+    "In 36 overlays of six test sets, drawn at random, and 13 alarms on photos without cracks it "
     "did this: six cracks of DeepCrack are found whole, but for stones within them. On CRACK500 "
-    "wide cracks are found as they are labeled, rubble and all, and here and there a little wider; "
+    "wide cracks are found as they are labeled, rubble and all, and mostly a little wider; "
     "shadows between stones at the edge of a photo are called crack. On magnetic tiles the crack "
-    "is missed in four images of six and found in part in two: take `fissura-general` there. A "
-    "wide gap below a ledge of concrete is missed, a hairline is found beyond its label. On "
-    "plaster hairlines come out in pieces, of one half is missed; veins of stone are called crack. "
-    "On concrete without cracks scratches, edges of the mold and a pit are taken for cracks."
+    "is missed in four images of six and found in part in two, and scratches and stains are taken "
+    "for cracks: take `fissura-general` there. On concrete a wide gap below a ledge is missed, a "
+    "hairline is found in pieces, and goes on beyond its label. On plaster hairlines are found "
+    "but for their faint branches, of a crack in coarse plaster one half; a crack drawn on rough "
+    "plaster is missed almost whole, veins of stone are called crack. On concrete without cracks "
+    "scratches, edges of the mold and of a stain, and a pit are taken for cracks."
 )
 
 TEXTS = {
