@@ -21,7 +21,8 @@ from fissura.errors import InputError
 from fissura.files.failures import Failure, printable, say
 from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
-from fissura.inference.rasters.raster import SUFFIXES, chunks_to_do, predict_chunk, raster_of
+from fissura.inference.rasters.opening import SUFFIXES, raster_of
+from fissura.inference.rasters.raster import chunks_to_do, predict_chunk
 from fissura.inference.rasters.raster_files import RasterFiles
 from fissura.inspection.measuring import measure_photo
 from fissura.inspection.photos.given_masks import GivenMask

@@ -19,12 +19,10 @@ from fissura.errors import InputError
 from fissura.inference import unsure
 from fissura.inference.options import PredictOptions
 from fissura.inference.predictor import Predictor
+from fissura.inference.rasters import chunks
 from fissura.inference.rasters import raster as large
-from fissura.inference.rasters.raster import (
-    predict_raster,
-    probability_reader,
-    raster_of,
-)
+from fissura.inference.rasters.opening import probability_reader, raster_of
+from fissura.inference.rasters.raster import predict_raster
 from fissura.inference.rasters.raster_files import RasterFiles
 from fissura.inference.rasters.windows import filled, intervals
 from fissura.models import build_model
@@ -185,12 +183,12 @@ def test_chunks_of_a_network_by_tiles_are_near(model, image, file, tmp_path):
 @pytest.mark.parametrize("profile", [{}, {"tiled": True, "blockxsize": 64, "blockysize": 64}])
 @pytest.mark.parametrize("scale", [1.0, 0.5])
 def test_long_rows_are_cut_too(model, image, tmp_path, monkeypatch, scale, profile):
-    monkeypatch.setattr(large, "WIDEST", 512)
-    monkeypatch.setattr(large, "MOST_COLUMNS", 1000)
+    monkeypatch.setattr(chunks, "WIDEST", 512)
+    monkeypatch.setattr(chunks, "MOST_COLUMNS", 1000)
     wide = image.swapaxes(0, 1).copy()
     using = predictor(model, scale=scale)
     seen = []
-    monkeypatch.setattr(large, "even", lambda window, *_: (seen.append(window.shape), window)[1])
+    monkeypatch.setattr(chunks, "even", lambda window, *_: (seen.append(window.shape), window)[1])
     file = write(tmp_path / "wide.tif", wide, **profile)
     predict(model, file, tmp_path / "out", using=using)
     assert len(seen) > 1
@@ -296,14 +294,14 @@ class KilledError(Exception):
 
 def interrupt(monkeypatch, after):
     """Let prediction fail after so many chunks."""
-    predict_chunk, count = large._predict_chunk, iter(range(10**6))
+    predict_rows, count = large.predict_rows, iter(range(10**6))
 
     def failing(*arguments):
         if next(count) >= after:
             raise KilledError
-        return predict_chunk(*arguments)
+        return predict_rows(*arguments)
 
-    monkeypatch.setattr(large, "_predict_chunk", failing)
+    monkeypatch.setattr(large, "predict_rows", failing)
 
 
 def test_interrupted_and_resumed_it_gives_the_same_bytes(model, file, tmp_path, monkeypatch):
@@ -471,11 +469,11 @@ from fissura.inference.predictor import Predictor
 from fissura.inference.rasters.raster_files import RasterFiles
 from fissura.raster import open_raster
 model, file, out = map(Path, sys.argv[1:])
-predict_chunk = raster._predict_chunk
+predict_rows = raster.predict_rows
 def slow(*arguments):
     time.sleep(0.5)
-    return predict_chunk(*arguments)
-raster._predict_chunk = slow
+    return predict_rows(*arguments)
+raster.predict_rows = slow
 predictor = Predictor.load(model, device="cpu", precision="float32")
 files = RasterFiles(out / "probability.tif", out / "mask.tif", out / "work")
 with open_raster(file) as image:

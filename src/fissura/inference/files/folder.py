@@ -80,7 +80,7 @@ def predict(
     and probabilities/CLASS/NAME.png are those of each. Where classes overlap, each has masks of its
     own, masks/CLASS/NAME.png. With `options.of_class` one class is predicted as crack is.
 
-    Images that are read by windows (`fissura.inference.rasters.raster.raster_of`) get
+    Images that are read by windows (`fissura.inference.rasters.opening.raster_of`) get
     masks/NAME.tif and probabilities/NAME.tif instead, GeoTIFFs at the same place, and an overlay of
     reduced size.
 

@@ -23,7 +23,9 @@ from fissura.inference.files.class_results import mask_path, write_classes
 from fissura.inference.files.results import Predicted, write_photo, write_raster_overlay
 from fissura.inference.prediction import HIGHEST_16, CompactPrediction
 from fissura.inference.predictor import Predictor
-from fissura.inference.rasters.raster import RasterFiles, predict_raster, raster_of
+from fissura.inference.rasters.opening import raster_of
+from fissura.inference.rasters.raster import predict_raster
+from fissura.inference.rasters.raster_files import RasterFiles
 from fissura.inference.working_scale import in_words
 from fissura.spread.progress import shown_progress
 

@@ -10,24 +10,19 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fissura.bit_depth import Depth
 from fissura.checkpoint import weight_files
 from fissura.errors import InputError
 from fissura.files.failures import printable, say
-from fissura.gdal import has_raster, limited_cache, open_dataset, telling_damage
-from fissura.inference.network import WIDEST
-from fissura.inference.prediction import HIGHEST_8
 from fissura.inference.predictor import Predictor
+from fissura.inference.rasters.chunks import halo_of, predict_rows
 from fissura.inference.rasters.raster_files import (
     RasterFiles,
     assemble,
@@ -36,18 +31,13 @@ from fissura.inference.rasters.raster_files import (
     start,
     write_chunk,
 )
-from fissura.inference.rasters.windows import Interval, even, filled, intervals
+from fissura.inference.rasters.windows import Interval, intervals
 from fissura.inference.tiling import ALIGN
 from fissura.inference.working_scale import in_words, scale_by_windows
 from fissura.measurement.calibration import surest_pixels
-from fissura.raster import Raster, has_place, open_raster
+from fissura.raster import Raster
 
-SUFFIXES = (".tif", ".tiff", ".jp2")
-LARGE = 50_000_000  # pixels, from which on an image is read by windows where that is possible
-MOST_BANDS = 4  # of an image that may be a photo all the same
 CHUNK_ROWS = 2048
-TILES_HALO = 256  # pixels of the network; beyond them, what a tile sees hardly matters
-MOST_COLUMNS = 2**14  # of an image that the network sees much smaller
 
 
 @dataclass(frozen=True)
@@ -73,52 +63,6 @@ class RasterPrediction:
     chunks: int
     computed: int
     scale: float = 1.0
-
-
-@contextmanager
-def raster_of(file: Path, *, depth: Depth | None = None) -> Iterator[Raster | None]:
-    """Open an image that is to be read by windows.
-
-    A TIFF or JPEG 2000 is, if rasterio is installed, where it is georeferenced or has more than 50
-    megapixels or more than four bands.
-
-    Args:
-        file: Any image file.
-        depth: The depth of the set that it belongs to, see `fissura.raster.open_raster`.
-
-    Yields:
-        The open image, or None where it is a photo to be read as a whole. So is what GDAL cannot
-        open: reading it as a photo will say why.
-
-    Raises:
-        InputError: It has a place on the earth or is large, but its bands or values are not those
-            of a photo.
-    """
-    with ExitStack() as stack:
-        yield _opened(file, depth, stack)
-
-
-def _opened(file: Path, depth: Depth | None, stack: ExitStack) -> Raster | None:
-    """The image where it is read by windows; `stack` will close it."""
-    if file.suffix.lower() not in SUFFIXES or not has_raster() or not file.is_file():
-        return None
-    from rasterio.errors import RasterioError
-
-    stack.enter_context(limited_cache())
-    try:
-        dataset = stack.enter_context(open_dataset(file))
-        with telling_damage():
-            placed, pixels = not dataset.transform.is_identity, dataset.width * dataset.height
-    except RasterioError as error:
-        if has_place(file):
-            raise InputError(
-                f"{file}: cannot be read, what it says of its place on the earth is damaged. "
-                f"({error}) Copy it anew from where it came."
-            ) from error
-        return None
-    if placed or pixels > LARGE or dataset.count > MOST_BANDS:
-        return Raster(file, dataset, depth)
-    return None
 
 
 def predict_raster(
@@ -166,7 +110,7 @@ def predict_raster(
     settings = _settings(predictor, raster.path, model, chunk_rows)
     finished, computed = start(files, settings, overwrite), 0
     if finished is None:
-        chunks = intervals(raster.size_hw[0], chunk_rows, predictor.scale, _halo(predictor))
+        chunks = intervals(raster.size_hw[0], chunk_rows, predictor.scale, halo_of(predictor))
         computed = _predict_chunks(predictor, raster, chunks, files, console)
         crack, valid = assemble(
             files,
@@ -215,7 +159,7 @@ def chunks_to_do(
     settings = _settings(predictor, raster.path, model, CHUNK_ROWS)
     if start(files, settings, overwrite) is not None:
         return []
-    chunks = intervals(raster.size_hw[0], CHUNK_ROWS, predictor.scale, _halo(predictor))
+    chunks = intervals(raster.size_hw[0], CHUNK_ROWS, predictor.scale, halo_of(predictor))
     return [chunk.index for chunk in chunks if not files.chunk(chunk.index).exists()]
 
 
@@ -229,8 +173,8 @@ def predict_chunk(predictor: Predictor, raster: Raster, files: RasterFiles, inde
         index: Number of the chunk.
     """
     predictor = _at_own_scale(predictor, raster)
-    chunks = intervals(raster.size_hw[0], CHUNK_ROWS, predictor.scale, _halo(predictor))
-    prob, valid = _predict_chunk(predictor, raster, chunks[index], lambda rows: None)
+    chunks = intervals(raster.size_hw[0], CHUNK_ROWS, predictor.scale, halo_of(predictor))
+    prob, valid = predict_rows(predictor, raster, chunks[index], lambda rows: None)
     write_chunk(files.chunk(index), prob, valid)
 
 
@@ -239,43 +183,6 @@ def _at_own_scale(predictor: Predictor, raster: Raster) -> Predictor:
     if not predictor.auto_scale:
         return predictor
     return predictor.at(predictor.scale * scale_by_windows(raster.read, raster.size_hw))
-
-
-@contextmanager
-def probability_reader(path: Path) -> Iterator[ProbabilityReader]:
-    """Open the probabilities (or the mask) that `predict_raster` wrote, to read them by windows.
-
-    It is for one thread. GDAL keeps up to 128 MiB of decoded tiles.
-
-    Args:
-        path: The GeoTIFF.
-
-    Raises:
-        InputError: The file is missing or damaged.
-    """
-    with open_raster(path) as raster:
-        yield ProbabilityReader(raster)
-
-
-class ProbabilityReader:
-    """An open GeoTIFF of probabilities; from `probability_reader`.
-
-    Attributes:
-        size_hw: Height and width in pixels.
-    """
-
-    def __init__(self, raster: Raster) -> None:
-        self.size_hw = raster.size_hw
-        self._raster = raster
-
-    def read(self, top: int, left: int, bottom: int, right: int) -> NDArray[np.uint8]:
-        """Return the integers of a window, uint8 (bottom − top, right − left)."""
-        return self._raster.stored(top, left, bottom, right)[0]
-
-
-def _halo(predictor: Predictor) -> int:
-    """How far around a pixel the network looks, in its own pixels."""
-    return predictor.halo or TILES_HALO
 
 
 def _predict_chunks(
@@ -290,52 +197,10 @@ def _predict_chunks(
     rows = sum(chunk.stop - chunk.start for chunk in waiting)
     with _progress(console, raster, raster.size_hw[0] - rows) as advance:
         for chunk in waiting:
-            prob, valid = _predict_chunk(predictor, raster, chunk, advance)
+            prob, valid = predict_rows(predictor, raster, chunk, advance)
             write_chunk(files.chunk(chunk.index), prob, valid)
             del prob
     return len(waiting)
-
-
-def _predict_chunk(
-    predictor: Predictor, raster: Raster, chunk: Interval, advance: Callable[[int], None]
-) -> tuple[NDArray[np.uint8], int]:
-    """Probabilities of a chunk's own rows, 0 to 255, and how many of its pixels show something.
-
-    No part of the mask is left out yet: a chunk may show but an end of one.
-    """
-    predictor = predictor.keeping_unsure()
-    whole_hw, scale, rows = raster.size_hw, predictor.scale, chunk.stop - chunk.start
-    width = whole_hw[1]
-    prob, count = np.zeros((rows, width), np.uint8), 0
-    first, last = chunk.seen.start, chunk.seen.stop
-    image = None
-    # The predictor would cut long rows itself, but have all of them in memory at once.
-    for columns in _columns(predictor, width):
-        left, right = columns.seen.start, columns.seen.stop
-        above, before = chunk.start - first, columns.start - left
-        own_width = columns.stop - columns.start
-        own = slice(above, above + rows), slice(before, before + own_width)
-        valid = raster.valid(first, left, last, right)
-        shown = rows * own_width if valid is None else np.count_nonzero(valid[own])
-        if shown:
-            if raster.in_rows and image is None:
-                image = raster.read(first, 0, last, width)
-            read = raster.read(first, left, last, right) if image is None else image[:, left:right]
-            window = even(read if valid is None else filled(read, valid), whole_hw, scale)
-            (found,) = predictor.compact([window], highest=HIGHEST_8)
-            assert found.prob is not None
-            values = np.asarray(found.prob[own], np.uint8)
-            prob[:, columns.start : columns.stop] = values if valid is None else values * valid[own]
-        count += int(shown)
-        advance(rows * columns.stop // width - rows * columns.start // width)
-    return prob, count
-
-
-def _columns(predictor: Predictor, width: int) -> list[Interval]:
-    """Cut columns so that the predictor need not do so."""
-    halo, scale = _halo(predictor), predictor.scale
-    most = min(WIDEST / scale, MOST_COLUMNS) - 2 * halo / scale
-    return intervals(width, max(most, halo / scale), scale, halo)
 
 
 def _settings(

@@ -15,7 +15,8 @@ from fissura.files import MASKS, PROBABILITIES
 from fissura.files.failures import say
 from fissura.inference.engines.familiar import UNFAMILIAR
 from fissura.inference.predictor import Prediction, Predictor
-from fissura.inference.rasters.raster import LARGE, predict_raster, probability_reader, raster_of
+from fissura.inference.rasters.opening import LARGE, probability_reader, raster_of
+from fissura.inference.rasters.raster import predict_raster
 from fissura.inference.rasters.raster_files import RasterFiles
 from fissura.inference.working_scale import in_words
 from fissura.inspection.photos.given_masks import GivenMask, fit

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
@@ -18,10 +17,10 @@ from fissura.files import MASKS, OVERLAYS
 from fissura.files.failures import say
 from fissura.files.images import write_image
 from fissura.inference.predictor import Prediction, Predictor
-from fissura.inference.rasters.raster import LARGE, probability_reader
 from fissura.inspection.photo_table import Known
 from fissura.inspection.photos.given_masks import GivenMask
 from fissura.inspection.photos.masks import sha256
+from fissura.inspection.photos.pixels import labels_of_raster, pixels_of_raster, shrunk, specks_of
 from fissura.inspection.photos.sources import Kind
 from fissura.inspection.records.corrections import Correction, Found, review
 from fissura.inspection.records.record import PIXELS, Record
@@ -147,7 +146,7 @@ class Recorder:
         if correction is not None:
             labels = crack_labels(mask, cracks)
         self._draw(name, image, cracks, labels, 1.0, resolution)
-        shown, shrunk = _shrunk(image)
+        shown, scale_shown = shrunk(image, PREVIEW)
         return Record(
             file=file,
             name=name,
@@ -155,9 +154,9 @@ class Recorder:
             cracks=cracks,
             **_resolution_fields(resolution),
             preview=shown,
-            preview_scale=shrunk,
+            preview_scale=scale_shown,
             runs=crack_runs(labels, len(cracks)),
-            specks=_specks(mask, labels),
+            specks=specks_of(mask, labels),
             mask_sha256=sha256(self.out / mask_file),
             correction=correction,
             unfamiliarity=prediction.unfamiliarity if prediction else None,
@@ -236,10 +235,10 @@ class Recorder:
         mask_file = f"{MASKS}/{name}.tif"
         correction = None
         if by_hand is not None:
-            labels = _labels_of_raster(self.out / mask_file, raster.size_hw, cracks)
+            labels = labels_of_raster(self.out / mask_file, raster.size_hw, cracks)
             cracks, correction = self._reviewed(by_hand, cracks, labels)
-        shown, shrunk = preview(raster, PREVIEW)
-        self._draw(name, shown, cracks, None, shrunk, resolution)
+        shown, scale_shown = preview(raster, PREVIEW)
+        self._draw(name, shown, cracks, None, scale_shown, resolution)
         return Record(
             file=raster.path,
             name=name,
@@ -247,10 +246,10 @@ class Recorder:
             cracks=cracks,
             **_resolution_fields(resolution),
             preview=shown,
-            preview_scale=shrunk,
+            preview_scale=scale_shown,
             transform=raster.transform or PIXELS,
             crs=raster.crs,
-            **_pixels_of_raster(self.out / mask_file, raster.size_hw, cracks),
+            **pixels_of_raster(self.out / mask_file, raster.size_hw, cracks),
             mask_sha256=sha256(self.out / mask_file),
             correction=correction,
             files={
@@ -323,37 +322,6 @@ class Recorder:
         write_image(self.out / OVERLAYS / f"{name}.jpg", np.ascontiguousarray(drawn[..., ::-1]))
 
 
-def _specks(mask: NDArray[np.bool_], labels: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Return the runs of the pixels of a mask that belong to no crack."""
-    return crack_runs((mask & (labels == 0)).astype(np.int32), 1)[0]
-
-
-def _pixels_of_raster(mask: Path, size_hw: tuple[int, int], cracks: list[Crack]) -> dict[str, Any]:
-    """Return the runs of an image measured by windows; none where it is too large to have whole."""
-    found = _whole_mask(mask, size_hw)
-    if found is None:
-        return {"runs": None}
-    labels = crack_labels(found, cracks)
-    return {"runs": crack_runs(labels, len(cracks)), "specks": _specks(found, labels)}
-
-
-def _labels_of_raster(
-    mask: Path, size_hw: tuple[int, int], cracks: list[Crack]
-) -> NDArray[np.int32] | None:
-    """Return the numbers of cracks at their pixels; None where the image is too large for that."""
-    found = _whole_mask(mask, size_hw)
-    return None if found is None else crack_labels(found, cracks)
-
-
-def _whole_mask(mask: Path, size_hw: tuple[int, int]) -> NDArray[np.bool_] | None:
-    """Read a mask; None where it is too large to have it whole."""
-    height, width = size_hw
-    if height * width > LARGE:
-        return None
-    with probability_reader(mask) as stored:
-        return np.asarray(stored.read(0, 0, height, width)) > 0
-
-
 def _resolution_fields(resolution: Resolution | None) -> dict[str, Any]:
     """Return the fields of a record that tell the resolution."""
     if resolution is None:
@@ -365,13 +333,3 @@ def _resolution_fields(resolution: Resolution | None) -> dict[str, Any]:
         "resolution_source": words,
         "perspective": resolution.perspective,
     }
-
-
-def _shrunk(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
-    """Return the image, by areas no longer than a preview, and its new size over the old."""
-    height, width, _ = image.shape
-    scale = min(PREVIEW / max(height, width), 1.0)
-    if scale == 1:
-        return image, 1.0
-    size = max(round(width * scale), 1), max(round(height * scale), 1)
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8), scale

@@ -19,7 +19,7 @@ from fissura.errors import InputError
 from fissura.files import OutputOptions, claim
 from fissura.files.failures import failure
 from fissura.inference.prediction import Prediction
-from fissura.inference.rasters.raster import raster_of
+from fissura.inference.rasters.opening import raster_of
 from fissura.inspection.photos.photo import Inspector
 from fissura.inspection.photos.recorder import InspectorOptions
 from fissura.inspection.records.record import Record
