@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fissura.data.synthetic.aggregate import draw_aggregate
 from fissura.data.synthetic.cracks import FINEST, grow_cracks
 from fissura.data.synthetic.habit import Habit, choose_habit
 from fissura.data.synthetic.marks import UNDER, lay_marks
@@ -17,6 +18,8 @@ from fissura.data.synthetic.rendering import paint_cracks
 from fissura.data.synthetic.worn import draw_worn
 
 CRACK_FREE, WORN = 0.2, 0.25  # of the images
+AGGREGATE = 0.3  # of the images: drawn surfaces in place of photographed ones
+WORN_AGGREGATE = 0.5  # of those
 _MARKS = {name: UNDER[name] for name in ("stain", "water mark", "scuff", "scratches")}
 
 
@@ -29,7 +32,9 @@ def draw_on_photo(
     wandering, branching, star and map cracks (`fissura.data.synthetic.habit`), and stepped ones as
     in masonry. They are darker than the surface, with depth and lit lips, and blurred with it.
     One in four has worn ones instead, wide and crumbled (`fissura.data.synthetic.worn`), which
-    cover up to 20 %.
+    cover up to 20 %. Three in ten of the surfaces are no photos but drawn stones in a binder
+    (`fissura.data.synthetic.aggregate`), as photos of coarse asphalt without cracks are rare; of
+    these every other one has worn cracks.
 
     Args:
         rng: The source of randomness.
@@ -64,8 +69,12 @@ def _draw(
     rng: np.random.Generator, photo: NDArray[np.uint8], side: int, *, worn: float
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], list[NDArray[np.float64]]]:
     """Draw as `draw_with_widths` does; worn cracks, which have no branches, with a probability."""
-    color = _background(rng, photo, side)
-    light = float(rng.uniform(0, 2 * np.pi))
+    light, stones = float(rng.uniform(0, 2 * np.pi)), None
+    if rng.random() < AGGREGATE:
+        color, stones = draw_aggregate(rng, side, light)
+        worn = WORN_AGGREGATE if worn else 0.0
+    else:
+        color = _background(rng, photo, side)
     allowed = np.ones((side, side), bool)
     if rng.random() < 0.5:
         lay_marks(rng, color, allowed, _MARKS)
@@ -76,7 +85,7 @@ def _draw(
     branches: list[NDArray[np.float64]] = []
     kind = rng.random()
     if kind >= 1 - worn:
-        mask = draw_worn(rng, color, light)
+        mask = draw_worn(rng, color, light, stones)
     elif kind >= CRACK_FREE:
         branches, mask = _cracks(rng, side)
         paint_cracks(rng, color, branches, light, brittle=0.1)

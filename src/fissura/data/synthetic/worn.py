@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fissura.data.synthetic.aggregate import standing_stones
 from fissura.data.synthetic.cracks import grow_cracks
 from fissura.data.synthetic.habit import choose_habit
 from fissura.data.synthetic.noise import Field, Image, noise, relief
@@ -15,17 +16,25 @@ from fissura.data.synthetic.noise import Field, Image, noise, relief
 NARROWEST, WIDEST = 0.012, 0.07  # of the image's side
 
 
-def draw_worn(rng: np.random.Generator, color: Image, light_angle: float) -> NDArray[np.bool_]:
-    """Draw worn cracks on a photographed surface, in place.
+def draw_worn(
+    rng: np.random.Generator,
+    color: Image,
+    light_angle: float,
+    stones: NDArray[np.int32] | None = None,
+) -> NDArray[np.bool_]:
+    """Draw worn cracks on a surface, in place.
 
     A gap's outline is the crack's, moved outwards and inwards by noise as coarse as the crumbs that
     have broken off. It falls off from its edges to a floor of rubble, which is darker than the
-    surface, and both are lit from the side. What has fallen in belongs to the crack.
+    surface, and both are lit from the side. What has fallen in belongs to the crack, and so do
+    stones of the surface that still stand in it.
 
     Args:
         rng: The source of randomness.
         color: The surface, (h, w, 3); it is painted on.
         light_angle: Direction that the light comes from, in radians.
+        stones: Number of the stone at each pixel, 0 where there is none, as of `draw_aggregate`;
+            up to half of those in a gap are left standing, dirty, above its floor.
 
     Returns:
         The mask of the cracks, (h, w).
@@ -46,7 +55,11 @@ def draw_worn(rng: np.random.Generator, color: Image, light_angle: float) -> NDA
     large = found[:, cv2.CC_STAT_AREA] >= 0.5 * width**2  # smaller ones are crumbs beside it
     large[0] = False
     mask = large[parts]
-    _paint(rng, color, np.where(mask, np.maximum(inward, 0.3), -1), width, light_angle)
+    standing = np.zeros(size_hw, np.float32)
+    if stones is not None:
+        standing = rng.uniform(0.4, 0.9) * standing_stones(rng, stones, rng.uniform(0, 0.5))
+    inward = np.where(mask, np.maximum(inward, 0.3), -1)
+    _paint(rng, color, inward, standing, width, light_angle)
     return mask
 
 
@@ -73,9 +86,17 @@ def _disk(radius: int) -> NDArray[np.uint8]:
 
 
 def _paint(
-    rng: np.random.Generator, color: Image, inward: Field, width: float, light_angle: float
+    rng: np.random.Generator,
+    color: Image,
+    inward: Field,
+    standing: Field,
+    width: float,
+    light_angle: float,
 ) -> None:
-    """Darken the gap towards its floor, strew rubble, and light edges and rubble from the side."""
+    """Darken the gap towards its floor, strew rubble, and light edges and rubble from the side.
+
+    Where something is standing, its fraction of the darkening is left out.
+    """
     size_hw = (inward.shape[0], inward.shape[1])
     slope = max(1.0, width * rng.uniform(0.08, 0.35))  # from the edge down to the floor
     depth = np.clip(inward / slope, 0, 1)
@@ -89,7 +110,7 @@ def _paint(
     rubble = noise(rng, size_hw, max(1.2, width * rng.uniform(0.06, 0.3)))
     stones = rng.uniform(0, 0.35) * rubble
     tint = rng.uniform(0, 0.2) * np.array([0.5, 0.0, -0.6])  # earth is warmer than stone
-    dark = 1 - contrast * depth * (1 - 0.6 * stones)
+    dark = 1 - contrast * depth * (1 - 0.6 * stones) * (1 - standing)
     floor = dark[..., None] * (1 + tint * depth[..., None])
     lit = relief(np.asarray(-depth * slope + 0.6 * stones * depth, np.float32), light_angle)
     shine = rng.uniform(0, 0.12) * np.clip(lit, -2, 2)
