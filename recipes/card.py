@@ -197,6 +197,18 @@ Over all images of unseen sets with cracks its rank correlation with the F1 of a
 """
 
 
+def chosen(averaged: dict[str, Any]) -> str:
+    """Tell by what the fraction of the weights after a training was chosen."""
+    scores = averaged["f1"]
+    own, best = f"{averaged['fraction']:g}", max(scores, key=lambda fraction: scores[fraction])
+    if own == best:
+        return "`recipes/average.py` chose so on the groups below"
+    return (
+        f"on the groups below `recipes/average.py` would have chosen {best} of the latter (mean F1 "
+        f"{scores[best]:.4f}, beside {scores[own]:.4f}); `docs/models.md` tells why it is more"
+    )
+
+
 def card(name: str, run: Path, found: dict[str, Any]) -> str:
     """The text of the model card."""
     folder, texts = shipped_folder(name), TEXTS[name]
@@ -237,7 +249,7 @@ The weights are {training.get("terms", FREE)}. {texts.terms}
 
 ## What it is
 
-LiteUNet on EfficientNet-Lite1 ({parameters / 1e6:.1f} million numbers, {size / 1e6:.1f} MB with convolutions in 16 bits), trained with `{training["loss"]}` by {training["steps"]} steps of 12 crops of 224×224 pixels at scales from 1/4 to 4, {texts.start}. They took {hours:.1f} hours of a nice process with one thread on a CPU that did other work beside it. What is shipped are the weights between those before and after, {1 - after:.1f} of the former and {after:.1f} of the latter, both moving averages (0.998): `recipes/average.py` chose so on the groups below. The training can go on: the mixture and the options are in `recipes/`.
+LiteUNet on EfficientNet-Lite1 ({parameters / 1e6:.1f} million numbers, {size / 1e6:.1f} MB with convolutions in 16 bits), trained with `{training["loss"]}` by {training["steps"]} steps of 12 crops of 224×224 pixels at scales from 1/4 to 4, {texts.start}. They took {hours:.1f} hours of a nice process with one thread on a CPU that did other work beside it. What is shipped are the weights between those before and after, {1 - after:.1f} of the former and {after:.1f} of the latter, both moving averages (0.998): {chosen(training["averaged"])}. The training can go on: the mixture and the options are in `recipes/`.
 
 Temperature {record["temperature"]:.2f} and bias {record["bias"]:.2f}, within the last convolution, and the threshold {config["threshold"]:.3f} were chosen on groups of images that the mixture keeps out of the training: the threshold has the greatest mean F1 over their cracked surfaces, with those parts of the masks left out whose ten surest pixels have a mean probability below {config["measuring"]["min_prob"]:.3f}, so that at most 5 % of the crack-free photos of each set show one of {SMALLEST} pixels. Expected calibration error on the same groups, before → after: {errors}.
 

@@ -27,19 +27,19 @@ class Texts:
 
 
 GENERAL_FAILURES = (
-    "In 42 overlays of seven surfaces, drawn at random, and 13 alarms on photos without cracks it "
+    "In 42 overlays of seven surfaces, drawn at random, and 12 alarms on photos without cracks it "
     "did this: six cracks of DeepCrack are found whole, but for stones within them. In asphalt of "
-    "coarse stones (CRACK500) the dark core of a crack is found, narrower than its mask; cracks "
-    "filled with dirt or rubble are found along one edge or in shreds, and shadows between stones "
+    "coarse stones (CRACK500) wide cracks filled with dirt are found over most of their width, "
+    "one filled with bright rubble by half; shadows between stones, and fine lines beside a crack, "
     "are called crack. In shadowcrack cracks in a coarse brown surface and a gap at the edge of "
     "the photo are missed whole in three images of six, crumbled ones found in part; cracks "
-    "across shadows and hairlines are found. On magnetic tiles the crack is missed in four images "
-    "of six and found in part in two, and scratches are taken for cracks. On concrete and plaster "
-    "a hairline is found whole or in pieces, and goes on beyond its label; a wide gap below a "
-    "ledge and a crack within coarse plaster are missed by half, a crack drawn on rough plaster "
-    "almost whole, and the finest branches of map cracks; veins of stone are called crack. On "
-    "concrete without cracks a line of the mold, the edge of a stain, a pit and a scratch are "
-    "taken for cracks, and on one texture the stroke of a trowel."
+    "across shadows and hairlines are found. On magnetic tiles the crack is missed in three "
+    "images of six and found in part in three, and scratches and lines of stains are taken for "
+    "cracks. On concrete and plaster a hairline is found whole or in pieces, and goes on beyond "
+    "its label; a wide gap below a ledge and a crack within coarse plaster are missed by half, a "
+    "crack drawn on rough plaster whole, and the finest branches of map cracks; a vein of stone "
+    "is called crack. On concrete without cracks a line of the mold and two scratches are taken "
+    "for cracks, and on one texture the strokes of a trowel."
 )
 
 RESEARCH_FAILURES = (
@@ -64,13 +64,15 @@ TEXTS = {
         ),
         terms=("All sets that they were trained on permit that, by what their publishers state:"),
         not_trained_on=(
-            "DeepCrack, CRACK500, Magnetic Tile and shadowcrack were neither trained on nor chosen "
-            "on."
+            "DeepCrack, CRACK500, Magnetic Tile and shadowcrack were not trained on, and their "
+            "figures below chose nothing; 148 training photos of CRACK500 were looked at when the "
+            "last fraction of weights was chosen (`docs/models.md`)."
         ),
         start=(
-            "which went on, along a cosine and with worn cracks among the drawn ones, from the "
-            "weights after 3600 such steps at a constant learning rate, whose encoder came from "
-            "ImageNet"
+            "which went on, along a cosine and with drawn surfaces of stones among the "
+            "photographed ones, from 0.8 of the weights after 2100 such steps along a cosine with "
+            "worn cracks, and 0.2 of those after 3600 at a constant learning rate, whose encoder "
+            "came from ImageNet"
         ),
         known=(
             "Groups kept out of its training (epoch and threshold were chosen on them, so that "

@@ -4,9 +4,10 @@
     python benchmarks/generalization.py DATA fissura-general     # measure it
     python recipes/card.py fissura-general RUN DATA              # write the card and its pictures
 
-`--out` makes a model folder elsewhere, and its record beside it; the package stays. Everything is
-chosen on the groups that the mixture keeps out of the training. Temperature and bias
-become part of the last convolution, so that the probabilities are calibrated as they are.
+`--out` makes a model folder elsewhere, and its record beside it; the package stays. `--last` takes
+the last epoch of the run, not its best one, for `average.py`. Everything is chosen on the groups
+that the mixture keeps out of the training. Temperature and bias become part of the last
+convolution, so that the probabilities are calibrated as they are.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from fissura.data.preparation.prepared import PreparedSet
 from fissura.files import replacing
 from fissura.inference.predictor import Predictor
 from fissura.shipped import shipped_folder
+from fissura.training.run_folder import load_state
 
 # The mixture and the record of each, in this folder.
 FILES = {
@@ -44,9 +46,11 @@ PIXELS = 20_000  # of each validation surface, that the temperature is fitted to
 BINS = 15  # of the calibration curve
 
 
-def ship(run: Path, mixture_file: Path, out: Path, record_file: Path) -> None:
+def ship(
+    run: Path, mixture_file: Path, out: Path, record_file: Path, *, last: bool = False
+) -> None:
     """Write the model's folder anew, without its card."""
-    model, config = load_model(run)
+    model, config = last_of(run) if last else load_model(run)
     mixture = read_mixture(mixture_file)
     _, held = load_mixture(mixture)
     surfaces = by_surface(held)
@@ -96,6 +100,22 @@ def ship(run: Path, mixture_file: Path, out: Path, record_file: Path) -> None:
     with replacing(record_file) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(record, indent=1))
+
+
+def last_of(run: Path) -> tuple[nn.Module, ModelConfig]:
+    """A run's model with the moving average of the last epoch in place of the best one's."""
+    model, config = load_model(run)
+    state = load_state(run)
+    if state is None:
+        raise SystemExit(f"{run}: has no state/state.pt, of which the last weights are taken.")
+    prefix = "module."
+    model.load_state_dict(
+        {k.removeprefix(prefix): v for k, v in state["average"].items() if k.startswith(prefix)}
+    )
+    lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    line = json.loads(lines[-1])
+    training = config.training | {"best_epoch": line["epoch"], "steps": line["step"]}
+    return model, replace(config, training=training)
 
 
 def run_steps(run: Path) -> int:
@@ -165,8 +185,9 @@ if __name__ == "__main__":
     parser.add_argument("name", choices=FILES)
     parser.add_argument("run", type=Path)
     parser.add_argument("--out", type=Path, help="model folder; the package's unless given")
+    parser.add_argument("--last", action="store_true", help="the last epoch, not the best")
     asked = parser.parse_args()
     mixture, record = (Path(__file__).with_name(file) for file in FILES[asked.name])
     if asked.out is not None:
         record = asked.out.with_suffix(".json")
-    ship(asked.run, mixture, asked.out or shipped_folder(asked.name), record)
+    ship(asked.run, mixture, asked.out or shipped_folder(asked.name), record, last=asked.last)
