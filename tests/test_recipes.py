@@ -7,6 +7,11 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
+from fissura.data.synthetic.dataset import synth
+from fissura.training.options import TrainOptions
+from fissura.training.run_folder import load_state
+from fissura.training.train import train
+
 RECIPES = Path(__file__).parents[1] / "recipes"
 
 
@@ -138,21 +143,65 @@ def test_weights_between_two_models():
     assert average.between(before, after, 0.25)["count"] == 8
 
 
-def test_the_average_with_the_greatest_mean_f1_is_taken(monkeypatch):
+@pytest.fixture
+def averaging(monkeypatch):
+    """`average.average` on one weight, 1 before and 3 after, of which 2.2 has the greatest F1."""
     import average
 
     model = torch.nn.Conv2d(1, 1, 1, bias=False)
     torch.nn.init.constant_(model.weight, 3.0)
     before = {"weight": torch.full((1, 1, 1, 1), 1.0)}
     monkeypatch.setattr(average, "Predictor", lambda model, config: model)
-    monkeypatch.setattr(average, "predicted", lambda model, held: model.weight.item())
     monkeypatch.setattr(
-        average, "choose", lambda weight: (0.25, 0.9, {"0.2500": {"f1": 1 - (weight - 2.4) ** 2}})
+        average,
+        "predicted",
+        lambda model, held: dict.fromkeys(held, model.weight.item()) or model.weight.item(),
     )
-    found = average.average(before, model, None, {})
-    assert found["fraction"] == 0.7
-    assert max(found["f1"], key=found["f1"].get) == "0.7"
-    assert model.weight.item() == pytest.approx(2.4)
+    monkeypatch.setattr(
+        average, "choose", lambda weight: (0.25, 0.9, {"0.2500": {"f1": 1 - (weight - 2.2) ** 2}})
+    )
+    monkeypatch.setattr(average, "score", lambda weight, *_: (weight / 4, 0.0))
+    return model, lambda **more: average.average(before, model, None, {}, **more)
+
+
+def test_the_average_with_the_greatest_mean_f1_is_taken(averaging):
+    model, average = averaging
+    found = average()
+    assert found["fraction"] == 0.6
+    assert max(found["f1"], key=found["f1"].get) == "0.6"
+    assert model.weight.item() == pytest.approx(2.2)
+
+
+def test_another_average_is_taken_where_it_is_asked_for_and_the_look_is_told(averaging, capsys):
+    model, average = averaging
+    found = average(asked=1.0, look=object())
+    assert found["fraction"] == 1.0
+    assert max(found["f1"], key=found["f1"].get) == "0.6"
+    assert model.weight.item() == pytest.approx(3.0)
+    # F1 is 3/4 there, so that IoU is 3/5.
+    assert capsys.readouterr().out.splitlines()[-1].endswith("IoU of the look 0.600")
+
+
+def test_the_card_tells_by_what_the_average_was_chosen():
+    import card
+
+    scores = {"0.2": 0.8048, "0.6": 0.8021}
+    assert card.chosen({"fraction": 0.2, "f1": scores}).endswith("chose so on the groups below")
+    other = card.chosen({"fraction": 0.6, "f1": scores})
+    assert "would have chosen 0.2 of the latter (mean F1 0.8048, beside 0.8021)" in other
+
+
+def test_the_last_weights_of_a_run_are_those_of_its_state(tmp_path):
+    import ship_general
+
+    synth(tmp_path / "data", count=8, size_hw=(32, 40), crack_fraction=0.1, seed=0)
+    options = TrainOptions(width=4, epochs=2, ema=0.5, batch_size=4, accelerator="cpu")
+    run = train(tmp_path / "data", out=tmp_path / "run", options=options, quiet=True).run
+    model, config = ship_general.last_of(run)
+    average = load_state(run)["average"]
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(value, average[f"module.{name}"])
+    assert (config.training["best_epoch"], config.training["steps"]) == (2, 4)
 
 
 def test_auroc_is_that_of_scikit_learn():
