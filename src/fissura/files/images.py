@@ -16,6 +16,23 @@ LONGEST_JPEG = 65_500  # pixels of a side; the library that writes JPEG refuses 
 OPTIONS = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, 92], ".png": [cv2.IMWRITE_PNG_COMPRESSION, 3]}
 
 
+def shrunk(image: NDArray[Any], longest: int) -> tuple[NDArray[Any], float]:
+    """Shrink an image by area where a side of it is too long.
+
+    Args:
+        image: (h, w) or (h, w, 3).
+        longest: The longer side that it may have, in pixels.
+
+    Returns:
+        The image, and its new size over the old: 1, or less where it had to shrink.
+    """
+    scale = longest / max(image.shape[:2])
+    if scale >= 1:
+        return image, 1.0
+    height, width = (max(round(side * scale), 1) for side in image.shape[:2])
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), scale
+
+
 def write_image(path: Path, image: NDArray[Any]) -> float:
     """Write an image file whole or not at all.
 
@@ -33,10 +50,8 @@ def write_image(path: Path, image: NDArray[Any]) -> float:
         OSError: The file cannot be written; the error names it.
     """
     scale = 1.0
-    if path.suffix == ".jpg" and max(image.shape) > LONGEST_JPEG:
-        scale = LONGEST_JPEG / max(image.shape)
-        height, width = (max(round(side * scale), 1) for side in image.shape[:2])
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    if path.suffix == ".jpg":
+        image, scale = shrunk(image, LONGEST_JPEG)
     # OpenCV only encodes: it would not report a full disk.
     try:
         written, encoded = cv2.imencode(path.suffix, image, OPTIONS[path.suffix])

@@ -1,11 +1,10 @@
-"""Pixels that a record keeps: the runs of its cracks, those that belong to none, a preview."""
+"""Pixels that a record keeps: the runs of its cracks, and of those that belong to none."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -63,18 +62,3 @@ def _whole_mask(mask: Path, size_hw: tuple[int, int]) -> NDArray[np.bool_] | Non
         return None
     with probability_reader(mask) as stored:
         return np.asarray(stored.read(0, 0, height, width)) > 0
-
-
-def shrunk(image: NDArray[np.uint8], longest: int) -> tuple[NDArray[np.uint8], float]:
-    """Return an image made smaller by areas, and its new size over the old.
-
-    Args:
-        image: RGB, (h, w, 3).
-        longest: The longer side that it may have.
-    """
-    height, width, _ = image.shape
-    scale = min(longest / max(height, width), 1.0)
-    if scale == 1:
-        return image, 1.0
-    size = max(round(width * scale), 1), max(round(height * scale), 1)
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8), scale

@@ -15,12 +15,12 @@ from fissura.bit_depth import Depth
 from fissura.data.formats.shapes.runs import crack_runs
 from fissura.files import MASKS, OVERLAYS
 from fissura.files.failures import say
-from fissura.files.images import write_image
+from fissura.files.images import shrunk, write_image
 from fissura.inference.predictor import Prediction, Predictor
 from fissura.inspection.photo_table import Known
 from fissura.inspection.photos.given_masks import GivenMask
 from fissura.inspection.photos.masks import sha256
-from fissura.inspection.photos.pixels import labels_of_raster, pixels_of_raster, shrunk, specks_of
+from fissura.inspection.photos.pixels import labels_of_raster, pixels_of_raster, specks_of
 from fissura.inspection.photos.sources import Kind
 from fissura.inspection.records.corrections import Correction, Found, review
 from fissura.inspection.records.record import PIXELS, Record

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fissura.files.failures import printable
+from fissura.files.images import shrunk
 from fissura.html.pages import counted, data_address
 from fissura.inspection.records.record import Record
 from fissura.inspection.records.totals import totals, verdict
@@ -98,9 +98,9 @@ def photo_view(
     """
     drawing = drawing_of(record) if overlay is None else None
     thumbnail = max(LEAST_THUMBNAIL, longest // THUMBNAIL)
-    plain = _shrunk(record.preview, longest)
+    plain = shrunk(record.preview, longest)[0]
     if drawing is not None:
-        drawn = _image(_shrunk(drawing, longest))
+        drawn = _image(shrunk(drawing, longest)[0])
     else:
         assert overlay is not None
         drawn = _linked(*overlay)
@@ -184,16 +184,6 @@ def facts(record: Record) -> str:
         said.append(f"widest {widest} {unit} (crack {found.widest.number})")
     said.append(f"{number_text(found.percent)} % of the area")
     return " · ".join(said)
-
-
-def _shrunk(image: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
-    """Return an image by areas no longer than `longest`."""
-    height, width = image.shape[:2]
-    scale = longest / max(height, width)
-    if scale >= 1:
-        return image
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _image(pixels: NDArray[np.uint8]) -> Image:
