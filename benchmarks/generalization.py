@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from skimage.morphology import skeletonize
 
-from fissura.checkpoint import config_of, versions
+from fissura.checkpoint import versions
 from fissura.data.folder import find_pairs
 from fissura.data.mixtures.images import load_mixture
 from fissura.data.mixtures.mixture import read_mixture
@@ -83,9 +83,8 @@ def main() -> None:
     found = json.loads(asked.out.read_text(encoding="utf-8")) if asked.out.is_file() else {}
     for model in asked.models:
         label = Path(model).name if asked.scale is None else f"{Path(model).name} ×{asked.scale}"
-        scale = config_of(model).scale if asked.scale is None else asked.scale
         judged = {name: data for name, data in sets.items() if name not in WHOLLY.get(model, ())}
-        found[label] = measure(Predictor.load(model, scale=scale), judged)
+        found[label] = measure(Predictor.load(model, scale=asked.scale), judged)
         found[label]["trained_on"] = list(TRAINED.get(model, ()))
         print(table(label, found[label]), flush=True)
     if not asked.no_record:

@@ -54,7 +54,7 @@ def write_card(name: str, run: Path, data: Path) -> None:
 
 def failures(model: Path, data: Path) -> NDArray[np.uint8]:
     """The worst images of two sets side by side, BGR: found, falsely called, missed."""
-    predictor = Predictor.load(model, scale=1.0)
+    predictor = Predictor.load(model)
     drawn = []
     for folder, split in (("deepcrack", "test"), ("magnetic_tile/mt_crack", "all")):
         images = load_split(find_pairs(data / folder), split, PROTOCOLS["native"])

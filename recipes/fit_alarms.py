@@ -80,7 +80,9 @@ def find(surface: Predicted, threshold: float) -> Found:
         threshold: The model's.
     """
     rows = [np.empty((0, 4))]
-    for index, (prob, mask) in enumerate(zip(surface.probs, surface.masks, strict=True)):
+    for index, (prob, mask, scale) in enumerate(
+        zip(surface.probs, surface.masks, surface.scales, strict=True)
+    ):
         near = cv2.dilate(mask.astype(np.uint8), np.ones((NEAR, NEAR), np.uint8)) > 0
         values = crack_values(prob, prob >= threshold)
         _, labels = cv2.connectedComponents((values > 0).astype(np.uint8), connectivity=8)
@@ -94,7 +96,7 @@ def find(surface: Predicted, threshold: float) -> Found:
             np.split(near[inside][order], starts[1:]),
             strict=True,
         ):
-            sure = np.sort(own)[::-1][: surest_pixels(1.0)].mean() / 255
+            sure = np.sort(own)[::-1][: surest_pixels(scale)].mean() / 255
             rows.append(np.array([[index, sure, len(own), true.mean()]]))
     table = np.concatenate(rows).T
     return Found(

@@ -67,10 +67,9 @@ def score(surface: Predicted, threshold: float, min_prob: float) -> tuple[float,
         min_prob: As of `fissura.inference.unsure.unsure_pixels`.
     """
     pixels, near = np.zeros((1, 4), np.int64), np.zeros((1, 4), np.int64)
-    for prob, mask in zip(surface.probs, surface.masks, strict=True):
-        sure = lowered(prob.copy(), threshold, min_prob, surest_pixels(1.0)) >= np.float32(
-            threshold
-        )
+    for prob, mask, scale in zip(surface.probs, surface.masks, surface.scales, strict=True):
+        kept = lowered(prob.copy(), threshold, min_prob, surest_pixels(scale))
+        sure = kept >= np.float32(threshold)
         pixels += pixel_counts(sure, mask)
         near += tolerant_matches(sure, mask, TOLERANCE)
     return float(f1(pixels)[0]), float(match_metrics(near)["f1"][0])

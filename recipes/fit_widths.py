@@ -39,7 +39,7 @@ FEWEST = 40  # samples of a bin
 LEVELS = (0.6827, 0.9545)
 STEEPEST = 20.0  # σ where the probability hardly falls: it tells no more
 
-Samples = NDArray[np.float64]  # (n, 3): measured width, σ, true width
+Samples = NDArray[np.float64]  # (n, 3): measured width, σ, true width, in pixels of the network
 
 
 def samples_of(surface: Predicted, threshold: float) -> Samples:
@@ -66,7 +66,7 @@ def samples_of(surface: Predicted, threshold: float) -> Samples:
                 truth[nearest, 2],
             ]
         )
-        rows.append(found[distance <= NEAR])
+        rows.append(surface.scales[index] * found[distance <= NEAR])
     return np.concatenate(rows)
 
 

@@ -33,6 +33,7 @@ class Predicted:
         images: RGB.
         masks: The truth.
         probs: float32, the model's.
+        scales: Factor by which the network saw each image resampled.
         branches: Of drawn cracks the row, column and exact width of their points, an array (k, 3)
             for each image; None where the masks alone are known.
     """
@@ -40,6 +41,7 @@ class Predicted:
     images: list[NDArray[np.uint8]]
     masks: list[NDArray[np.bool_]]
     probs: list[NDArray[np.float32]]
+    scales: list[float]
     branches: list[NDArray[np.float64]] | None = None
 
     @property
@@ -66,9 +68,17 @@ def predicted(predictor: Predictor, surfaces: dict[str, PreparedSet]) -> dict[st
     """Predict sets of images, with all that the model finds, however unsure it is."""
     predictor = predictor.keeping_unsure()
     return {
-        name: Predicted(own.images, own.masks, list(predictor.probs(own.images)))
+        name: Predicted(own.images, own.masks, *_predicted(predictor, own.images))
         for name, own in surfaces.items()
     }
+
+
+def _predicted(
+    predictor: Predictor, images: list[NDArray[np.uint8]]
+) -> tuple[list[NDArray[np.float32]], list[float]]:
+    """Probabilities and scales of images."""
+    found = [(one.prob, one.scale) for one in predictor.predictions(images)]
+    return [prob for prob, _ in found], [scale for _, scale in found]
 
 
 def drawn(predictor: Predictor, surfaces: dict[str, PreparedSet]) -> Predicted:
@@ -78,7 +88,7 @@ def drawn(predictor: Predictor, surfaces: dict[str, PreparedSet]) -> Predicted:
         images.append(image)
         masks.append(mask)
         branches.append(lines)
-    return Predicted(images, masks, list(predictor.keeping_unsure().probs(images)), branches)
+    return Predicted(images, masks, *_predicted(predictor.keeping_unsure(), images), branches)
 
 
 def _drawn(surfaces: dict[str, PreparedSet]) -> Iterator[tuple[Any, Any, Any]]:

@@ -96,9 +96,12 @@ def faint_and_sure():
     speck[10:13, 10:22] = 0.6
     image = np.zeros((40, 60, 3), np.uint8)
     return {
-        "cracked": held_back.Predicted([image], [mask], [prob]),
+        "cracked": held_back.Predicted([image], [mask], [prob], [1.0]),
         "clean": held_back.Predicted(
-            [image] * 20, [np.zeros_like(mask)] * 20, [speck.copy() for _ in range(20)]
+            [image] * 20,
+            [np.zeros_like(mask)] * 20,
+            [speck.copy() for _ in range(20)],
+            [1.0] * 20,
         ),
     }
 

@@ -252,3 +252,19 @@ def test_real_photos(tmp_path):
     report = evaluate(run, DEEPCRACK, bootstrap=100)
     assert report.summary["images"] == 237
     assert report.summary["crack_fraction"] == pytest.approx(0.0602, abs=0.001)
+
+
+@pytest.mark.usefixtures("_no_page")
+def test_a_model_that_takes_each_photo_at_its_own_scale_is_judged_so(
+    tmp_path, photos, cache, monkeypatch
+):
+    run = write_run(tmp_path / "run", auto_scale=True)
+    monkeypatch.setattr(Predictor, "scale_by_windows", lambda own, read, size_hw: 2.0)
+    summary = evaluate(run, photos, bootstrap=5, cache_dir=cache, device="cpu").summary
+    assert summary["model"]["scale_of_evaluation"] == "auto"
+    twice = Predictor.load(run, device="cpu", scale=2.0)
+    data = load_split(find_pairs(photos), "test", PROTOCOLS["native"], cache_dir=cache)
+    total = Counts()
+    for image, mask in zip(data.images, data.masks, strict=True):
+        total += Counts.of(twice.prob(image) >= 0.5, mask)
+    assert summary["at_half"]["pooled"]["iou"]["value"] == pytest.approx(total.iou)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,8 +76,7 @@ def evaluate(
     if out is not None:
         refuse_existing(Path(out))
     images, notes = _load(data, config, options, chosen, cache_dir)
-    # Images prepared as for training are at the model's scale already.
-    scale = 1.0 if chosen == own and chosen.size_hw else config.scale / images.scale
+    scale = _scale(config, images, prepared=chosen == own and bool(chosen.size_hw))
     scores: Scores | ClassScores
     if config.classes:
         predictor = _predictor(model, images, scale, options)
@@ -115,6 +114,16 @@ def evaluate(
     return Report(summary, scores, folder)
 
 
+def _scale(config: ModelConfig, images: PreparedSet, *, prepared: bool) -> float | Literal["auto"]:
+    """Return how images are resampled for a model: as `fissura predict` does it.
+
+    Those that were prepared as for its training are at its scale already.
+    """
+    if config.auto_scale and images.scale == 1:
+        return "auto"
+    return 1.0 if prepared else config.scale / images.scale
+
+
 def _load(
     data: Path,
     config: ModelConfig,
@@ -141,7 +150,7 @@ def score_model(
     model: Path,
     images: PreparedSet,
     *,
-    scale: float = 1.0,
+    scale: float | Literal["auto"] = 1.0,
     threshold: float | None = None,
     source: str = "given",
     options: EvaluateOptions = DEFAULTS,
@@ -152,7 +161,7 @@ def score_model(
         model: Run folder or model folder.
         images: Images and masks to compare with.
         scale: Factor by which the images are resampled for the network; 1 where they were prepared
-            as in its training.
+            as in its training, "auto" where each has its own.
         threshold: Probability to report beside 0.5, or None.
         source: Origin of the threshold: "fixed", "validation" or "given".
         options: Tolerance, test-time augmentation, device and precision are taken from here.
@@ -167,7 +176,7 @@ def score_model(
 
 
 def _predictor(
-    model: Path, images: PreparedSet, scale: float, options: EvaluateOptions
+    model: Path, images: PreparedSet, scale: float | Literal["auto"], options: EvaluateOptions
 ) -> Predictor:
     """Load a model to predict the images of a set at a scale."""
     return Predictor.load(
@@ -245,9 +254,9 @@ def _threshold(given: float | None, config: ModelConfig) -> tuple[float | None, 
     return config.threshold, config.threshold_source
 
 
-def _batch_size(images: PreparedSet, scale: float) -> int:
+def _batch_size(images: PreparedSet, scale: float | Literal["auto"]) -> int:
     """Return how many small images have the pixels of four tiles of the predictor."""
-    largest = max(mask.size for mask in images.masks) * scale**2
+    largest = max(mask.size for mask in images.masks) * (1 if scale == "auto" else scale**2)
     return int(np.clip(4 * 512 * 512 / max(largest, 1), 4, 64))
 
 
@@ -294,7 +303,7 @@ def _describe_model(model: Path, config: ModelConfig, predictor: Predictor) -> d
     return {
         "path": str(model),
         **asdict(config),
-        "scale_of_evaluation": predictor.scale,
+        "scale_of_evaluation": "auto" if predictor.auto_scale else predictor.scale,
         "tta": predictor.tta,
         "precision": str(predictor.dtype).removeprefix("torch."),
     }

@@ -19,6 +19,7 @@ from fissura.inference.batches import Bands, Batches, Collect, Made, check_image
 from fissura.inference.classes import ClassPrediction, compacted_classes, map_of
 from fissura.inference.engines.backends import ExportedNetwork
 from fissura.inference.engines.familiar import Familiar
+from fissura.inference.look import look_scale, looks, mean_width, scale_by_width
 from fissura.inference.network import ImageNetwork
 from fissura.inference.options import PredictOptions
 from fissura.inference.prediction import (
@@ -30,7 +31,7 @@ from fissura.inference.prediction import (
     lowest_crack,
     sure_mask,
 )
-from fissura.inference.working_scale import working_scale
+from fissura.inference.working_scale import Read, scale_by_windows
 from fissura.measurement.calibration import Calibration, surest_pixels
 
 __all__ = ["CompactPrediction", "Prediction", "Predictor"]
@@ -71,8 +72,8 @@ class Predictor:
         threshold: Probability from which a pixel counts as crack.
         min_prob: Parts of the mask whose surest pixels have a lower mean probability are left out
             (`fissura.inference.unsure`); 0 keeps all.
-        scale: Factor by which photos are resampled; with `auto_scale`, beside `working_scale`.
-        auto_scale: Whether each photo is resampled by its `working_scale`, too.
+        scale: Factor by which photos are resampled; with `auto_scale`, beside their own.
+        auto_scale: Whether each photo is resampled by a scale of its own, too, see `scale_of`.
         tile: Side of a tile, also where none are taken.
         overlap: Fraction of a tile that it has in common with the next.
         batch_size: Tiles that are predicted at once.
@@ -163,10 +164,35 @@ class Predictor:
     def scale_of(self, image: NDArray[np.uint8]) -> float:
         """Return the factor by which a photo is resampled.
 
+        With `auto_scale` that is as small as its detail allows (`working_scale`); then a look at a
+        quarter of that scale tells how wide its cracks are, and it is seen at half the scale where
+        they are wide, or at twice where it is small (`fissura.inference.look`).
+
         Args:
             image: RGB, uint8 (h, w, 3).
         """
-        return self.scale * working_scale(image) if self.auto_scale else self.scale
+
+        def read(top: int, left: int, bottom: int, right: int) -> NDArray[np.uint8]:
+            return image[top:bottom, left:right]
+
+        return self.scale_by_windows(read, (image.shape[0], image.shape[1]))
+
+    def scale_by_windows(self, read: Read, size_hw: tuple[int, int]) -> float:
+        """Return the factor by which a photo is resampled that is read by windows.
+
+        Args:
+            read: Gives the pixels of a window by its top, left, bottom and right: uint8 (h, w, 3).
+            size_hw: Height and width of the photo in pixels.
+        """
+        if not self.auto_scale:
+            return self.scale
+        scale = self.scale * scale_by_windows(read, size_hw)
+        if self.classes:  # their cracks are not told from the rest by one threshold
+            return scale
+        shorter = min(size_hw) * scale
+        look, as_it_is = look_scale(shorter), self.keeping_unsure().at(1.0)
+        width = mean_width(as_it_is.probs(looks(read, size_hw, scale * look))) / look
+        return scale * scale_by_width(width, shorter)
 
     @property
     def measuring(self) -> dict[str, Any]:

@@ -61,8 +61,8 @@ def scale_by_windows(read: Read, size_hw: tuple[int, int]) -> float:
         return 1.0
     spectra = [
         spectrum
-        for top, bottom in _spans(size_hw[0])
-        for left, right in _spans(size_hw[1])
+        for top, bottom in spans(size_hw[0], SIDE)
+        for left, right in spans(size_hw[1], SIDE)
         if (spectrum := _lost(read(top, left, bottom, right))).max() > 0
     ]
     if not spectra:
@@ -84,13 +84,21 @@ def in_words(scale: float) -> str:
     return f"{scale:g}"
 
 
-def _spans(length: int) -> list[tuple[int, int]]:
-    """Begin and end of the windows along a side, spread from edge to edge."""
-    if length <= SIDE:
+def spans(length: int, window: int) -> list[tuple[int, int]]:
+    """Return begin and end of at most three windows along a side, spread from edge to edge.
+
+    Args:
+        length: Of the side.
+        window: Side of a window.
+
+    >>> spans(100, 40), spans(30, 40)
+    ([(0, 40), (30, 70), (60, 100)], [(0, 30)])
+    """
+    if length <= window:
         return [(0, length)]
-    count = min(GRID, -(-length // SIDE))
-    starts = [(length - SIDE) * index // max(count - 1, 1) for index in range(count)]
-    return [(start, start + SIDE) for start in starts]
+    count = min(GRID, -(-length // window))
+    starts = [(length - window) * index // max(count - 1, 1) for index in range(count)]
+    return [(start, start + window) for start in starts]
 
 
 def _lost(window: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,14 @@ from fissura.inference.rasters.raster_files import (
     RasterFiles,
     assemble,
     record,
+    recorded,
     remove_chunks,
     start,
     write_chunk,
 )
 from fissura.inference.rasters.windows import Interval, intervals
 from fissura.inference.tiling import ALIGN
-from fissura.inference.working_scale import in_words, scale_by_windows
+from fissura.inference.working_scale import in_words
 from fissura.measurement.calibration import surest_pixels
 from fissura.raster import Raster
 
@@ -102,7 +103,7 @@ def predict_raster(
         InputError: The image cannot be read, or other results are in the way.
     """
     if predictor.auto_scale:
-        predictor = _at_own_scale(predictor, raster)
+        predictor = _at_own_scale(predictor, raster, files, model, chunk_rows)
         if console is not None:
             say(console, f"{raster.path}: predicted at scale {in_words(predictor.scale)}.")
     if chunk_rows < ALIGN:
@@ -155,7 +156,7 @@ def chunks_to_do(
     Returns:
         The numbers of the chunks that are still to be predicted.
     """
-    predictor = _at_own_scale(predictor, raster)
+    predictor = _at_own_scale(predictor, raster, files, model, CHUNK_ROWS)
     settings = _settings(predictor, raster.path, model, CHUNK_ROWS)
     if start(files, settings, overwrite) is not None:
         return []
@@ -172,17 +173,30 @@ def predict_chunk(predictor: Predictor, raster: Raster, files: RasterFiles, inde
         files: The files to write.
         index: Number of the chunk.
     """
-    predictor = _at_own_scale(predictor, raster)
+    if predictor.auto_scale:
+        predictor = predictor.at(recorded(files)["scale"])
     chunks = intervals(raster.size_hw[0], CHUNK_ROWS, predictor.scale, halo_of(predictor))
     prob, valid = predict_rows(predictor, raster, chunks[index], lambda rows: None)
     write_chunk(files.chunk(index), prob, valid)
 
 
-def _at_own_scale(predictor: Predictor, raster: Raster) -> Predictor:
-    """Return the predictor at the scale of an image, where each chooses its own."""
+def _at_own_scale(
+    predictor: Predictor, raster: Raster, files: RasterFiles, model: str | Path, chunk_rows: int
+) -> Predictor:
+    """Return the predictor at the scale of an image, where each chooses its own.
+
+    That is the scale of results that are there, if all else is as it was, so that a machine whose
+    rounding differs goes on with them.
+    """
     if not predictor.auto_scale:
         return predictor
-    return predictor.at(predictor.scale * scale_by_windows(raster.read, raster.size_hw))
+    with suppress(ValueError, KeyError, TypeError, InputError):  # told of by `start`
+        before = recorded(files)
+        before.pop("finished", None)
+        same = predictor.at(before["scale"])
+        if _settings(same, raster.path, model, chunk_rows) == before:
+            return same
+    return predictor.at(predictor.scale_by_windows(raster.read, raster.size_hw))
 
 
 def _predict_chunks(

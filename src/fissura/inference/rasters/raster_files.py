@@ -98,14 +98,13 @@ def start(files: RasterFiles, settings: dict[str, Any], overwrite: bool) -> dict
     Raises:
         InputError: Results of other settings, or other files, are in the way.
     """
-    path, outs = files.work / SETTINGS, (files.probability, files.mask)
+    outs = (files.probability, files.mask)
     before: dict[str, Any] = {}
-    if path.is_file():
-        try:
-            before = dict(read_json(path))
-        except (ValueError, TypeError) as error:
-            if not overwrite:
-                raise InputError(f"{path} is damaged. Use --overwrite to start anew.") from error
+    try:
+        before = recorded(files)
+    except ValueError as error:
+        if not overwrite:
+            raise InputError(f"{error} Use --overwrite to start anew.") from error
     finished = before.pop("finished", None)
     remove_unfinished(files.work)
     if before == settings:
@@ -124,6 +123,22 @@ def start(files: RasterFiles, settings: dict[str, Any], overwrite: bool) -> dict
     remove_chunks(files)
     record(files, settings)
     return None
+
+
+def recorded(files: RasterFiles) -> dict[str, Any]:
+    """Read settings.json; nothing where it is not there.
+
+    Args:
+        files: Where the results lie.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    path = files.work / SETTINGS
+    try:
+        return dict(read_json(path)) if path.is_file() else {}
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is damaged.") from error
 
 
 def record(files: RasterFiles, settings: dict[str, Any]) -> None:
