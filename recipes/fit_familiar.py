@@ -35,6 +35,7 @@ from fissura.data.synthetic.on_photos import draw_on_photo
 from fissura.inference.engines.familiar import Familiar, Pooled, fit_familiar
 from fissura.inference.engines.lite_streaming import StreamingLite
 from fissura.inference.predictor import Predictor
+from fissura.inference.resize import resized
 from fissura.metrics.counts import f1, pixel_counts
 
 RECORD = Path(__file__).parent / "familiar.json"
@@ -50,17 +51,17 @@ NO_SURFACES = {
 
 
 def features(predictor: Predictor, images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    """Return the mean features of images, (n, c)."""
+    """Return the mean features of images as a predictor sees them, (n, c)."""
     network = predictor.network.streaming
     assert isinstance(network, StreamingLite)
     rows = []
     with torch.inference_mode():
         for image in images:
+            scale = predictor.scale_of(image)
+            size = round(image.shape[0] * scale), round(image.shape[1] * scale)
+            seen = torch.from_numpy(resized(image, size, shrink_by_area=True))[None]
             pooled = Pooled()
-            network(
-                predictor.network.normalized(torch.from_numpy(np.ascontiguousarray(image))[None]),
-                pooled,
-            )
+            network(predictor.network.normalized(seen), pooled)
             rows.append(pooled.mean())
     return np.concatenate(rows)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fissura.inference.resize import resized
 from fissura.inference.working_scale import Read, spans
 
-LOOK = 0.25  # scale of the look
+LOOK = 0.25  # scale of the look over that of the photo
 SEEN = 0.5  # probability from which a pixel of it is crack
 LEAST = 20  # pixels of cracks in it, below which it tells nothing
 WIDE = 18.0  # mean width of cracks in pixels above which a photo is better seen at half the scale
@@ -43,9 +43,22 @@ def scale_by_width(width: float, shorter: float) -> float:
     return 0.5 if width > WIDE else 1.0
 
 
-def look_scale(shorter: float) -> float:
-    """Return the scale of the look at a photo, whose shorter side is given as above."""
-    return 1.0 if shorter <= SMALL else LOOK
+def seen_width(
+    probs: Callable[[Iterable[NDArray[np.uint8]]], Iterable[NDArray[np.float32]]],
+    read: Read,
+    size_hw: tuple[int, int],
+    scale: float,
+) -> float:
+    """Look at a photo, and return the mean width of its cracks in pixels at a scale.
+
+    Args:
+        probs: Predicts images as they are, such as `Predictor.probs`.
+        read: Gives the pixels of a window by its top, left, bottom and right: uint8 (h, w, 3).
+        size_hw: Height and width of the photo in pixels.
+        scale: Factor by which it would be resampled.
+    """
+    look = 1.0 if min(size_hw) * scale <= SMALL else LOOK
+    return mean_width(probs(looks(read, size_hw, scale * look))) / look
 
 
 def looks(read: Read, size_hw: tuple[int, int], scale: float) -> Iterator[NDArray[np.uint8]]:

@@ -29,7 +29,8 @@ class PredictOptions:
     scale: float | Literal["auto"] | None = None
     """Factor by which photos are resized for the network; by default as in training, where that had
     one scale, else auto. That halves a photo as long as it loses no detail by it, so that enlarged
-    photos give the same cracks."""
+    photos give the same cracks; once more where a look at it shows wide cracks; and doubles small
+    ones."""
 
     tta: bool = False
     """Average over flips and turns: eight times the work, slightly better masks."""

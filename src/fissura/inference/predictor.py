@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from fissura.inference.batches import Bands, Batches, Collect, Made, check_image
 from fissura.inference.classes import ClassPrediction, compacted_classes, map_of
 from fissura.inference.engines.backends import ExportedNetwork
 from fissura.inference.engines.familiar import Familiar
-from fissura.inference.look import look_scale, looks, mean_width, scale_by_width
+from fissura.inference.look import scale_by_width, seen_width
 from fissura.inference.network import ImageNetwork
 from fissura.inference.options import PredictOptions
 from fissura.inference.prediction import (
@@ -31,7 +33,7 @@ from fissura.inference.prediction import (
     lowest_crack,
     sure_mask,
 )
-from fissura.inference.working_scale import Read, scale_by_windows
+from fissura.inference.working_scale import Read, scale_by_windows, windows_of
 from fissura.measurement.calibration import Calibration, surest_pixels
 
 __all__ = ["CompactPrediction", "Prediction", "Predictor"]
@@ -171,11 +173,7 @@ class Predictor:
         Args:
             image: RGB, uint8 (h, w, 3).
         """
-
-        def read(top: int, left: int, bottom: int, right: int) -> NDArray[np.uint8]:
-            return image[top:bottom, left:right]
-
-        return self.scale_by_windows(read, (image.shape[0], image.shape[1]))
+        return self.scale_by_windows(windows_of(image), (image.shape[0], image.shape[1]))
 
     def scale_by_windows(self, read: Read, size_hw: tuple[int, int]) -> float:
         """Return the factor by which a photo is resampled that is read by windows.
@@ -189,10 +187,8 @@ class Predictor:
         scale = self.scale * scale_by_windows(read, size_hw)
         if self.classes:  # their cracks are not told from the rest by one threshold
             return scale
-        shorter = min(size_hw) * scale
-        look, as_it_is = look_scale(shorter), self.keeping_unsure().at(1.0)
-        width = mean_width(as_it_is.probs(looks(read, size_hw, scale * look))) / look
-        return scale * scale_by_width(width, shorter)
+        width = seen_width(self.keeping_unsure().at(1.0).probs, read, size_hw, scale)
+        return scale * scale_by_width(width, min(size_hw) * scale)
 
     @property
     def measuring(self) -> dict[str, Any]:
@@ -386,7 +382,10 @@ class Predictor:
             return
         for image in images:
             check_image(image)
+            began = time.perf_counter()
             fixed = self.at(self.scale_of(image))
+            look = time.perf_counter() - began
             alone = iter([image])
             del image
-            yield from fixed._each(alone, collect, go_on=go_on)
+            for made in fixed._each(alone, collect, go_on=go_on):
+                yield replace(made, seconds=made.seconds + look)

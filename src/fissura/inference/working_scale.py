@@ -41,10 +41,12 @@ def working_scale(image: NDArray[np.uint8]) -> float:
     (1.0, 0.5)
     """
 
-    def read(top: int, left: int, bottom: int, right: int) -> NDArray[np.uint8]:
-        return image[top:bottom, left:right]
+    return scale_by_windows(windows_of(image), (image.shape[0], image.shape[1]))
 
-    return scale_by_windows(read, (image.shape[0], image.shape[1]))
+
+def windows_of(image: NDArray[np.uint8]) -> Read:
+    """Return what reads windows of an image in memory."""
+    return lambda top, left, bottom, right: image[top:bottom, left:right]
 
 
 def scale_by_windows(read: Read, size_hw: tuple[int, int]) -> float:

@@ -139,7 +139,9 @@ class Work:
     def tell_scale(self, file: Path, scale: float) -> None:
         """Say at which scale a photo was predicted, where it was chosen by the photo."""
         if self.predictor.auto_scale and scale != self.predictor.scale:
-            self.say(f"{file}: predicted at scale {in_words(scale)}, chosen by its detail and cracks.")
+            self.say(
+                f"{file}: predicted at scale {in_words(scale)}, chosen by its detail and cracks."
+            )
 
     def _write(self, name: str, image: NDArray[np.uint8], found: CompactPrediction) -> float:
         """Write the results of a photo; return the size of its overlay over the photo's."""

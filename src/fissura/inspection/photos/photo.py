@@ -150,7 +150,9 @@ class Inspector:
     def _tell_scale(self, file: Path, scale: float) -> None:
         """Say at which scale a photo was predicted, where the photo chose one."""
         if scale != 1 and self.console is not None:
-            words = f"{file}: predicted at scale {in_words(scale)}, chosen by its detail and cracks."
+            words = (
+                f"{file}: predicted at scale {in_words(scale)}, chosen by its detail and cracks."
+            )
             say(self.console, words)
 
     def _tell_unfamiliar(self, file: Path, prediction: Prediction) -> None:
