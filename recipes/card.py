@@ -171,7 +171,7 @@ def own_errors(model: str) -> str:
     correlation = familiar["rank_correlation_with_f1"]["all unseen images"]
     return f"""## What it says of its own errors
 
-**Widths.** The ± is fitted to uav_concrete, walls and composites, whose masks are the truth, so that errors of who drew them count as the model's. It should hold 68 % of the true widths, and {widths["calibration"]["factor_95"]:.2f} times the ± 95 %. In pixels; before: the ± from the slopes of the probabilities alone.
+**Widths.** The ± is fitted to uav_concrete, walls and composites, whose masks are the truth, so that errors of who drew them count as the model's. It should hold 68 % of the true widths, and {widths["calibration"]["factor_95"]:.2f} times the ± 95 %. In pixels as the network saw them; before: the ± from the slopes of the probabilities alone.
 
 | surface | widths | error | bias | typical ± | within ± | within the 95 % | within ± before |
 |---|--:|--:|--:|--:|--:|--:|--:|
@@ -255,7 +255,7 @@ Temperature {record["temperature"]:.2f} and bias {record["bias"]:.2f}, within th
 
 ## Figures
 
-At the stored threshold and native size; each cell is {name} with its 95 % bootstrap interval over photos; then crackseg-small at its own threshold on the same images. † crackseg-small was trained on other images of this set.
+At the stored threshold and the scale that each photo chooses (`--scale auto`); each cell is {name} with its 95 % bootstrap interval over photos; then crackseg-small at its own threshold on the same images. † crackseg-small was trained on other images of this set.
 
 **Surfaces that {name} has never seen:**
 

@@ -65,8 +65,9 @@ TEXTS = {
         terms=("All sets that they were trained on permit that, by what their publishers state:"),
         not_trained_on=(
             "DeepCrack, CRACK500, Magnetic Tile and shadowcrack were not trained on, and their "
-            "figures below chose nothing; 148 training photos of CRACK500 were looked at when the "
-            "last fraction of weights was chosen (`docs/models.md`)."
+            "figures below chose nothing; of the training images of DeepCrack and CRACK500, 148 "
+            "were looked at when the last fraction of weights was chosen, and 100 when it was "
+            "settled which photos are seen smaller or larger (`docs/models.md`)."
         ),
         start=(
             "which went on, along a cosine and with drawn surfaces of stones among the "

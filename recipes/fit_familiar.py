@@ -57,7 +57,7 @@ def features(predictor: Predictor, images: Iterable[NDArray[np.uint8]]) -> NDArr
     rows = []
     with torch.inference_mode():
         for image in images:
-            scale = predictor.scale_of(image)
+            scale = min(predictor.scale_of(image), 1.0)  # of an enlarged one the look tells
             size = round(image.shape[0] * scale), round(image.shape[1] * scale)
             seen = torch.from_numpy(resized(image, size, shrink_by_area=True))[None]
             pooled = Pooled()

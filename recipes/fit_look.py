@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from fissura.data.folder import find_pairs
 from fissura.data.preparation.load import PreparedSet, load_split
 from fissura.data.preparation.protocols import PROTOCOLS
-from fissura.inference.look import SMALL, seen_width
+from fissura.inference.look import SMALL, look_scale, looks, mean_width
 from fissura.inference.predictor import Predictor
 from fissura.inference.working_scale import windows_of
 from fissura.metrics.counts import f1, pixel_counts
@@ -96,8 +96,9 @@ def seen(
 ) -> Seen:
     """Predict an image at both scales, and look at it."""
     size_hw = (image.shape[0], image.shape[1])
-    look = predictor.keeping_unsure().at(1.0).probs
-    width = seen_width(look, windows_of(image), size_hw, 1.0)
+    look = look_scale(min(size_hw))
+    windows = looks(windows_of(image), size_hw, look)
+    width = mean_width(predictor.keeping_unsure().at(1.0).probs(windows)) / look
     own, other = (
         pixel_counts(next(predictor.at(scale).predictions([image])).mask, mask)
         for scale in (1.0, 2.0 if small else 0.5)

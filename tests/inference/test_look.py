@@ -183,3 +183,15 @@ def test_a_photo_at_any_size_gives_the_same_cracks(predictor):
     image = draw_panel(3, 2, size_hw=(400, 480)).image
     twice = cv2.resize(image, (960, 800), interpolation=cv2.INTER_CUBIC)
     assert predictor.scale_of(twice) == predictor.scale_of(image) / 2
+
+
+def test_an_enlarged_photo_is_as_familiar_as_it_is():
+    """The photos of the training were not enlarged."""
+    image = cracked((200, 240), 2)
+    own = Predictor.load("fissura-general", **CPU)
+    once, twice = (Predictor.load("fissura-general", scale=scale, **CPU) for scale in (1.0, 2.0))
+    found = own(image)
+    assert found.scale == 2
+    assert found.unfamiliarity == pytest.approx(once(image).unfamiliarity, rel=1e-5)
+    assert found.unfamiliarity != pytest.approx(twice(image).unfamiliarity, rel=1e-2)
+    assert [one.unfamiliarity for one in own.compact([image])] == [found.unfamiliarity]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
@@ -43,22 +43,13 @@ def scale_by_width(width: float, shorter: float) -> float:
     return 0.5 if width > WIDE else 1.0
 
 
-def seen_width(
-    probs: Callable[[Iterable[NDArray[np.uint8]]], Iterable[NDArray[np.float32]]],
-    read: Read,
-    size_hw: tuple[int, int],
-    scale: float,
-) -> float:
-    """Look at a photo, and return the mean width of its cracks in pixels at a scale.
+def look_scale(shorter: float) -> float:
+    """Return the scale of the look over that of the photo.
 
     Args:
-        probs: Predicts images as they are, such as `Predictor.probs`.
-        read: Gives the pixels of a window by its top, left, bottom and right: uint8 (h, w, 3).
-        size_hw: Height and width of the photo in pixels.
-        scale: Factor by which it would be resampled.
+        shorter: As of `scale_by_width`.
     """
-    look = 1.0 if min(size_hw) * scale <= SMALL else LOOK
-    return mean_width(probs(looks(read, size_hw, scale * look))) / look
+    return 1.0 if shorter <= SMALL else LOOK
 
 
 def looks(read: Read, size_hw: tuple[int, int], scale: float) -> Iterator[NDArray[np.uint8]]:

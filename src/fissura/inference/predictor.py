@@ -21,7 +21,7 @@ from fissura.inference.batches import Bands, Batches, Collect, Made, check_image
 from fissura.inference.classes import ClassPrediction, compacted_classes, map_of
 from fissura.inference.engines.backends import ExportedNetwork
 from fissura.inference.engines.familiar import Familiar
-from fissura.inference.look import scale_by_width, seen_width
+from fissura.inference.look import look_scale, looks, mean_width, scale_by_width
 from fissura.inference.network import ImageNetwork
 from fissura.inference.options import PredictOptions
 from fissura.inference.prediction import (
@@ -182,13 +182,22 @@ class Predictor:
             read: Gives the pixels of a window by its top, left, bottom and right: uint8 (h, w, 3).
             size_hw: Height and width of the photo in pixels.
         """
-        if not self.auto_scale:
-            return self.scale
+        return self._look(read, size_hw)[0] if self.auto_scale else self.scale
+
+    def _look(self, read: Read, size_hw: tuple[int, int]) -> tuple[float, float | None]:
+        """The scale of a photo by its detail and a look at it, and how unfamiliar it is.
+
+        The latter is told for photos that are seen enlarged: the training's were not.
+        """
         scale = self.scale * scale_by_windows(read, size_hw)
         if self.classes:  # their cracks are not told from the rest by one threshold
-            return scale
-        width = seen_width(self.keeping_unsure().at(1.0).probs, read, size_hw, scale)
-        return scale * scale_by_width(width, min(size_hw) * scale)
+            return scale, None
+        shorter = min(size_hw) * scale
+        look = look_scale(shorter)
+        made = list(self.at(1.0)._each(looks(read, size_hw, scale * look), joined))
+        factor = scale_by_width(mean_width(one.result for one in made) / look, shorter)
+        enlarged = factor > 1 and len(made) == 1
+        return scale * factor, made[0].unfamiliarity if enlarged else None
 
     @property
     def measuring(self) -> dict[str, Any]:
@@ -383,9 +392,11 @@ class Predictor:
         for image in images:
             check_image(image)
             began = time.perf_counter()
-            fixed = self.at(self.scale_of(image))
+            scale, unfamiliarity = self._look(windows_of(image), (image.shape[0], image.shape[1]))
+            fixed = self.at(scale)
             look = time.perf_counter() - began
             alone = iter([image])
             del image
             for made in fixed._each(alone, collect, go_on=go_on):
-                yield replace(made, seconds=made.seconds + look)
+                unlike = made.unfamiliarity if unfamiliarity is None else unfamiliarity
+                yield replace(made, seconds=made.seconds + look, unfamiliarity=unlike)
