@@ -27,19 +27,20 @@ class Texts:
 
 
 GENERAL_FAILURES = (
-    "In 42 overlays of seven surfaces, drawn at random, and 12 alarms on photos without cracks it "
-    "did this: six cracks of DeepCrack are found whole, but for stones within them. In asphalt of "
-    "coarse stones (CRACK500) wide cracks filled with dirt are found over most of their width, "
-    "one filled with bright rubble by half; shadows between stones, and fine lines beside a crack, "
-    "are called crack. In shadowcrack cracks in a coarse brown surface and a gap at the edge of "
-    "the photo are missed whole in three images of six, crumbled ones found in part; cracks "
-    "across shadows and hairlines are found. On magnetic tiles the crack is missed in three "
-    "images of six and found in part in three, and scratches and lines of stains are taken for "
-    "cracks. On concrete and plaster a hairline is found whole or in pieces, and goes on beyond "
-    "its label; a wide gap below a ledge and a crack within coarse plaster are missed by half, a "
-    "crack drawn on rough plaster whole, and the finest branches of map cracks; a vein of stone "
-    "is called crack. On concrete without cracks a line of the mold and two scratches are taken "
-    "for cracks, and on one texture the strokes of a trowel."
+    "In 42 overlays of seven surfaces, drawn at random, and 11 alarms on photos without cracks it "
+    "did this: six cracks of DeepCrack are found whole, stones in them as well, but for some "
+    "pixels of a rim. In asphalt of coarse stones (CRACK500) wide cracks filled with dirt are "
+    "found over their width, one filled with bright rubble over two thirds; a gap in a crack is "
+    "bridged, and fine lines beside a crack are called crack. In shadowcrack a crack in a coarse "
+    "brown surface and a gap at the edge of the photo are missed in two images of six, half of "
+    "the cracks in another, crumbled ones are found beside their label; cracks across shadows and "
+    "hairlines are found. On magnetic tiles the crack is missed in four images of six, and found "
+    "in two as a line thinner than its label; scratches and lines of stains are taken for cracks. "
+    "On concrete and plaster a hairline is found whole or in pieces, and goes on beyond its "
+    "label; a wide gap below a ledge and a crack within coarse plaster are missed by half and "
+    "almost whole, so is a crack drawn on rough plaster, and the finest branches of map cracks; a "
+    "vein of stone and a dark corner are called crack. On concrete without cracks a dent and a "
+    "smear are taken for cracks, and on one texture the strokes of a trowel."
 )
 
 RESEARCH_FAILURES = (
