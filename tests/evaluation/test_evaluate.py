@@ -260,11 +260,12 @@ def test_a_model_that_takes_each_photo_at_its_own_scale_is_judged_so(
 ):
     run = write_run(tmp_path / "run", auto_scale=True)
     monkeypatch.setattr(Predictor, "scale_by_windows", lambda own, read, size_hw: 2.0)
-    summary = evaluate(run, photos, bootstrap=5, cache_dir=cache, device="cpu").summary
+    options = {"device": "cpu", "precision": "float32"}
+    summary = evaluate(run, photos, bootstrap=5, cache_dir=cache, **options).summary
     assert summary["model"]["scale_of_evaluation"] == "auto"
-    twice = Predictor.load(run, device="cpu", scale=2.0)
+    twice = Predictor.load(run, scale=2.0, **options)
     data = load_split(find_pairs(photos), "test", PROTOCOLS["native"], cache_dir=cache)
     total = Counts()
     for image, mask in zip(data.images, data.masks, strict=True):
         total += Counts.of(twice.prob(image) >= 0.5, mask)
-    assert summary["at_half"]["pooled"]["iou"]["value"] == pytest.approx(total.iou)
+    assert summary["at_half"]["pooled"]["iou"]["value"] == pytest.approx(total.iou, abs=1e-3)
