@@ -10,6 +10,7 @@ from fissura.data.synthetic import draw_panel
 from fissura.errors import InputError
 from fissura.inference.look import looks, mean_width, scale_by_width
 from fissura.inference.options import PredictOptions
+from fissura.inference.own_scale import OwnScale
 from fissura.inference.predictor import Predictor
 from fissura.inference.rasters import raster as rasters
 from fissura.inference.rasters.raster import chunks_to_do, predict_chunk, predict_raster
@@ -195,3 +196,20 @@ def test_an_enlarged_photo_is_as_familiar_as_it_is():
     assert found.unfamiliarity == pytest.approx(once(image).unfamiliarity, rel=1e-5)
     assert found.unfamiliarity != pytest.approx(twice(image).unfamiliarity, rel=1e-2)
     assert [one.unfamiliarity for one in own.compact([image])] == [found.unfamiliarity]
+
+
+def test_a_photo_whose_look_fails_costs_that_photo(predictor, monkeypatch):
+    """The memory of a device may not suffice for it."""
+    images = [cracked((300, 400), 4), cracked((310, 400), 4), cracked((320, 400), 4)]
+    look = OwnScale.of
+
+    def fails(own, read, size_hw):
+        if size_hw[0] == 310:
+            raise InputError("The memory does not suffice.")
+        return look(own, read, size_hw)
+
+    monkeypatch.setattr(OwnScale, "of", fails)
+    found = list(predictor.attempts(images))
+    assert [isinstance(one, InputError) for one in found] == [False, True, False]
+    with pytest.raises(InputError, match="memory"):
+        list(predictor.predictions(images))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +15,13 @@ from fissura.checkpoint import ModelConfig, config_of, find_model, load_model
 from fissura.data.images import read_image
 from fissura.errors import InputError
 from fissura.exported import exported_format
-from fissura.inference.batches import Bands, Batches, Collect, Made, check_image
+from fissura.inference.batches import Bands, Batches, Collect, Made
 from fissura.inference.classes import ClassPrediction, compacted_classes, map_of
 from fissura.inference.engines.backends import ExportedNetwork
 from fissura.inference.engines.familiar import Familiar
-from fissura.inference.look import look_scale, looks, mean_width, scale_by_width
 from fissura.inference.network import ImageNetwork
 from fissura.inference.options import PredictOptions
+from fissura.inference.own_scale import OwnScale
 from fissura.inference.prediction import (
     CompactPrediction,
     Prediction,
@@ -33,7 +31,7 @@ from fissura.inference.prediction import (
     lowest_crack,
     sure_mask,
 )
-from fissura.inference.working_scale import Read, scale_by_windows, windows_of
+from fissura.inference.working_scale import Read, windows_of
 from fissura.measurement.calibration import Calibration, surest_pixels
 
 __all__ = ["CompactPrediction", "Prediction", "Predictor"]
@@ -182,22 +180,7 @@ class Predictor:
             read: Gives the pixels of a window by its top, left, bottom and right: uint8 (h, w, 3).
             size_hw: Height and width of the photo in pixels.
         """
-        return self._look(read, size_hw)[0] if self.auto_scale else self.scale
-
-    def _look(self, read: Read, size_hw: tuple[int, int]) -> tuple[float, float | None]:
-        """The scale of a photo by its detail and a look at it, and how unfamiliar it is.
-
-        The latter is told for photos that are seen enlarged: the training's were not.
-        """
-        scale = self.scale * scale_by_windows(read, size_hw)
-        if self.classes:  # their cracks are not told from the rest by one threshold
-            return scale, None
-        shorter = min(size_hw) * scale
-        look = look_scale(shorter)
-        made = list(self.at(1.0)._each(looks(read, size_hw, scale * look), joined))
-        factor = scale_by_width(mean_width(one.result for one in made) / look, shorter)
-        enlarged = factor > 1 and len(made) == 1
-        return scale * factor, made[0].unfamiliarity if enlarged else None
+        return self._own_scale().of(read, size_hw)[0] if self.auto_scale else self.scale
 
     @property
     def measuring(self) -> dict[str, Any]:
@@ -385,18 +368,13 @@ class Predictor:
         self, images: Iterable[NDArray[np.uint8]], collect: Collect, *, go_on: bool = False
     ) -> Iterator[Made]:
         """What `collect` makes of the bands of each image; with `go_on`, errors are given."""
-        if not self.auto_scale:
-            batches = Batches(self.network, self.scale, self.familiar)
-            yield from batches.each(images, collect, go_on=go_on)
-            return
-        for image in images:
-            check_image(image)
-            began = time.perf_counter()
-            scale, unfamiliarity = self._look(windows_of(image), (image.shape[0], image.shape[1]))
-            fixed = self.at(scale)
-            look = time.perf_counter() - began
-            alone = iter([image])
-            del image
-            for made in fixed._each(alone, collect, go_on=go_on):
-                unlike = made.unfamiliarity if unfamiliarity is None else unfamiliarity
-                yield replace(made, seconds=made.seconds + look, unfamiliarity=unlike)
+        batches = (
+            self._own_scale()
+            if self.auto_scale
+            else Batches(self.network, self.scale, self.familiar)
+        )
+        return batches.each(images, collect, go_on=go_on)
+
+    def _own_scale(self) -> OwnScale:
+        """What takes each photo at its own scale; classes are not told by one threshold."""
+        return OwnScale(self.network, self.scale, self.familiar, looks=not self.classes)
