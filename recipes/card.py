@@ -12,6 +12,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import yaml
 from card_texts import TEXTS
 from failure_images import beside_errors, sheet
 from fit_alarms import SMALLEST
@@ -215,6 +216,7 @@ def card(name: str, run: Path, found: dict[str, Any]) -> str:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     record = json.loads((RECIPES / FILES[name][1]).read_text(encoding="utf-8"))
     training = config["training"]
+    options = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
     model, _ = load_model(folder)
     parameters = sum(weight.numel() for weight in model.state_dict().values())
     size = (folder / "model.safetensors").stat().st_size
@@ -249,7 +251,7 @@ The weights are {training.get("terms", FREE)}. {texts.terms}
 
 ## What it is
 
-LiteUNet on EfficientNet-Lite1 ({parameters / 1e6:.1f} million numbers, {size / 1e6:.1f} MB with convolutions in 16 bits), trained with `{training["loss"]}` by {training["steps"]} steps of 12 crops of 224×224 pixels at scales from 1/4 to 4, {texts.start}. They took {hours:.1f} hours of a nice process with one thread on a CPU that did other work beside it. What is shipped are the weights between those before and after, {1 - after:.1f} of the former and {after:.1f} of the latter, both moving averages (0.998): {chosen(training["averaged"])}. The training can go on: the mixture and the options are in `recipes/`.
+LiteUNet on EfficientNet-Lite1 ({parameters / 1e6:.1f} million numbers, {size / 1e6:.1f} MB with convolutions in 16 bits), trained with `{training["loss"]}` by {training["steps"]} steps of {options["batch_size"]} crops of {options["crop"]}×{options["crop"]} pixels at scales from 1/4 to 4, {texts.start}. They took {hours:.1f} hours of a nice process with one thread on a CPU that did other work beside it. What is shipped are the weights between those before and after, {1 - after:.1f} of the former and {after:.1f} of the latter, both moving averages (0.998): {chosen(training["averaged"])}. The training can go on: the mixture and the options are in `recipes/`.
 
 Temperature {record["temperature"]:.2f} and bias {record["bias"]:.2f}, within the last convolution, and the threshold {config["threshold"]:.3f} were chosen on groups of images that the mixture keeps out of the training: the threshold has the greatest mean F1 over their cracked surfaces, with those parts of the masks left out whose ten surest pixels have a mean probability below {config["measuring"]["min_prob"]:.3f}, so that at most 5 % of the crack-free photos of each set show one of {SMALLEST} pixels. Expected calibration error on the same groups, before → after: {errors}.
 

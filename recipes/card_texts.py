@@ -98,8 +98,8 @@ TEXTS = {
             "figures are given on it."
         ),
         start=(
-            "which went on from the weights after 1200 steps on the same sets, which had gone on "
-            "from `fissura-general`"
+            "which went on from 0.6 of the weights after 2400 steps on the same sets and 0.4 of "
+            "`fissura-general`, which those had gone on from"
         ),
         known="Other images of sets that it was trained on",
         failures=RESEARCH_FAILURES,
