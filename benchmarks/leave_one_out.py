@@ -5,7 +5,8 @@
     python benchmarks/leave_one_out.py DATA --out runs/leave-one-out --only walls
 
 Each of the free sets with cracks is left out of recipes/general.yaml in turn, the rest is trained
-on for a small budget, and the whole set that was left out is judged. Then recipes/general.yaml as
+on for a small budget, and the whole set that was left out is judged, beside crackseg-small on the
+same images. Then recipes/general.yaml as
 it is, and without one of its ingredients at a time: ImageNet weights, drawn cracks, photos without
 cracks, scales. These are judged by the sets that no training sees (DeepCrack, CRACK500, …). Every
 training has the same number of steps, the epoch and the threshold are those that its own validation
@@ -51,6 +52,7 @@ ABLATIONS = {
     "without scales": (),
 }
 STEPS_TIMED = 20
+BESIDE = "crackseg-small"  # on what is left out, which it has not seen either
 
 
 def main() -> None:
@@ -77,6 +79,7 @@ def main() -> None:
         budget = {"epochs": asked.epochs, "crops": asked.crops, "every": asked.every}
         if found.get(name, {}).get("budget") == budget:
             print(f"{name}: measured already", flush=True)
+            beside(found, name, asked)
             continue
         began = time.perf_counter()
         run = trained(name, asked)
@@ -94,15 +97,28 @@ def main() -> None:
             "date": datetime.now(UTC).date().isoformat(),
         }
         print(name, json.dumps(found[name]["sets"])[:300], flush=True)
-        if not asked.no_record:
-            with replacing(RESULTS) as temporary:
-                temporary.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        beside(found, name, asked)
+        write(found, asked)
+    write(found, asked)
     print(table(found))
 
 
 def read(file: Path) -> dict[str, Any]:
     """What was measured before."""
     return json.loads(file.read_text(encoding="utf-8"))
+
+
+def write(found: dict[str, Any], asked: argparse.Namespace) -> None:
+    """Record what was measured."""
+    if not asked.no_record:
+        with replacing(RESULTS) as temporary:
+            temporary.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def beside(found: dict[str, Any], name: str, asked: argparse.Namespace) -> None:
+    """Judge the model that a set is compared with on the same images, unless that was done."""
+    if name in LEFT_OUT and BESIDE not in found[name]:
+        found[name][BESIDE] = judged(BESIDE, test_sets(name, asked.data), asked.every)
 
 
 def mixture_of(name: str, data: Path, crops: int) -> dict[str, Any]:
@@ -171,8 +187,8 @@ def test_sets(name: str, data: Path) -> dict[str, PreparedSet]:
     return {key: sets[key] for key in keep}
 
 
-def judged(run: Path, sets: dict[str, PreparedSet], every: int) -> dict[str, Any]:
-    """The figures of a training on each set, and their means."""
+def judged(run: Path | str, sets: dict[str, PreparedSet], every: int) -> dict[str, Any]:
+    """The figures of a training, or of a model by its name, on each set, and their means."""
     predictor = Predictor.load(run, scale=1.0)
     rows: dict[str, Any] = {}
     for name, own in sets.items():
@@ -220,6 +236,10 @@ def table(found: dict[str, Any]) -> str:
         means = row["macro_means"]
         text = "  ".join("  –   " if value is None else f"{value:6.3f}" for value in means.values())
         lines.append(f"{name:32} {text}")
+    for who, rows in (("", found), (f", {BESIDE}", {n: r.get(BESIDE) for n, r in found.items()})):
+        if all(rows.get(name) for name in LEFT_OUT):
+            mean = np.mean([rows[name]["macro_means"]["f1_within_2px"] for name in LEFT_OUT])
+            lines.append(f"{'mean of those left out' + who:32} {mean:6.3f}")
     return "\n".join(lines)
 
 
