@@ -6,11 +6,10 @@
 
 Each of the free sets with cracks is left out of recipes/general.yaml in turn, the rest is trained
 on for a small budget, and the whole set that was left out is judged, beside crackseg-small on the
-same images. Then recipes/general.yaml as
-it is, and without one of its ingredients at a time: ImageNet weights, drawn cracks, photos without
-cracks, scales. These are judged by the sets that no training sees (DeepCrack, CRACK500, …). Every
-training has the same number of steps, the epoch and the threshold are those that its own validation
-images chose, and what is judged chooses nothing.
+same images. Then recipes/general.yaml as it is, and without one of its ingredients at a time:
+ImageNet weights, drawn cracks, photos without cracks, scales. These are judged by the sets that no
+training sees (DeepCrack, CRACK500, …). Every training has the same number of steps, the epoch and
+the threshold are those that its own validation images chose, and what is judged chooses nothing.
 
 It can be stopped and goes on where it was: the trainings lie below --out, and what was measured is
 in results/leave_one_out.json beside this script. One core is enough:

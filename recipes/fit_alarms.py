@@ -13,7 +13,6 @@ alarms.json.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from held_back import Predicted, held_back, predicted, write_record
+from held_back import Predicted, held_back, model_and_data, predicted, write_record
 from numpy.typing import NDArray
 
 from fissura.inference.prediction import crack_values
@@ -152,10 +151,7 @@ def _half(one: Found, half: int) -> Found:
 
 def main() -> None:
     """Fit, check, record."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model")
-    parser.add_argument("data", type=Path)
-    asked = parser.parse_args()
+    asked = model_and_data(__doc__)
     predictor = Predictor.load(asked.model)
     threshold = predictor.threshold
     held = {n: find(own, threshold) for n, own in predicted(predictor, held_back()).items()}

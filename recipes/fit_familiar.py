@@ -14,7 +14,6 @@ AUROCs, of some fifty variants that differed by up to 0.2; nothing else was.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Iterable
@@ -23,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from held_back import MIXTURE, write_record
+from held_back import MIXTURE, model_and_data, write_record
 from numpy.typing import NDArray
 from scipy.stats import rankdata, spearmanr
 
@@ -111,10 +110,7 @@ def no_surfaces() -> dict[str, list[NDArray[np.uint8]]]:
 
 def main() -> None:
     """Measure, record."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model")
-    parser.add_argument("data", type=Path)
-    asked = parser.parse_args()
+    asked = model_and_data(__doc__)
     predictor = Predictor.load(asked.model)
     familiar = Familiar.load(find_model(asked.model))
     assert familiar is not None

@@ -11,14 +11,13 @@ is look.json, for each size and surface the fraction of photos at the other scal
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from held_back import held_back, write_record
+from held_back import held_back, model_and_data, write_record
 from numpy.typing import NDArray
 
 from fissura.data.folder import find_pairs
@@ -53,10 +52,7 @@ class Seen:
 
 def main() -> None:
     """Predict, count, record."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model")
-    parser.add_argument("data", type=Path)
-    asked = parser.parse_args()
+    asked = model_and_data(__doc__)
     predictor, held = Predictor.load(asked.model), held_back()
     surfaces = {name: held[name] for name in SURFACES}
     for name, every in UNSEEN.items():

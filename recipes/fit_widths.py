@@ -11,7 +11,6 @@ that an error of who drew it counts as one of the model. The record is width_cal
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from held_back import Predicted, drawn, held_back, predicted, write_record
+from held_back import Predicted, drawn, held_back, model_and_data, predicted, write_record
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.spatial import KDTree
@@ -170,10 +169,7 @@ def left_out(samples: dict[str, Samples]) -> dict[str, dict[str, Any]]:
 
 def main() -> None:
     """Fit, check, record."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model")
-    parser.add_argument("data", type=Path)
-    asked = parser.parse_args()
+    asked = model_and_data(__doc__)
     predictor, held = Predictor.load(asked.model), held_back()
     surfaces = predicted(predictor, {name: held[name] for name in FITTED_TO})
     surfaces["drawn"] = drawn(predictor, held)

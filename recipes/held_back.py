@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -101,6 +102,14 @@ def _drawn(surfaces: dict[str, PreparedSet]) -> Iterator[tuple[Any, Any, Any]]:
             image, mask, branches = draw_with_widths(rng, photo, DRAWN)
             if branches:
                 yield image, mask, np.concatenate(branches)
+
+
+def model_and_data(description: str | None) -> argparse.Namespace:
+    """Read the arguments of a fit: `model`, a name or a folder, and `data`, the folder of sets."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("model")
+    parser.add_argument("data", type=Path)
+    return parser.parse_args()
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:

@@ -86,6 +86,15 @@ def in_words(scale: float) -> str:
     return f"{scale:g}"
 
 
+def chosen_scale(scale: float) -> str:
+    """Say at which scale a photo was predicted that has chosen it.
+
+    >>> chosen_scale(0.5)
+    'predicted at scale 1/2, chosen by its detail and cracks.'
+    """
+    return f"predicted at scale {in_words(scale)}, chosen by its detail and cracks."
+
+
 def spans(length: int, window: int) -> list[tuple[int, int]]:
     """Return begin and end of at most three windows along a side, spread from edge to edge.
 

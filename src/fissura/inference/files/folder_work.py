@@ -26,7 +26,7 @@ from fissura.inference.predictor import Predictor
 from fissura.inference.rasters.opening import raster_of
 from fissura.inference.rasters.raster import predict_raster
 from fissura.inference.rasters.raster_files import RasterFiles
-from fissura.inference.working_scale import in_words
+from fissura.inference.working_scale import chosen_scale
 from fissura.spread.progress import shown_progress
 
 AHEAD = 8  # photos that are read before their turn, or written after it
@@ -139,9 +139,7 @@ class Work:
     def tell_scale(self, file: Path, scale: float) -> None:
         """Say at which scale a photo was predicted, where it was chosen by the photo."""
         if self.predictor.auto_scale and scale != self.predictor.scale:
-            self.say(
-                f"{file}: predicted at scale {in_words(scale)}, chosen by its detail and cracks."
-            )
+            self.say(f"{file}: {chosen_scale(scale)}")
 
     def _write(self, name: str, image: NDArray[np.uint8], found: CompactPrediction) -> float:
         """Write the results of a photo; return the size of its overlay over the photo's."""

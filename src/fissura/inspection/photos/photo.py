@@ -18,7 +18,7 @@ from fissura.inference.predictor import Prediction, Predictor
 from fissura.inference.rasters.opening import LARGE, probability_reader, raster_of
 from fissura.inference.rasters.raster import predict_raster
 from fissura.inference.rasters.raster_files import RasterFiles
-from fissura.inference.working_scale import in_words
+from fissura.inference.working_scale import chosen_scale
 from fissura.inspection.photos.given_masks import GivenMask, fit
 from fissura.inspection.photos.masks import write_raster_mask
 from fissura.inspection.photos.recorder import InspectorOptions, Recorder
@@ -150,10 +150,7 @@ class Inspector:
     def _tell_scale(self, file: Path, scale: float) -> None:
         """Say at which scale a photo was predicted, where the photo chose one."""
         if scale != 1 and self.console is not None:
-            words = (
-                f"{file}: predicted at scale {in_words(scale)}, chosen by its detail and cracks."
-            )
-            say(self.console, words)
+            say(self.console, f"{file}: {chosen_scale(scale)}")
 
     def _tell_unfamiliar(self, file: Path, prediction: Prediction) -> None:
         """Say where a photo is unlike those that the model was trained on."""
