@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 
 from fissura.checkpoint import ModelConfig, save_model
-from fissura.data.preparation.batches import epoch_batches
 from fissura.metrics.counts import counts_at, f1, iou
 from fissura.training import run_folder
 from fissura.training.class_step import validate_classes
 from fissura.training.classes import class_metrics
+from fissura.training.draw import batches, crops_ahead
 from fissura.training.optimize import learning_rate
 from fissura.training.progress.display import Display
 from fissura.training.progress.events import Events
@@ -81,17 +82,18 @@ class Loop:
         """
         config, position = self.session.config, self.position
         shown = {1, config.epochs, *range(0, config.epochs, max(1, config.epochs // 10))}
-        while position.epoch < config.epochs and not self._out_of_patience():
-            if not self._epoch_steps():
-                return False
-            line = self._close_epoch()
-            self.display.epoch(line, config.epochs)
-            if self.events is not None:
-                self._show(self.events, line, shown=position.epoch in shown)
-            if self.on_epoch is not None:
-                self.on_epoch(self.session, position.epoch)
-                self.session.network.train()
-            self._save_if_due()
+        with closing(crops_ahead(self.session, position)) as crops:
+            while position.epoch < config.epochs and not self._out_of_patience():
+                if not self._epoch_steps(crops):
+                    return False
+                line = self._close_epoch()
+                self.display.epoch(line, config.epochs)
+                if self.events is not None:
+                    self._show(self.events, line, shown=position.epoch in shown)
+                if self.on_epoch is not None:
+                    self.on_epoch(self.session, position.epoch)
+                    self.session.network.train()
+                self._save_if_due()
         self._save()
         if self.pictures is not None and self.pictures.epoch < position.epoch:
             self.pictures.draw(position.epoch, example_images(self.session))
@@ -106,18 +108,11 @@ class Loop:
         if pictures is not None and drawn:
             pictures.draw(epoch, examples)
 
-    def _epoch_steps(self) -> bool:
+    def _epoch_steps(self, crops: Iterator[tuple[Tensor, Tensor] | None]) -> bool:
         """Go through the rest of an epoch; False where a stop was asked for."""
         session, position = self.session, self.position
-        config, fabric, steps = session.config, session.fabric, session.steps_per_epoch
-        own = {"rank": fabric.global_rank, "world": fabric.world_size}
-        batches = epoch_batches(
-            len(session.train),
-            config.batch_size,
-            seed=config.seed,
-            epoch=position.epoch,
-            **({"least": fabric.world_size} if session.pooled else own),
-        )
+        config, steps = session.config, session.steps_per_epoch
+        of_steps = batches(session, position.epoch)
         start = time.monotonic() - position.seconds
         for step in range(position.step, steps):
             done = position.epoch * steps + step
@@ -129,7 +124,12 @@ class Loop:
                 constant=config.schedule == "constant",
             )
             position.loss_sum += train_step(
-                session, batches[step], epoch=position.epoch, step=step, rate=rate
+                session,
+                of_steps[step],
+                epoch=position.epoch,
+                step=step,
+                rate=rate,
+                drawn=next(crops),
             )
             position.step = step + 1
             position.seconds = time.monotonic() - start

@@ -183,6 +183,10 @@ class TrainOptions:
     """Machines that train together; docs/training.md has the lines to start them by torchrun or
     SLURM."""
 
+    workers: int | None = None
+    """Processes that draw the crops of a mixture ahead. Unless given: none on a CPU, whose cores
+    are busy with the training, and one for each core but one beside a GPU, which would wait."""
+
     pool: Literal["global", "rank"] = "global"
     """What loss and batch normalization run over where several processes train: global, the whole
     batch, as one process would; or rank, the images of each process, whose losses are averaged."""
@@ -272,6 +276,7 @@ LOWEST = {
     "width": 1,
     "devices": 1,
     "nodes": 1,
+    "workers": 0,
     "patience": 1,
     "seed": 0,
     "warmup_epochs": 0,

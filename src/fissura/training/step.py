@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fissura.data.augmentation.policy import augment
-from fissura.data.preparation.batches import IGNORED, ImageStore, Share, step_seed
+from fissura.data.preparation.batches import IGNORED, ImageStore, step_seed
 from fissura.errors import InputError
 from fissura.losses import pool
 from fissura.metrics.counts import BINS, counts_at, histograms, iou
@@ -19,6 +19,7 @@ from fissura.models.normalize import normalize
 from fissura.training.accumulate import backward_in_parts
 from fissura.training.class_step import class_masks
 from fissura.training.classes import class_targets
+from fissura.training.draw import share_of
 from fissura.training.optimize import update_average
 from fissura.training.progress.events import Example
 from fissura.training.session import Position, Session
@@ -29,7 +30,13 @@ if TYPE_CHECKING:
 
 
 def train_step(
-    session: Session, indices: NDArray[np.int64], *, epoch: int, step: int, rate: float
+    session: Session,
+    indices: NDArray[np.int64],
+    *,
+    epoch: int,
+    step: int,
+    rate: float,
+    drawn: tuple[Tensor, Tensor] | None = None,
 ) -> Float[Tensor, ""]:
     """Draw a batch and take one step of the optimizer.
 
@@ -41,6 +48,7 @@ def train_step(
         step: Steps done in this epoch, from 0. With the seed, the epoch and the process it seeds
             every random number of the step, so that a repeated step has the same bits.
         rate: Learning rate of the step.
+        drawn: Images and masks of the batch, where they have been drawn before.
 
     Returns:
         The loss of the batch before the step, still on the device.
@@ -48,13 +56,13 @@ def train_step(
     config, fabric = session.config, session.fabric
     seed = step_seed(config.seed, epoch, step, fabric.global_rank)
     torch.manual_seed(seed)  # for dropout and its like
-    share = _share(session, len(indices))
+    share = share_of(session, len(indices))
     if share is not None and isinstance(session.train, ImageStore):
         seed = step_seed(config.seed, epoch, step)  # all draw what one process would, and take part
-    image, mask = session.train.batch(
+    image, mask = drawn or session.train.batch(
         indices, crop=session.crop, rng=np.random.default_rng(seed), share=share
     )
-    image, mask = image.to(fabric.device), mask.to(fabric.device)
+    image, mask = (each.to(fabric.device, non_blocking=True) for each in (image, mask))
     if config.augment:
         generator = torch.Generator().manual_seed(seed)
         image, mask = augment(image, mask, generator, share=share)
@@ -65,14 +73,6 @@ def train_step(
     if session.average is not None:
         update_average(session.average, session.network)
     return loss
-
-
-def _share(session: Session, count: int) -> Share | None:
-    """What this process takes of a batch, and in which parts; None for all of it at once."""
-    fabric, parts = session.fabric, session.config.accumulate
-    if session.pooled:
-        return Share.of(count, parts, rank=fabric.global_rank, world=fabric.world_size)
-    return Share.of(count, parts) if parts > 1 else None
 
 
 def optimize(
@@ -241,7 +241,7 @@ def example_images(session: Session, count: int = 4) -> list[Example]:
     """
     store = session.validation or session.train
     cracked = [bool(_marked(mask).any()) for mask in store.masks]
-    order = sorted(range(len(store)), key=lambda index: not cracked[index])
+    order = sorted(range(len(cracked)), key=lambda index: not cracked[index])
     examples = []
     for index in order[:count]:
         image, mask = store.images[index], store.masks[index]

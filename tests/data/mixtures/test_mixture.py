@@ -1,3 +1,7 @@
+import json
+import os
+import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +10,7 @@ import yaml
 from PIL import Image
 
 from fissura.data.mixtures import images as mixture_images
+from fissura.data.mixtures.ahead import drawn_ahead
 from fissura.data.mixtures.crops import draw_place
 from fissura.data.mixtures.images import load_mixture
 from fissura.data.mixtures.mixture import is_mixture, read_mixture
@@ -238,3 +243,33 @@ def test_photos_are_taken_at_their_own_scale_where_that_is_asked_for(mixture_fil
     assert {draw_place(rng, None, (300, 300), 64, spread=0).scale for _ in range(9)} == {1.0}
     with pytest.raises(InputError, match="scale_spread"):
         read_mixture(written(mixture_file, read["sets"], scale_spread=7))
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_crops_drawn_ahead_are_those_that_the_training_draws(mixture_file, tmp_path, parts):
+    options = TrainOptions(
+        model="lite_unet", encoder="efficientnet-lite0", loss="bce-dice", augment=False, crop=64,
+        batch_size=4, epochs=2, validation=0, schedule="constant", accelerator="cpu",
+        accumulate=parts,
+    )  # fmt: skip
+    losses = []
+    for workers in (0, 2):
+        out = tmp_path / f"run{workers}"
+        train(mixture_file, out=out, options=replace(options, workers=workers), quiet=True)
+        lines = (out / "metrics.jsonl").read_text().splitlines()
+        losses.append([json.loads(line)["loss"] for line in lines])
+    assert losses[0] == losses[1]
+    assert len(losses[0]) == 2
+
+
+def test_a_drawing_process_that_dies_is_a_sentence(mixture_file, monkeypatch):
+    images, _ = load_mixture(read_mixture(mixture_file))
+    own = os.getpid()
+
+    def die(self, rng, side):
+        assert os.getpid() != own
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(mixture_images.MixedImages, "draw", die)
+    with pytest.raises(InputError, match="fewer --workers"):
+        next(drawn_ahead(images, [(0, 2)], crop=32, workers=1))

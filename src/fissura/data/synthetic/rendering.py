@@ -51,9 +51,9 @@ def _near(
         for pairs in near_pixels(branch, size_hw, reach):
             inward = (pairs.width / 2 - pairs.distance).astype(np.float32)
             take = np.flatnonzero((inward > best[pairs.pixel]) & (inward > -reach))
-            take = take[np.argsort(inward[take], kind="stable")]  # the last, deepest one stays
+            np.maximum.at(best, pairs.pixel[take], inward[take])
+            take = take[inward[take] == best[pairs.pixel[take]]]  # of equal ones the last stays
             pixel, segment, along = pairs.pixel[take], pairs.segment[take], pairs.along[take]
-            best[pixel] = inward[take]
             depth = depths[segment] * (1 - along) + depths[segment + 1] * along
             facing = (pairs.down[take] * light[0] + pairs.right[take] * light[1]) / np.maximum(
                 pairs.distance[take], 0.3
