@@ -100,7 +100,7 @@ def one_image(
     case = f"one image of {height}×{width}"
     result.work[case] = height * width / 1e6
     ways = probabilities(model, config, image, device)
-    compare(result, {name: way() for name, way in ways.items()})
+    compare(result, {name: way() for name, way in ways.items()}, device)
     seconds = in_turn(ways, repeats=repeats, warmup=0, device=device)
     print(f"{case}: done", flush=True)
     result.seconds[case] = seconds
@@ -217,7 +217,7 @@ def probabilities(
     return ways
 
 
-def compare(result: Result, probs: dict[str, NDArray[np.float32]]) -> None:
+def compare(result: Result, probs: dict[str, NDArray[np.float32]], device: torch.device) -> None:
     """Compare masks with the whole image's, at a threshold that marks 3 % of it."""
     exact = probs[WHOLE]
     threshold = float(np.quantile(exact, 0.97))
@@ -231,7 +231,8 @@ def compare(result: Result, probs: dict[str, NDArray[np.float32]]) -> None:
             f"{threshold:.2f}; probabilities off by {off:.1g} at most."
         )
         if name in (OURS_32, OURS_16):
-            least = 0.999 if name == OURS_32 else 0.99
+            # On a GPU torch's convolutions of float32 compute in TF32, which has 10 bits.
+            least = 0.999 if name == OURS_32 and device.type == "cpu" else 0.99
             assert iou >= least, f"{name} finds other cracks: IoU {iou:.5f}"
 
 

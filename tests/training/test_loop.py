@@ -13,7 +13,7 @@ from fissura.checkpoint import ModelConfig, config_of, load_model, save_model
 from fissura.errors import InputError
 from fissura.losses import DeepSupervisionLoss
 from fissura.models import build_model
-from fissura.training import step
+from fissura.training import build, step
 from fissura.training.config_file import read_config
 from fissura.training.options import TrainOptions
 from fissura.training.progress.display import conclude
@@ -277,6 +277,22 @@ def test_the_network_of_the_model_to_start_from_is_taken(lines, tmp_path, name):
     for asked in ({"model": "crackseg", "width": 2}, {"width": 3}, {"encoder": "resnet18"}):
         with pytest.raises(InputError, match="Give these options, or none of the network"):
             train(lines, out=tmp_path / "no", options=replace(left_open, **asked), quiet=True)
+
+
+def test_weights_to_start_from_take_the_place_of_pretrained_ones(lines, tmp_path, monkeypatch):
+    """So a recipe's `pretrained` needs no download where `--start` makes it idle."""
+
+    def refused(name, **options):
+        assert "pretrained" not in options
+        return build_model(name, **options)
+
+    monkeypatch.setattr(build, "build_model", refused)
+    options = replace(
+        SMALL, model=None, width=None, start="fissura-general", pretrained=True, epochs=1,
+        batch_size=4,
+    )  # fmt: skip
+    run = train(lines, out=tmp_path / "run", options=options, quiet=True).run
+    assert config_of(run).model == "lite_unet"
 
 
 def test_a_threshold_is_sought_beyond_the_ends_of_the_grid(lines, tmp_path, monkeypatch):

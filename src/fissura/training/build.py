@@ -62,7 +62,8 @@ def build_session(
     loss, given = choose_loss(config, fraction)
     options = model_options(config)
     torch.manual_seed(config.seed)
-    pretrained = {"pretrained": True} if config.pretrained and not resumed else {}
+    own = resumed or config.start is not None  # weights that take the place of ImageNet's
+    pretrained = {"pretrained": True} if config.pretrained and not own else {}
     network = build_model(config.network, **options, **pretrained)
     if config.start is not None and not resumed:
         start_from(network, config)
