@@ -1,6 +1,9 @@
 import json
 import os
 import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +13,6 @@ import yaml
 from PIL import Image
 
 from fissura.data.mixtures import images as mixture_images
-from fissura.data.mixtures.ahead import drawn_ahead
 from fissura.data.mixtures.crops import draw_place
 from fissura.data.mixtures.images import load_mixture
 from fissura.data.mixtures.mixture import is_mixture, read_mixture
@@ -22,6 +24,10 @@ from fissura.training.train import train
 
 RECIPES = Path(__file__).parents[3] / "recipes"
 FREE = {"terms": "CC0", "commercial": True}
+MIXED = TrainOptions(
+    model="lite_unet", encoder="efficientnet-lite0", loss="bce-dice", augment=False, crop=64,
+    batch_size=4, epochs=2, validation=0, schedule="constant", accelerator="cpu",
+)  # fmt: skip
 
 
 def noisy(rng, size_hw=(96, 96)):
@@ -247,29 +253,50 @@ def test_photos_are_taken_at_their_own_scale_where_that_is_asked_for(mixture_fil
 
 @pytest.mark.parametrize("parts", [1, 2])
 def test_crops_drawn_ahead_are_those_that_the_training_draws(mixture_file, tmp_path, parts):
-    options = TrainOptions(
-        model="lite_unet", encoder="efficientnet-lite0", loss="bce-dice", augment=False, crop=64,
-        batch_size=4, epochs=2, validation=0, schedule="constant", accelerator="cpu",
-        accumulate=parts,
-    )  # fmt: skip
     losses = []
     for workers in (0, 2):
         out = tmp_path / f"run{workers}"
-        train(mixture_file, out=out, options=replace(options, workers=workers), quiet=True)
+        train(
+            mixture_file,
+            out=out,
+            options=replace(MIXED, workers=workers, accumulate=parts),
+            quiet=True,
+        )
         lines = (out / "metrics.jsonl").read_text().splitlines()
         losses.append([json.loads(line)["loss"] for line in lines])
     assert losses[0] == losses[1]
     assert len(losses[0]) == 2
 
 
-def test_a_drawing_process_that_dies_is_a_sentence(mixture_file, monkeypatch):
-    images, _ = load_mixture(read_mixture(mixture_file))
-    own = os.getpid()
+def test_a_drawing_process_that_dies_is_a_sentence(mixture_file, tmp_path, monkeypatch):
+    own, real = os.getpid(), mixture_images.MixedImages.draw
 
     def die(self, rng, side):
-        assert os.getpid() != own
-        os.kill(os.getpid(), signal.SIGKILL)
+        if os.getpid() != own:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(self, rng, side)
 
     monkeypatch.setattr(mixture_images.MixedImages, "draw", die)
     with pytest.raises(InputError, match="fewer --workers"):
-        next(drawn_ahead(images, [(0, 2)], crop=32, workers=1))
+        train(mixture_file, out=tmp_path / "run", options=replace(MIXED, workers=1), quiet=True)
+
+
+def test_a_signal_to_all_processes_stops_the_training_alone(mixture_file, tmp_path):
+    """As a terminal, timeout and SLURM send it: to the processes that draw crops, too."""
+    command = [
+        sys.executable, "-m", "fissura.cli", "train", str(mixture_file), "--out",
+        str(tmp_path / "run"), "--workers", "2", "--crop", "64", "--epochs", "1000",
+        "--batch-size", "4", "--width", "2", "--model", "crackseg", "--no-augment",
+        "--validation", "0", "--accelerator", "cpu",
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        command, start_new_session=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not (metrics.is_file() and metrics.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGTERM)
+    said, _ = process.communicate(timeout=60)
+    assert "Go on with: fissura train --resume" in said
+    assert process.returncode == 128 + signal.SIGTERM

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import cv2
@@ -52,9 +53,6 @@ def drawn_ahead(
 
     Yields:
         Images (n, 3, crop, crop) and masks (n, 1, crop, crop), uint8.
-
-    Raises:
-        InputError: A process has died.
     """
     loader = DataLoader(
         _Batches(images, crop),
@@ -65,10 +63,20 @@ def drawn_ahead(
         pin_memory=pinned,
         worker_init_fn=_settle,
     )
+    yield from map(tuple, loader)
+
+
+@contextmanager
+def dead_processes_named() -> Iterator[None]:
+    """Turn torch's error about a dead process, which may interrupt anything, into a sentence.
+
+    Raises:
+        InputError: A process of `drawn_ahead` has died.
+    """
     try:
-        yield from map(tuple, loader)
+        yield
     except RuntimeError as error:
-        if "DataLoader worker (pid" not in str(error):  # torch's words of a dead one
+        if "DataLoader worker (pid" not in str(error):
             raise
         raise InputError(
             "A process that draws crops has died, for want of memory perhaps. Go on with --resume "
@@ -77,8 +85,8 @@ def drawn_ahead(
 
 
 def _settle(worker: int) -> None:
-    """One thread a process; a Ctrl-C is for the training, which ends them in its time."""
+    """One thread a process; what a terminal or SLURM signals to all is for the training alone."""
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
