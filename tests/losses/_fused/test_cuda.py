@@ -6,6 +6,7 @@ The interpreter must be chosen before Triton is first imported, hence the proces
 import os
 import subprocess
 import sys
+import warnings
 from importlib.util import find_spec
 
 import pytest
@@ -13,6 +14,7 @@ import torch
 
 from fissura.losses import LOSSES, hybrid_focal_margin_loss, plain
 from fissura.losses._fused import Form, cpu
+from fissura.losses._fused.autograd import kernels_work
 
 HAS_TRITON = find_spec("triton") is not None
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -37,11 +39,6 @@ FORMS = [
         region_background=0.25, delta=0.6,
     ),
 ]  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _kernels(monkeypatch):
-    monkeypatch.setenv("FISSURA_TRITON", "1")
 
 
 def case(shape, dtype, kind, valid, scale=4.0):
@@ -154,3 +151,15 @@ def test_memory_on_the_gpu_is_that_of_the_gradient():
     before = torch.cuda.memory_allocated()
     torch.autograd.grad(hybrid_focal_margin_loss(z, t), z)
     assert torch.cuda.max_memory_allocated() - before < 1.01 * 4 * z.numel()
+
+
+@pytest.mark.skipif(
+    not HAS_TRITON or INTERPRETED or torch.cuda.is_available(), reason="where Triton does not work"
+)
+def test_where_triton_does_not_work_the_plain_form_is_taken_and_said_once():
+    kernels_work.cache_clear()
+    with pytest.warns(UserWarning, match="Triton does not work on cpu"):
+        assert not kernels_work(torch.device("cpu"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not kernels_work(torch.device("cpu"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
@@ -41,14 +43,35 @@ def applies(
 
 
 def on_cuda(logits: Tensor, mask: Tensor | None) -> bool:
-    """Whether the Triton kernels are asked for and can take these tensors."""
+    """Whether the Triton kernels can take these tensors; FISSURA_TRITON=0 does without them."""
     return (
-        os.environ.get("FISSURA_TRITON") == "1"
-        and logits.is_cuda
+        logits.is_cuda
+        and os.environ.get("FISSURA_TRITON") != "0"
         and logits.dtype in CUDA_DTYPES
         and (mask is None or mask.dtype == torch.bool)  # the kernels don't look at its values
-        and find_spec("triton") is not None
+        and not torch.compiler.is_compiling()  # torch fuses the plain form as well
+        and kernels_work(logits.device)
     )
+
+
+@cache
+def kernels_work(device: torch.device) -> bool:
+    """Whether the Triton kernels run on a device: tried once, since Triton needs a C compiler."""
+    if find_spec("triton") is None:
+        return False
+    try:
+        from . import cuda
+
+        pixel = torch.zeros(1, device=device)
+        cuda.forward(pixel, pixel, None, Form(), 1)
+    except Exception as error:  # of a compiler, a driver, Triton: any kind
+        reason = str(error).strip().partition("\n")[0]
+        warnings.warn(
+            f"The losses take a few times longer, since Triton does not work on {device}: {reason}",
+            stacklevel=2,
+        )
+        return False
+    return True
 
 
 def fused_values(
