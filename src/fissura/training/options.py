@@ -163,7 +163,8 @@ class TrainOptions:
     """Seed of initial weights, order, crops and augmentation."""
 
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Arithmetic of the network; auto takes bfloat16 where the hardware is fast at it."""
+    """Arithmetic of the network; auto takes bfloat16 where the hardware is fast at it. NVIDIA cards
+    multiply float32 numbers of convolutions by 10 bits (TF32)."""
 
     fused: bool = True
     """Compute steps that belong together at once, with the same results but for rounding. Without
