@@ -12,6 +12,7 @@ from torch import Tensor
 from fissura.data.mixtures.ahead import drawn_ahead
 from fissura.data.mixtures.images import MixedImages
 from fissura.data.preparation.batches import Share, epoch_batches, step_seed
+from fissura.training.processes.start import processes_of
 from fissura.training.session import Position, Session
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ def crops_ahead(
     on_gpu = session.fabric.device.type == "cuda"
     workers = session.config.workers
     if workers is None:
-        workers = max((os.cpu_count() or 1) - 1, 1) if on_gpu else 0
+        here, _ = processes_of(session.config)
+        workers = max((os.cpu_count() or 1) // here - 1, 1) if on_gpu else 0
     if not workers or not isinstance(session.train, MixedImages) or session.crop is None:
         yield from itertools.repeat(None)
         return
