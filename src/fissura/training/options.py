@@ -186,7 +186,7 @@ class TrainOptions:
 
     workers: int | None = None
     """Processes that draw the crops of a mixture ahead. Unless given: none on a CPU, whose cores
-    are busy with the training; beside a GPU, which would wait, all cores but one for each GPU."""
+    are busy with the training; beside CUDA, which would wait, all cores but one for each GPU."""
 
     pool: Literal["global", "rank"] = "global"
     """What loss and batch normalization run over where several processes train: global, the whole

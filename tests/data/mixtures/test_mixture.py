@@ -20,7 +20,7 @@ from fissura.data.synthetic.objects import OBJECTS
 from fissura.data.synthetic.on_photos import draw_on_photo
 from fissura.errors import InputError
 from fissura.training.options import TrainOptions
-from fissura.training.train import train
+from fissura.training.train import resume, train
 
 RECIPES = Path(__file__).parents[3] / "recipes"
 FREE = {"terms": "CC0", "commercial": True}
@@ -193,10 +193,7 @@ def test_what_is_no_mixture_is_refused(tmp_path):
 
 def test_a_training_on_a_mixture_ends_with_a_model_and_its_terms(mixture_file, tmp_path):
     changed(mixture_file, "cracked", commercial=False)
-    options = TrainOptions(
-        model="lite_unet", encoder="efficientnet-lite0", loss="bce-dice", augment=False, crop=32,
-        batch_size=4, epochs=2, validation=0.1, schedule="constant", accelerator="cpu",
-    )  # fmt: skip
+    options = replace(MIXED, crop=32, validation=0.1)
     outcome = train(mixture_file, out=tmp_path / "run", options=options, quiet=True)
     from fissura.checkpoint import load_model
 
@@ -270,15 +267,20 @@ def test_crops_drawn_ahead_are_those_that_the_training_draws(mixture_file, tmp_p
 
 def test_a_drawing_process_that_dies_is_a_sentence(mixture_file, tmp_path, monkeypatch):
     own, real = os.getpid(), mixture_images.MixedImages.draw
+    run, sick = tmp_path / "run", tmp_path / "sick"
 
     def die(self, rng, side):
-        if os.getpid() != own:
+        if os.getpid() != own and sick.exists():
             os.kill(os.getpid(), signal.SIGKILL)
         return real(self, rng, side)
 
     monkeypatch.setattr(mixture_images.MixedImages, "draw", die)
+    options = replace(MIXED, workers=1, epochs=6)
     with pytest.raises(InputError, match="fewer --workers"):
-        train(mixture_file, out=tmp_path / "run", options=replace(MIXED, workers=1), quiet=True)
+        train(mixture_file, out=run, options=options, quiet=True, on_epoch=lambda *_: sick.touch())
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("workers: 1", "workers: 0"))
+    assert resume(run, quiet=True).epochs == 6  # as the sentence says
 
 
 def test_a_signal_to_all_processes_stops_the_training_alone(mixture_file, tmp_path):

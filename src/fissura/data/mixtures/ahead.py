@@ -79,8 +79,9 @@ def dead_processes_named() -> Iterator[None]:
         if "DataLoader worker (pid" not in str(error):
             raise
         raise InputError(
-            "A process that draws crops has died, for want of memory perhaps. Go on with --resume "
-            f"and fewer --workers; 0 draws them in the training itself. ({error})"
+            "A process that draws crops has died, for want of memory perhaps. Take fewer "
+            "--workers: write `workers: 0`, which draws them in the training itself, into the "
+            f"run's config.yaml, and go on with --resume. ({error})"
         ) from error
 
 
