@@ -11,7 +11,6 @@ from typing import Any
 from torch import Tensor
 
 from fissura.checkpoint import ModelConfig, save_model
-from fissura.data.mixtures.ahead import dead_processes_named
 from fissura.metrics.counts import counts_at, f1, iou
 from fissura.training import run_folder
 from fissura.training.class_step import validate_classes
@@ -83,7 +82,7 @@ class Loop:
         """
         config, position = self.session.config, self.position
         shown = {1, config.epochs, *range(0, config.epochs, max(1, config.epochs // 10))}
-        with dead_processes_named(), closing(crops_ahead(self.session, position)) as crops:
+        with closing(crops_ahead(self.session, position)) as crops:
             while position.epoch < config.epochs and not self._out_of_patience():
                 if not self._epoch_steps(crops):
                     return False

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import threading
+from collections import deque
+from collections.abc import Generator, Iterable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
 
 from fissura.data.mixtures.images import MixedImages
 from fissura.errors import InputError
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
+    from numpy.typing import NDArray
     from torch import Tensor
 
 BATCHES = 4  # that each process is ahead by, at most
-
-
-class _Batches(Dataset):
-    """Batches by their seeds and numbers of crops, each drawn when it is asked for."""
-
-    def __init__(self, images: MixedImages, crop: int) -> None:
-        self.images, self.crop = images, crop
-
-    def __getitem__(self, step: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        seed, count = step
-        rng = np.random.default_rng(seed)
-        return self.images.batch(np.arange(count), crop=self.crop, rng=rng)
+Drawn = tuple["NDArray[np.uint8]", "NDArray[np.uint8]"]
+_own: list[tuple[MixedImages, int]] = []  # of a process that draws: the images, the side of a crop
 
 
 def drawn_ahead(
@@ -41,7 +36,7 @@ def drawn_ahead(
     crop: int,
     workers: int,
     pinned: bool = False,
-) -> Iterator[tuple[UInt8[Tensor, "n 3 h w"], UInt8[Tensor, "n 1 h w"]]]:
+) -> Generator[tuple[UInt8[Tensor, "n 3 h w"], UInt8[Tensor, "n 1 h w"]], None, None]:
     """Draw the batches of steps in processes, to the bits of `MixedImages.batch`, in their order.
 
     Args:
@@ -53,41 +48,54 @@ def drawn_ahead(
 
     Yields:
         Images (n, 3, crop, crop) and masks (n, 1, crop, crop), uint8.
-    """
-    loader = DataLoader(
-        _Batches(images, crop),
-        sampler=steps,
-        batch_size=None,
-        num_workers=workers,
-        prefetch_factor=BATCHES,
-        pin_memory=pinned,
-        worker_init_fn=_settle,
-    )
-    yield from map(tuple, loader)
-
-
-@contextmanager
-def dead_processes_named() -> Iterator[None]:
-    """Turn torch's error about a dead process, which may interrupt anything, into a sentence.
 
     Raises:
-        InputError: A process of `drawn_ahead` has died.
+        InputError: A process has died.
     """
+    pool = ProcessPoolExecutor(workers, initializer=_settle, initargs=(images, crop))
+    ahead: deque[Future[Drawn]] = deque()
+
+    def first() -> tuple[Tensor, Tensor]:
+        image, mask = (torch.from_numpy(array) for array in ahead.popleft().result())
+        return (image.pin_memory(), mask.pin_memory()) if pinned else (image, mask)
+
     try:
-        yield
-    except RuntimeError as error:
-        if "DataLoader worker (pid" not in str(error):
-            raise
+        for step in steps:
+            ahead.append(pool.submit(_draw, *step))
+            if len(ahead) > BATCHES * workers:
+                yield first()
+        while ahead:
+            yield first()
+    except BrokenProcessPool as error:
         raise InputError(
             "A process that draws crops has died, for want of memory perhaps. Take fewer "
             "--workers: write `workers: 0`, which draws them in the training itself, into the "
-            f"run's config.yaml, and go on with --resume. ({error})"
+            "run's config.yaml, and go on with --resume."
         ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _settle(worker: int) -> None:
+def _settle(images: MixedImages, crop: int) -> None:
     """One thread a process; what a terminal or SLURM signals to all is for the training alone."""
+    _own.append((images, crop))
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when the training has been killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _draw(seed: int, count: int) -> Drawn:
+    """Draw a batch, in a process of the pool."""
+    images, crop = _own[0]
+    image, mask = images.batch(np.arange(count), crop=crop, rng=np.random.default_rng(seed))
+    return image.numpy(), mask.numpy()
